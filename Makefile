@@ -1,0 +1,25 @@
+# make quickstart   install into VENV, make the embedded data set, train, test and compare models
+# make test         install into VENV, lint, type-check, run every test
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test check clean
+.DEFAULT_GOAL := test
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+quickstart: $(VENV)/.installed
+	PATH="$(abspath $(BIN)):$$PATH" scripts/quickstart
+
+check: $(VENV)/.installed
+	PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+test: check
+	$(BIN)/pytest --numprocesses 2
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,6 @@
+"""Residual video networks and the placement of context blocks in them."""
+
+from gcvideo.backbones.placement import ContextResBlock, Placement, place
+from gcvideo.backbones.resnet import VideoResNet
+
+__all__ = ["ContextResBlock", "Placement", "VideoResNet", "place"]

@@ -1,0 +1,122 @@
+"""Where context blocks stand in a built residual network.
+
+Placing happens after the network exists, because pytorchvideo initialises everything that it is given
+and would wipe the zero-initialisation that makes an additive block start as the identity. Every
+state-dict key of the network stays as it was; every new one has `.context.` in it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from jaxtyping import Float
+from pytorchvideo.models.resnet import ResBlock, ResStage
+from torch import Tensor, nn
+
+Blocks = list[int] | Literal["all"]
+Position = Literal["after_add", "after_1x1x1"]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which residual blocks carry a context block, in the paper's words.
+
+    The paper's "5 blocks" are `{res3: [1, 3], res4: [1, 3, 5], position: after_add}`, its "all" is
+    `{res3: all, res4: all, res5: all, position: after_1x1x1}` (c3-c5: 13 blocks at depth 50).
+
+    Args:
+        res2: Residual blocks of stage c2, counted from 0, or "all".
+        res3: The same of stage c3.
+        res4: The same of stage c4.
+        res5: The same of stage c5.
+        position: after_add puts the block behind the whole residual block (its addition and ReLU);
+            after_1x1x1 puts it behind the last 1x1x1 convolution (and its norm), before the addition.
+    """
+
+    res2: Blocks = field(default_factory=list)
+    res3: Blocks = field(default_factory=list)
+    res4: Blocks = field(default_factory=list)
+    res5: Blocks = field(default_factory=list)
+    position: Position = "after_add"
+
+    def indices(self, stage: str, depth: int) -> list[int]:
+        """The residual blocks of `stage`, which has `depth` of them, that carry a context block."""
+        asked: Blocks = getattr(self, stage)
+        if asked == "all":
+            return list(range(depth))
+        for index in asked:
+            if index not in range(depth):
+                raise ValueError(
+                    f"placement.{stage} names block {index}, but {stage} has blocks 0..{depth - 1}"
+                )
+        if len(set(asked)) != len(asked):
+            raise ValueError(f"placement.{stage} names a block twice: {asked}")
+        return list(asked)
+
+
+class ContextResBlock(ResBlock):
+    """A built residual block with a context block behind it: z = context(relu(x + F(x))).
+
+    It adopts the residual block's parts under their own names. ResBlock's constructor is passed over: it
+    assigns all its local names to the object, `__class__` among them, and would undo the subclass.
+    """
+
+    branch1_conv: nn.Module | None
+    branch1_norm: nn.Module
+    branch2: nn.Module
+    activation: nn.Module
+    branch_fusion: Callable[[Tensor, Tensor], Tensor]
+
+    def __init__(self, residual: Any, context: nn.Module) -> None:
+        nn.Module.__init__(self)
+        self.branch1_conv = residual.branch1_conv
+        self.branch1_norm = residual.branch1_norm
+        self.branch2 = residual.branch2
+        self.activation = residual.activation
+        self.branch_fusion = residual.branch_fusion
+        self.context = context
+
+    def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C2 T2 H2 W2"]:
+        return self.context(super().forward(x))
+
+
+class ContextBranchResBlock(ContextResBlock):
+    """A built residual block with a context block before its addition: z = relu(x + context(F(x)))."""
+
+    def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C2 T2 H2 W2"]:
+        shortcut = x
+        if self.branch1_conv is not None:
+            shortcut = self.branch1_norm(self.branch1_conv(x))
+        return self.activation(self.branch_fusion(shortcut, self.context(self.branch2(x))))
+
+
+RESIDUAL_WITH_CONTEXT: dict[Position, type[ContextResBlock]] = {
+    "after_add": ContextResBlock,
+    "after_1x1x1": ContextBranchResBlock,
+}
+
+
+def place(
+    block: Callable[[int], nn.Module], stages: Mapping[str, ResStage], placement: Placement
+) -> list[str]:
+    """Put `block(channels)` wherever `placement` says, in place.
+
+    Returns:
+        The residual blocks that carry a context block now, named as `res4.3`.
+
+    Raises:
+        ValueError: The placement names a block that a stage does not have, or none at all.
+    """
+    wanted = {name: placement.indices(name, len(stage.res_blocks)) for name, stage in stages.items()}
+    if not any(wanted.values()):
+        raise ValueError(
+            "a context block is given, but placement names no residual block; "
+            "name some, as in {res3: [1, 3], res4: [1, 3, 5]}"
+        )
+    residual_class = RESIDUAL_WITH_CONTEXT[placement.position]
+    for name, indices in wanted.items():
+        blocks = stages[name].res_blocks
+        for index in indices:
+            last_conv = cast(nn.Conv3d, blocks[index].get_submodule("branch2.conv_c"))
+            blocks[index] = residual_class(blocks[index], block(last_conv.out_channels))
+    return [f"{name}.{index}" for name, indices in wanted.items() for index in indices]

@@ -1,0 +1,136 @@
+"""C2D, I3D and Slow-only residual networks: rows of one table, built from pytorchvideo's parts."""
+
+# pytorchvideo annotates its kernel sizes as tuples of one number and its optional parts as required.
+# pyright: reportArgumentType=false
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple, cast
+
+from jaxtyping import Float
+from pytorchvideo.models.resnet import ResStage, create_bottleneck_block, create_resnet
+from torch import Tensor, nn
+
+from gcvideo.backbones.placement import Placement, place
+
+log = logging.getLogger(__name__)
+
+Kernel = tuple[int, int, int]
+POINT: Kernel = (1, 1, 1)
+TEMPORAL: Kernel = (3, 1, 1)
+
+
+class Architecture(NamedTuple):
+    """What tells one 3-D residual network of the field from another: where it looks along time."""
+
+    stem_kernel: Kernel
+    first_kernels: tuple[list[Kernel], list[Kernel], list[Kernel], list[Kernel]]
+    """Kernels of the first convolution of each residual block in res2..res5, repeated along a stage."""
+    halves_time_after_res2: bool
+
+
+ARCHITECTURES = {
+    # Wang et al., Non-local Neural Networks, arXiv:1711.07971, table 1.
+    "c2d": Architecture((1, 7, 7), ([POINT], [POINT], [POINT], [POINT]), True),
+    # Wang et al., section 4.1: one 3x1x1 for every two residual blocks.
+    "i3d": Architecture(
+        (5, 7, 7), ([TEMPORAL], [TEMPORAL, POINT], [TEMPORAL, POINT], [POINT, TEMPORAL]), True
+    ),
+    # Feichtenhofer et al., SlowFast Networks, arXiv:1812.03982, table 1, Slow pathway.
+    "slow": Architecture((1, 7, 7), ([POINT], [POINT], [TEMPORAL], [TEMPORAL]), False),
+}
+
+DEPTHS = (50, 101, 152)
+STAGES = ("res2", "res3", "res4", "res5")
+
+# Even numbers of frames halve; an odd last frame (or a single image) is kept.
+TemporalMaxPool = partial(nn.MaxPool3d, ceil_mode=True)
+
+
+def create_strided_1x1_bottleneck(*, conv_a_stride: Kernel, conv_b_stride: Kernel, **parts) -> nn.Module:
+    """pytorchvideo's bottleneck with the whole stride on its first 1x1 convolution (He et al., 2015)."""
+    time, height, width = (a * b for a, b in zip(conv_a_stride, conv_b_stride, strict=True))
+    return create_bottleneck_block(conv_a_stride=(time, height, width), conv_b_stride=POINT, **parts)
+
+
+class VideoResNet(nn.Module):
+    """A 3-D residual network for clips, with context blocks where the placement says.
+
+    Without blocks its state-dict keys and logits are those of pytorchvideo's `slow_r50`, `i3d_r50` and
+    `c2d_r50`. The head averages over all positions (theirs slides a window of 8x7x7, which is the same at
+    8 frames of 224 x 224), then applies dropout and one linear layer.
+
+    Args:
+        num_classes: K, the number of logits.
+        architecture: slow (no temporal stride, temporal kernels in res4 and res5), i3d (temporal kernels
+            throughout) or c2d (none); i3d and c2d halve the number of frames after res2.
+        depth: Number of layers: 50, 101 or 152.
+        width: Factor on every number of channels; 1.0 is the published network (64 after the stem).
+        stride_on: Which convolution of a bottleneck carries the spatial stride: 3x3, or 1x1 as in the
+            first residual networks.
+        dropout: Probability of dropping a feature before the last layer, 0..1.
+        block: The context block to place, a class of `gcvideo.blocks` whose channels stay open.
+        placement: Where to place it.
+
+    Raises:
+        ValueError: The depth is not in the table, the width leaves no channels, or only one of `block`
+            and `placement` is given.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        architecture: Literal["slow", "i3d", "c2d"] = "slow",
+        depth: int = 50,
+        width: float = 1.0,
+        stride_on: Literal["3x3", "1x1"] = "3x3",
+        dropout: float = 0.5,
+        block: Callable[[int], nn.Module] | None = None,
+        placement: Placement | None = None,
+    ) -> None:
+        super().__init__()
+        if depth not in DEPTHS:
+            raise ValueError(f"depth is {depth}; expected one of 50, 101, 152")
+        stem_channels = round(64 * width)
+        if stem_channels < 4:
+            raise ValueError(f"width is {width}, which leaves {stem_channels} of 64 channels; at least 4")
+        if (block is None) != (placement is None):
+            given, missing = ("block", "placement") if placement is None else ("placement", "block")
+            raise ValueError(f"{given} is given without {missing}; a context block needs both")
+
+        table = ARCHITECTURES[architecture]
+        bare = create_resnet(
+            model_depth=depth,
+            model_num_class=num_classes,
+            dropout_rate=dropout,
+            stem_dim_out=stem_channels,
+            stem_conv_kernel_size=table.stem_kernel,
+            stage1_pool=TemporalMaxPool if table.halves_time_after_res2 else None,
+            stage_conv_a_kernel_size=table.first_kernels,
+            bottleneck=(create_bottleneck_block if stride_on == "3x3" else create_strided_1x1_bottleneck),
+            head_pool=nn.AdaptiveAvgPool3d,
+        )
+        self.blocks = cast(nn.ModuleList, bare.blocks)
+
+        self.context_places: list[str] = []
+        if block is not None and placement is not None:
+            self.context_places = place(block, self.stages, placement)
+            log.info(
+                "placed %d context blocks %s: %s",
+                len(self.context_places),
+                placement.position,
+                ", ".join(self.context_places),
+            )
+
+    @property
+    def stages(self) -> dict[str, ResStage]:
+        """The residual stages by their names in the paper's placement: res2, res3, res4, res5."""
+        return dict(zip(STAGES, (b for b in self.blocks if isinstance(b, ResStage)), strict=True))
+
+    def forward(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B K"]:
+        features = clip
+        for block in self.blocks:
+            features = block(features)
+        return features

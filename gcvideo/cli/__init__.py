@@ -1,0 +1,5 @@
+"""The `gcvideo` command."""
+
+from gcvideo.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,87 @@
+"""`gcvideo COMMAND`: choose the command, set up the log, turn errors into one line.
+
+Nothing heavy is imported before the command is known, so that `gcvideo --help` answers at once.
+"""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "fit": Command("gcvideo.cli.run", "train a network, validating as it goes"),
+    "validate": Command("gcvideo.cli.run", "validate a checkpoint: one centre view per video"),
+    "test": Command("gcvideo.cli.run", "test a checkpoint: all views of every video"),
+    "predict": Command("gcvideo.cli.predict", "top-5 classes of video files or folders"),
+    "complexity": Command("gcvideo.cli.complexity", "parameters, FLOPs, time and memory"),
+    "synthetic": Command("gcvideo.cli.synthetic", "write the embedded data set of moving objects"),
+}
+
+USAGE = "\n".join(
+    [
+        "usage: gcvideo COMMAND [--help] [arguments]",
+        "",
+        "Video action recognition with global-context, non-local and squeeze-excitation networks.",
+        "",
+        *(f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()),
+        "",
+        "`gcvideo COMMAND --help` explains the command's arguments.",
+        "Set GCVIDEO_TRACEBACK=1 to see where an error comes from.",
+    ]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; exit with 0 if it did its work, 1 on an error, 2 on wrong usage."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(USAGE + "\n")
+        return
+    name = arguments[0]
+    if name == "--version":
+        from gcvideo import __version__
+
+        sys.stdout.write(f"gcvideo {__version__}\n")
+        return
+    if name not in COMMANDS:
+        sys.exit(_complaint(f"gcvideo: no command {name!r}; one of {', '.join(COMMANDS)}", code=2))
+
+    _log_to_stderr()
+    command = importlib.import_module(COMMANDS[name].module)
+    try:
+        command.run(arguments)
+    except (ValueError, OSError) as error:
+        if os.environ.get("GCVIDEO_TRACEBACK"):
+            raise
+        sys.exit(_complaint(f"gcvideo {name}: {error_message(error)}", code=1))
+
+
+def error_message(error: Exception) -> str:
+    """What went wrong, without the traceback that a loader's worker process sends along."""
+    text = str(error).strip()
+    if text.startswith("Caught ") and "Original Traceback" in text:
+        return text.splitlines()[-1].partition(": ")[2]
+    return text
+
+
+def _complaint(message: str, *, code: int) -> int:
+    sys.stderr.write(message + "\n")
+    return code
+
+
+def _log_to_stderr() -> None:
+    """The package's own log, from the first process of a distributed run only."""
+    first = all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    package_log = logging.getLogger("gcvideo")
+    package_log.handlers = [handler]
+    package_log.setLevel(logging.INFO if first else logging.WARNING)

@@ -1,0 +1,236 @@
+"""Loaders for a data set of video files with annotation files: Kinetics and everything of its form."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
+from gcvideo.data.annotations import largest_label, read_annotations, read_class_names
+from gcvideo.data.dataset import EpochOrder, VideoDataset, collate
+from gcvideo.data.decoding import Backend
+from gcvideo.data.sampling import ClipFrames, RandomClip, StartRule, UniformClips
+from gcvideo.data.transforms import (
+    Blend,
+    BlendClips,
+    DeviceTransform,
+    Normalize,
+    ScaleJitter,
+    UniformCrops,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationViews:
+    """The views of a video in evaluation; the field's 30 views are 10 clips x 3 crops.
+
+    Args:
+        num_clips: Clips spread uniformly in time; a single one stands in the middle.
+        num_crops: Square crops along the long side; a single one is the centre crop.
+        short_side: Short side after the resize, in pixels.
+        crop_size: Side of the crops, in pixels.
+        start_rule: to_end lets the last clip end with the video (MMAction2, pytorchvideo); before_end
+            never reaches the end (PySlowFast).
+    """
+
+    num_clips: int = 10
+    num_crops: int = 3
+    short_side: int = 256
+    crop_size: int = 256
+    start_rule: StartRule = "to_end"
+
+
+class KineticsDataModule(LightningDataModule):
+    """Training, validation and test clips from folders of videos and lists of labels.
+
+    Args:
+        root: Folder that holds the annotation files and that the paths in them are relative to.
+        train: Annotation file of the training videos: CSV `path,label`, or `path label`.
+        val: Annotation file of the validation videos.
+        test: Annotation file of the test videos.
+        classes: Class names, one a line in the order of the labels. Where there is no such file, classes are
+            numbered, and num_classes says how many there are.
+        num_classes: Number of classes; by default the class names are counted, or else the training labels.
+        videos: Folder that the annotated paths are relative to, where it is not the root itself.
+        clip: Which frames make a clip.
+        train_transform: Random crop and flip of training clips: ScaleJitter, AreaJitter or a module of one's
+            own that maps uint8 frames [N 3 H W] to [N 3 S S].
+        val_views: The views of a video in validation.
+        test_views: The views of a video in test and prediction.
+        blend: Kinds of blending between training clips: mixup, cutmix, both or none.
+        blend_alpha: Parameter of the Beta distribution of the blending share.
+        mean: Mean of red, green and blue, of values in 0..1.
+        std: Standard deviation of the same.
+        batch_size: Training and validation clips per process.
+        test_batch_size: Test videos per process; each of them brings all its views.
+        num_workers: Loader processes per training process; by default the processors it may use, at most 8.
+        backend: Decoder: decord (files on which it is not exact go to PyAV) or pyav.
+        timeout_seconds: How long a batch may take before the loader gives up; 0 waits for ever.
+        seed: What order, clips, crops and flips derive from; with the same seed they are the same.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        train: Path = Path("train.csv"),
+        val: Path = Path("val.csv"),
+        test: Path = Path("test.csv"),
+        classes: Path = Path("classes.txt"),
+        num_classes: int | None = None,
+        videos: Path | None = None,
+        clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
+        train_transform: torch.nn.Module | None = None,
+        val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),
+        test_views: EvaluationViews = EvaluationViews(),
+        blend: list[Blend] | None = None,
+        blend_alpha: float = 1.0,
+        mean: tuple[float, float, float] = (0.45, 0.45, 0.45),
+        std: tuple[float, float, float] = (0.225, 0.225, 0.225),
+        batch_size: int = 8,
+        test_batch_size: int = 1,
+        num_workers: int | None = None,
+        backend: Backend = "decord",
+        timeout_seconds: float = 300,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.root = root
+        self.lists = {"train": root / train, "val": root / val, "test": root / test}
+        self.classes_file = root / classes
+        self.num_classes = num_classes
+        self.videos = root / videos if videos is not None else root
+        self.clip = clip
+        self.train_transform = train_transform or ScaleJitter()
+        self.val_views = val_views
+        self.test_views = test_views
+        self.blend: list[Blend] = blend or []
+        self.blend_alpha = blend_alpha
+        self.normalize = Normalize(mean, std)
+        self.batch_size = batch_size
+        self.test_batch_size = test_batch_size
+        self.num_workers = available_workers() if num_workers is None else num_workers
+        self.backend: Backend = backend
+        self.timeout_seconds = timeout_seconds
+        self.seed = seed
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The K class names: from the class-name file, else numbered."""
+        if self.classes_file.is_file():
+            names = read_class_names(self.classes_file)
+            if self.num_classes not in (None, len(names)):
+                raise ValueError(
+                    f"{self.classes_file} names {len(names)} classes, but num_classes is "
+                    f"{self.num_classes}; drop num_classes or correct the file"
+                )
+            return names
+        num_classes = self.num_classes or largest_label(self.lists["train"]) + 1
+        log.info("%s does not exist; classes are numbered 0..%d", self.classes_file, num_classes - 1)
+        return [str(label) for label in range(num_classes)]
+
+    def records(self, split: str) -> list[VideoRecord]:
+        """The annotated videos of train, val or test."""
+        return read_annotations(self.lists[split], root=self.videos, num_classes=len(self.class_names))
+
+    def train_dataloader(self) -> DataLoader:
+        dataset = self._dataset(self.records("train"), RandomClip(self.clip), self.train_transform)
+        loader = self._loader(dataset, training=True, batch_size=self.batch_size)
+        if len(loader) == 0:
+            raise ValueError(
+                f"{self.lists['train']} lists {len(dataset)} videos, fewer than one batch of "
+                f"{self.batch_size} for each of {self._num_processes} processes; lower data.batch_size"
+            )
+        used = len(loader) * self.batch_size * self._num_processes
+        if used < len(dataset):
+            log.info(
+                "each epoch reads %d of %d training videos, in whole batches; "
+                "which ones wait changes with every epoch",
+                used,
+                len(dataset),
+            )
+        return loader
+
+    def val_dataloader(self) -> DataLoader:
+        dataset = self.evaluation_dataset(self.records("val"), self.val_views)
+        return self._loader(dataset, training=False, batch_size=self.batch_size)
+
+    def test_dataloader(self) -> DataLoader:
+        dataset = self.evaluation_dataset(self.records("test"), self.test_views)
+        return self._loader(dataset, training=False, batch_size=self.test_batch_size)
+
+    def predict_dataloader_of(self, records: Sequence[VideoRecord]) -> DataLoader:
+        """Test views of any videos, one video a batch, in the order given."""
+        dataset = self.evaluation_dataset(records, self.test_views)
+        return self._loader(dataset, training=False, batch_size=1)
+
+    def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:
+        """`records` with fixed clips and crops."""
+        return self._dataset(
+            records,
+            UniformClips(self.clip, num_clips=views.num_clips, start_rule=views.start_rule),
+            UniformCrops(short_side=views.short_side, crop_size=views.crop_size, num_crops=views.num_crops),
+        )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> ViewBatch:
+        """On the device: normalise, and in training blend."""
+        training = self.trainer is not None and self.trainer.training
+        transform = self.device_transform(training=training)
+        return transform.to(batch.frames.device)(ClipBatch(*batch))
+
+    def device_transform(self, *, training: bool) -> DeviceTransform:
+        """What a batch goes through on the device."""
+        blend = None
+        if training and self.blend:
+            blend = BlendClips(len(self.class_names), kinds=self.blend, alpha=self.blend_alpha)
+        return DeviceTransform(self.normalize, blend)
+
+    def _dataset(
+        self,
+        records: Sequence[VideoRecord],
+        clips: RandomClip | UniformClips,
+        crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
+    ) -> VideoDataset:
+        return VideoDataset(records, clips=clips, crops=crops, backend=self.backend, seed=self.seed)
+
+    def _loader(self, dataset: VideoDataset, *, training: bool, batch_size: int) -> DataLoader:
+        order = EpochOrder(
+            len(dataset),
+            shuffle=training,
+            even=training,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer is not None else 0,
+            num_processes=self._num_processes,
+        )
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=order,
+            drop_last=training,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            timeout=self.timeout_seconds if self.num_workers > 0 else 0,
+        )
+
+    @property
+    def _num_processes(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+
+def available_workers() -> int:
+    """The processors that this process may use, at most 8."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)

@@ -1,0 +1,122 @@
+"""A record becomes a clip: sample, decode once, crop."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from gcvideo.clip import Clip, ClipBatch, VideoRecord
+from gcvideo.data.decoding import Backend, open_video
+
+SampleKey = tuple[int, int]
+"""(epoch, index of the video). All randomness of a sample comes from the seed and this."""
+
+
+class EpochOrder(Sampler[SampleKey]):
+    """The order in which one process reads the videos of each epoch.
+
+    Process r of R takes every R-th video of the epoch's order, beginning with r. Nothing is repeated to make
+    processes even. In training the R-1 videos at most that would make them uneven wait for another epoch
+    (`even=True`); in evaluation every video is read exactly once.
+    """
+
+    def __init__(
+        self,
+        num_videos: int,
+        *,
+        shuffle: bool,
+        even: bool,
+        seed: int,
+        rank: int,
+        num_processes: int,
+    ) -> None:
+        self.num_videos = num_videos
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+        end = num_videos - num_videos % num_processes if even else num_videos
+        self.share = slice(rank, end, num_processes)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        order = torch.arange(self.num_videos)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
+            order = torch.randperm(self.num_videos, generator=generator)
+        return iter([(self.epoch, index) for index in order[self.share].tolist()])
+
+    def __len__(self) -> int:
+        return len(range(self.num_videos)[self.share])
+
+
+class VideoDataset(Dataset[Clip]):
+    """Videos as clips: one item per video, with all its views from one decode.
+
+    Args:
+        records: The videos.
+        clips: Frame indices [V T] of the temporal views of a video with a given number of frames.
+        crops: Spatial views [S N 3 H W] (or one, [N 3 H W]) of frames [N 3 H W].
+        backend: Which decoder reads the files.
+        seed: What every random choice derives from, together with the epoch and the video's index.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        *,
+        clips: Callable[[int], Int64[Tensor, "V T"]],
+        crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
+        backend: Backend = "decord",
+        seed: int = 0,
+    ) -> None:
+        self.records = records
+        self.clips = clips
+        self.crops = crops
+        self.backend: Backend = backend
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: SampleKey) -> Clip:
+        epoch, index = key
+        record = self.records[index]
+        with _random_state(_mix(self.seed, epoch, index)):
+            with open_video(record.path, self.backend) as reader:
+                indices = self.clips(len(reader))
+                wanted, position = indices.unique(return_inverse=True)
+                decoded = reader.frames_at(wanted.tolist())
+            cropped = self.crops(rearrange(decoded, "N H W C -> N C H W"))
+        spatial_views = cropped if cropped.ndim == 5 else cropped[None]
+        views = rearrange(spatial_views[:, position], "S V T C H W -> (V S) T H W C")
+        return Clip(views.contiguous(), record.label, record.video_id)
+
+
+def collate(clips: list[Clip]) -> ClipBatch:
+    """Clips of one size as a batch."""
+    return ClipBatch(
+        torch.stack([clip.frames for clip in clips]),
+        torch.tensor([clip.label for clip in clips]),
+        [clip.video_id for clip in clips],
+    )
+
+
+def _mix(*numbers: int) -> int:
+    """One seed from several numbers, such that neighbours have nothing in common."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def _random_state(seed: int) -> Iterator[None]:
+    """torch's global generator (which torchvision draws from) seeded, and put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

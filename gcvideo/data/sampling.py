@@ -1,0 +1,93 @@
+"""Which frames of a video make its clips: arithmetic on frame indices, without any video.
+
+A clip of T frames covers a span of frames. A start may be anywhere such that the span fits; where the video
+is shorter than the span, the clip starts at frame 0 and every index past the end holds the last frame.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+Spacing = Literal["stride", "linspace"]
+StartRule = Literal["to_end", "before_end"]
+
+
+@dataclass(frozen=True)
+class ClipFrames:
+    """The frames of one clip, as offsets from its start.
+
+    Args:
+        num_frames: T, frames in a clip.
+        stride: Source frames from one clip frame to the next.
+        spacing: stride takes start + stride*i (MMAction2, pytorchvideo); linspace spreads T frames over
+            T*stride source frames, both ends taken (PySlowFast: 8x8 steps by 9, not 8).
+    """
+
+    num_frames: int = 8
+    stride: int = 8
+    spacing: Spacing = "stride"
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1 or self.stride < 1:
+            raise ValueError(
+                f"a clip of {self.num_frames} frames at stride {self.stride}; both must be at least 1"
+            )
+
+    @property
+    def offsets(self) -> Int64[Tensor, " T"]:
+        """Frame offsets from the clip's start."""
+        if self.spacing == "linspace":
+            return torch.linspace(0, self.num_frames * self.stride - 1, self.num_frames).long()
+        return torch.arange(self.num_frames) * self.stride
+
+    @property
+    def span(self) -> int:
+        """Source frames that a clip must find room for."""
+        if self.spacing == "linspace":
+            return self.num_frames * self.stride
+        return (self.num_frames - 1) * self.stride + 1
+
+    def last_start(self, video_frames: int) -> int:
+        """The last frame at which a clip can start and still fit; 0 where none fits."""
+        return max(video_frames - self.span, 0)
+
+    def at(self, starts: Int64[Tensor, " V"], video_frames: int) -> Int64[Tensor, "V T"]:
+        """Frame indices of the clips that start at `starts`; past the end the last frame is held."""
+        return (starts[:, None] + self.offsets).clamp(max=video_frames - 1)
+
+
+class RandomClip:
+    """One clip that starts anywhere it fits, uniformly, from torch's global generator."""
+
+    def __init__(self, clip: ClipFrames) -> None:
+        self.clip = clip
+
+    def __call__(self, video_frames: int) -> Int64[Tensor, "1 T"]:
+        start = torch.randint(self.clip.last_start(video_frames) + 1, (1,))
+        return self.clip.at(start, video_frames)
+
+
+class UniformClips:
+    """`num_clips` clips spread evenly over a video; a single one stands in the middle.
+
+    The start of clip k of n is last_start * k/(n-1) under the rule to_end (MMAction2, pytorchvideo) and
+    last_start * k/n under before_end (PySlowFast, which never reaches the video's end), rounded down.
+    """
+
+    def __init__(self, clip: ClipFrames, *, num_clips: int, start_rule: StartRule = "to_end") -> None:
+        if num_clips < 1:
+            raise ValueError(f"num_clips is {num_clips}; at least 1")
+        self.clip = clip
+        self.num_clips = num_clips
+        self.intervals = num_clips - 1 if start_rule == "to_end" else num_clips
+
+    def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
+        last = self.clip.last_start(video_frames)
+        if self.num_clips == 1:
+            starts = torch.tensor([last // 2])
+        else:
+            starts = last * torch.arange(self.num_clips) // self.intervals
+        return self.clip.at(starts, video_frames)

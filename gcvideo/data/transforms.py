@@ -1,0 +1,165 @@
+"""From decoded frames to what the network reads: uint8 in the worker, float on the device.
+
+Frames stay uint8 until they are on the device; a resize in uint8 is within one grey level of the one in
+float and an order of magnitude cheaper. Within a clip every frame gets the same crop and flip.
+"""
+
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as TF
+
+from gcvideo.clip import ClipBatch, ViewBatch
+
+
+class ScaleJitter(v2.Compose):
+    """Random short side, random crop, random flip (Simonyan & Zisserman, arXiv:1409.1556, section 3.1).
+
+    Args:
+        crop_size: Side of the square crop, in pixels.
+        min_short_side: Smallest short side after the resize, in pixels.
+        max_short_side: Largest short side after the resize, in pixels.
+        flip_probability: Probability of a left-right flip; 0 where left and right are different classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: int = 224,
+        min_short_side: int = 256,
+        max_short_side: int = 320,
+        flip_probability: float = 0.5,
+    ) -> None:
+        if not crop_size <= min_short_side <= max_short_side:
+            raise ValueError(
+                f"crop_size {crop_size}, min_short_side {min_short_side}, max_short_side {max_short_side}; "
+                "expected crop_size <= min_short_side <= max_short_side"
+            )
+        super().__init__(
+            [
+                v2.RandomShortestSize(list(range(min_short_side, max_short_side + 1))),
+                v2.RandomCrop(crop_size),
+                v2.RandomHorizontalFlip(flip_probability),
+            ]
+        )
+
+
+class AreaJitter(v2.Compose):
+    """Random area and aspect ratio, random flip (Szegedy et al., arXiv:1409.4842, section 6).
+
+    Args:
+        crop_size: Side of the square that the chosen area is resized to, in pixels.
+        min_area: Smallest share of the frame's area.
+        max_area: Largest share of the frame's area.
+        flip_probability: Probability of a left-right flip; 0 where left and right are different classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: int = 224,
+        min_area: float = 0.08,
+        max_area: float = 1.0,
+        flip_probability: float = 0.5,
+    ) -> None:
+        super().__init__(
+            [
+                v2.RandomResizedCrop(crop_size, scale=(min_area, max_area)),
+                v2.RandomHorizontalFlip(flip_probability),
+            ]
+        )
+
+
+class UniformCrops:
+    """Resize the short side, then cut `num_crops` squares spread along the long side.
+
+    One crop is the centre crop; three reach both ends (Wang et al., arXiv:1711.07971, section 5.1).
+    """
+
+    def __init__(self, *, short_side: int, crop_size: int, num_crops: int) -> None:
+        if num_crops < 1 or crop_size > short_side:
+            raise ValueError(
+                f"{num_crops} crops of {crop_size} from a short side of {short_side}; "
+                "expected at least one, no larger than the short side"
+            )
+        self.short_side = short_side
+        self.crop_size = crop_size
+        self.num_crops = num_crops
+
+    def __call__(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "S N 3 crop crop"]:
+        frames = TF.resize(frames, [self.short_side])
+        height, width = frames.shape[-2:]
+        crops = []
+        for k in range(self.num_crops):
+            along = k / (self.num_crops - 1) if self.num_crops > 1 else 0.5
+            top = (height - self.crop_size) * (along if height > width else 0.5)
+            left = (width - self.crop_size) * (0.5 if height > width else along)
+            crops.append(TF.crop(frames, round(top), round(left), self.crop_size, self.crop_size))
+        return torch.stack(crops)
+
+
+class Normalize(nn.Module):
+    """(x/255 - mean) / std per channel, and the axes as a 3-D network wants them.
+
+    The result lies in memory as channels_last_3d, the order in which the frames were decoded.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std) * 255, persistent=False)
+
+    def forward(self, frames: UInt8[Tensor, "B V T H W 3"]) -> Float[Tensor, "B V 3 T H W"]:
+        scaled = (frames.float() - self.mean) / self.std
+        return rearrange(scaled, "B V T H W C -> B V C T H W")
+
+
+Blend = Literal["mixup", "cutmix"]
+
+
+class BlendClips(nn.Module):
+    """Mixup or cutmix of the clips of a batch, one of those named, chosen anew for every batch.
+
+    Zhang et al., arXiv:1710.09412; Yun et al., arXiv:1905.04899. Every frame of a clip is blended with the
+    same frame of its partner, cutmix with the same box in all frames.
+
+    Args:
+        num_classes: K.
+        kinds: Which of the two; both are taken with equal probability.
+        alpha: Parameter of the Beta distribution that the share is drawn from.
+    """
+
+    def __init__(self, num_classes: int, *, kinds: list[Blend], alpha: float = 1.0) -> None:
+        super().__init__()
+        classes = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
+        self.choice = v2.RandomChoice([classes[kind](alpha=alpha, num_classes=num_classes) for kind in kinds])
+
+    def forward(
+        self, views: Float[Tensor, "B 1 3 T H W"], label: Int64[Tensor, " B"]
+    ) -> tuple[Float[Tensor, "B 1 3 T H W"], Float[Tensor, "B K"]]:
+        # torchvision blends a Video of [B T C H W]; it looks at B, H and W only.
+        blended, target = self.choice(tv_tensors.Video(views.squeeze(1)), label)
+        return blended.as_subclass(Tensor).unsqueeze(1), target
+
+
+class DeviceTransform(nn.Module):
+    """What happens to a batch once it is on the device: normalise, then blend where asked."""
+
+    def __init__(self, normalize: Normalize, blend: BlendClips | None = None) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.blend = blend
+
+    def forward(self, batch: ClipBatch) -> ViewBatch:
+        views, target = self.normalize(batch.frames), batch.label
+        if self.blend is not None:
+            views, target = self.blend(views, target)
+        return ViewBatch(views, target, batch.video_id)

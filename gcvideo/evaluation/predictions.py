@@ -1,0 +1,48 @@
+"""The per-video table that a test or a prediction leaves behind."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+
+class PredictionTable:
+    """Rows of video, label, prediction, its probability and the five likeliest classes.
+
+    Args:
+        class_names: The K class names.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.class_names = class_names
+        self.rows: list[dict[str, object]] = []
+
+    def add(
+        self,
+        video_ids: Sequence[str],
+        probabilities: Float[Tensor, "B K"],
+        labels: Sequence[int] | None = None,
+    ) -> None:
+        """One row per video of a batch; without labels (in prediction) the table has no label column."""
+        top = probabilities.cpu().topk(min(5, probabilities.shape[-1]))
+        for row, video_id in enumerate(video_ids):
+            likeliest = [int(k) for k in top.indices[row]]
+            entry: dict[str, object] = {"video": video_id}
+            if labels is not None:
+                entry["label"] = self.class_names[int(labels[row])]
+            entry["prediction"] = self.class_names[likeliest[0]]
+            entry["probability"] = round(float(top.values[row, 0]), 6)
+            for rank, k in enumerate(likeliest, start=1):
+                entry[f"top{rank}"] = self.class_names[k]
+                entry[f"top{rank}_probability"] = round(float(top.values[row, rank - 1]), 6)
+            self.rows.append(entry)
+
+    def write(self, file: Path, rows: Sequence[dict[str, object]] | None = None) -> None:
+        """Write `rows` (by default the table's own) as CSV, sorted by video; replaces an older file whole."""
+        frame = pd.DataFrame(self.rows if rows is None else rows).sort_values("video")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_name(f".{file.name}.unfinished")
+        frame.to_csv(unfinished, index=False)
+        unfinished.replace(file)

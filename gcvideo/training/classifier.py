@@ -1,0 +1,156 @@
+"""The training, validation and test steps of a video classifier."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from gcvideo.clip import ViewBatch
+from gcvideo.evaluation import PredictionTable, video_probabilities, view_logits
+from gcvideo.training.distributed import gather_rows
+from gcvideo.training.optimisation import HalfCosine, Schedule, parameter_groups
+
+log = logging.getLogger(__name__)
+
+
+class VideoClassifier(LightningModule):
+    """A network, its loss, its optimizer and its metrics.
+
+    Training minimises cross-entropy with SGD and Nesterov momentum. The peak learning rate follows the linear
+    rule (Goyal et al., arXiv:1706.02677): learning_rate * global batch / reference_batch_size.
+
+    Args:
+        network: The network, a class whose number of classes stays open.
+        class_names: The K class names; from the command line they come with the data.
+        learning_rate: Peak learning rate at a global batch of reference_batch_size clips.
+        reference_batch_size: The global batch that learning_rate is meant for.
+        batch_size: Clips per process and step; from the command line it comes with the data.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay; norms have none.
+        schedule: Course of the learning rate: HalfCosine or StepDecay.
+        label_smoothing: Share of the target spread over all classes, 0..1.
+        views_per_forward: Views that pass the network together in evaluation; bounds memory.
+        channels_last: Keep activations in channels_last_3d order.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[int], nn.Module],
+        class_names: list[str],
+        *,
+        learning_rate: float = 0.1,
+        reference_batch_size: int = 64,
+        batch_size: int = 8,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-4,
+        schedule: Schedule = HalfCosine(),  # noqa: B008 (frozen)
+        label_smoothing: float = 0.0,
+        views_per_forward: int = 30,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = network(len(class_names))
+        self.class_names = class_names
+        self.learning_rate = learning_rate
+        self.reference_batch_size = reference_batch_size
+        self.batch_size = batch_size
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.label_smoothing = label_smoothing
+        self.views_per_forward = views_per_forward
+        if channels_last:
+            self.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+
+        accuracies = accuracy_metrics(len(class_names))
+        self.val_accuracy = accuracies.clone(prefix="val/")
+        self.test_accuracy = accuracies.clone(prefix="test/")
+        self.predictions = PredictionTable(class_names)
+
+    def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B K"]:
+        """Class probabilities of videos, averaged over their views."""
+        logits = view_logits(self.network, views, views_per_forward=self.views_per_forward)
+        return video_probabilities(logits)
+
+    def training_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, ""]:
+        logits = self.network(batch.views.flatten(0, 1))
+        loss = F.cross_entropy(logits, batch.target, label_smoothing=self.label_smoothing)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
+        return loss
+
+    def validation_step(self, batch: ViewBatch, batch_idx: int) -> None:
+        self._evaluate(batch, "val", self.val_accuracy)
+
+    def test_step(self, batch: ViewBatch, batch_idx: int) -> None:
+        probabilities = self._evaluate(batch, "test", self.test_accuracy)
+        self.predictions.add(batch.video_id, probabilities, batch.target.tolist())
+
+    def on_test_epoch_start(self) -> None:
+        self.predictions = PredictionTable(self.class_names)
+
+    def on_test_epoch_end(self) -> None:
+        rows = gather_rows(self.predictions.rows)
+        if self.trainer.is_global_zero:
+            file = Path(self.trainer.default_root_dir) / "predictions.csv"
+            self.predictions.write(file, rows)
+            log.info("wrote %d rows to %s", len(rows), file)
+
+    def _evaluate(self, batch: ViewBatch, stage: str, accuracy: MetricCollection) -> Float[Tensor, "B K"]:
+        probabilities = self(batch.views)
+        loss = F.nll_loss(probabilities.clamp_min(1e-12).log(), batch.target)
+        accuracy.update(probabilities, batch.target)
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(probabilities), sync_dist=True)
+        self.log_dict(dict(accuracy.items()), prog_bar=True, batch_size=len(probabilities))
+        return probabilities
+
+    def configure_optimizers(self) -> Any:
+        global_batch = self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
+        peak = self.learning_rate * global_batch / self.reference_batch_size
+        log.info(
+            "peak learning rate %.4g = %.4g * global batch %d / %d",
+            peak,
+            self.learning_rate,
+            global_batch,
+            self.reference_batch_size,
+        )
+        optimizer = torch.optim.SGD(
+            parameter_groups(self.network, weight_decay=self.weight_decay),
+            lr=peak,
+            momentum=self.momentum,
+            nesterov=self.momentum > 0,
+        )
+        max_epochs = self._max_epochs()
+        steps_per_epoch = self.trainer.estimated_stepping_batches / max_epochs
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.schedule(step / steps_per_epoch, max_epochs)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _max_epochs(self) -> int:
+        max_epochs = self.trainer.max_epochs
+        if max_epochs is None or max_epochs < 1:
+            raise ValueError(f"trainer.max_epochs is {max_epochs}; the schedule needs the number of epochs")
+        return max_epochs
+
+
+def accuracy_metrics(num_classes: int) -> MetricCollection:
+    """Top-1, top-5 (top-K where K < 5) and the mean over classes of the class's own top-1."""
+    return MetricCollection(
+        {
+            "top1": MulticlassAccuracy(num_classes, average="micro"),
+            "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
+            "mean_class": MulticlassAccuracy(num_classes, average="macro"),
+        }
+    )

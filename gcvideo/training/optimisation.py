@@ -1,0 +1,84 @@
+"""Parameter groups and learning-rate schedules of the Kinetics recipes."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
+def parameter_groups(network: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups for an optimizer: decayed weights, and the undecayed parameters of norms.
+
+    Decay pulls a norm's scale towards zero for no gain, so weights and biases of norms have none, as in the
+    recipes of PySlowFast. Frozen parameters are in neither group.
+    """
+    of_norms = {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, NORMS)
+        for parameter in module.parameters(recurse=False)
+    }
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return [
+        {
+            "params": [p for p in trained if id(p) not in of_norms],
+            "weight_decay": weight_decay,
+        },
+        {"params": [p for p in trained if id(p) in of_norms], "weight_decay": 0.0},
+    ]
+
+
+class Schedule(Protocol):
+    """The learning rate at some point of a run, as a factor of its peak."""
+
+    def __call__(self, epoch: float, max_epochs: int) -> float:
+        """The factor at `epoch`, 0..max_epochs, fractional between the steps of an epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class HalfCosine(Schedule):
+    """(1 + cos(pi * epoch / max_epochs)) / 2, entered by a linear warm-up.
+
+    Loshchilov & Hutter, arXiv:1608.03983, without restarts. During warm-up the factor rises linearly from
+    warmup_start to the cosine's own value at the warm-up's end, so that there is no step.
+
+    Args:
+        warmup_epochs: Length of the warm-up; 0 for none.
+        warmup_start: Factor at the first step of the warm-up.
+    """
+
+    warmup_epochs: float = 0.0
+    warmup_start: float = 0.1
+
+    def __call__(self, epoch: float, max_epochs: int) -> float:
+        if epoch < self.warmup_epochs:
+            end = self(self.warmup_epochs, max_epochs)
+            return self.warmup_start + (end - self.warmup_start) * epoch / self.warmup_epochs
+        return (1 + math.cos(math.pi * epoch / max_epochs)) / 2
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """gamma to the number of milestones passed, entered by a linear warm-up.
+
+    Args:
+        milestones: Epochs at which the rate is multiplied by gamma.
+        gamma: The factor of each milestone.
+        warmup_epochs: Length of the warm-up; 0 for none.
+        warmup_start: Factor at the first step of the warm-up.
+    """
+
+    milestones: tuple[float, ...] = (90, 130)
+    gamma: float = 0.1
+    warmup_epochs: float = 0.0
+    warmup_start: float = 0.1
+
+    def __call__(self, epoch: float, max_epochs: int) -> float:
+        if epoch < self.warmup_epochs:
+            return self.warmup_start + (1 - self.warmup_start) * epoch / self.warmup_epochs
+        return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
