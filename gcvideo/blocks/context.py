@@ -1,0 +1,93 @@
+"""Context modelling: pools that all positions share (Q = 1) and pairwise attention (Q = P)."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gcvideo.blocks.affinity import Affinity
+from gcvideo.blocks.framework import Context
+
+
+class AveragePool(Context):
+    """y = 1/P sum_j x_j: squeeze (Hu et al., equation 2, arXiv:1709.01507)."""
+
+    def attention(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B 1 P"]:
+        num_positions = x.flatten(2).shape[2]
+        return x.new_full((x.shape[0], 1, num_positions), 1 / num_positions)
+
+    def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B C *ones"]:
+        return _shared(x.flatten(2).mean(dim=2), x)
+
+
+class AttentionPool(Context):
+    """y = sum_j a_j v(x_j), a = softmax_j(W_k x_j): one map of weights for all query positions.
+
+    GCNet (arXiv:1904.11492): v(x_j) = x_j, or W_v x_j in the first form of its simplified non-local
+    block. The bias of W_k cancels in the softmax; published parameter counts have it all the same.
+    """
+
+    def __init__(self, channels: int, *, value: nn.Module | None = None):
+        super().__init__()
+        self.key = nn.Linear(channels, 1)
+        self.value = value or nn.Identity()
+        nn.init.kaiming_normal_(self.key.weight, mode="fan_in", nonlinearity="relu")
+        nn.init.zeros_(self.key.bias)
+
+    def attention(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B 1 P"]:
+        x = x.flatten(2)  # B C P
+        # A batched product reads x in either memory format; F.linear would copy a channels-first x.
+        logits = self.key.weight.expand(len(x), -1, -1).bmm(x) + self.key.bias
+        return logits.softmax(dim=-1)
+
+    def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:
+        values = self.value(x).flatten(2)  # B D P
+        return _shared(values.bmm(self.attention(x).mT).squeeze(2), x)
+
+
+class PairwiseAttention(Context):
+    """y_i = sum_j f(W_q x_i, W_k x_j) / C(x) W_v x_j: every query position has weights of its own.
+
+    Non-local operation, Wang et al., equation 1 (arXiv:1711.07971); `affinity` holds f and C(x).
+    The positions j may be those of a subsampled map, pooled before W_k and W_v (`pool_input`) or
+    after them (`pool_output`); P is then the number of pooled positions.
+    """
+
+    def __init__(
+        self,
+        affinity: Affinity,
+        *,
+        query: nn.Module,
+        key: nn.Module,
+        value: nn.Module,
+        pool_input: nn.Module | None = None,
+        pool_output: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.affinity = affinity
+        self.query = query
+        self.key = key
+        self.value = value
+        self.pool_input = pool_input or nn.Identity()
+        self.pool_output = pool_output or nn.Identity()
+
+    def attention(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B Q P"]:
+        query = _rows(self.query(x))
+        key = _rows(self.pool_output(self.key(self.pool_input(x))))
+        return self.affinity.weights(query, key)
+
+    def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *positions"]:
+        pooled = self.pool_input(x)
+        query = _rows(self.query(x))  # B Q E
+        key = _rows(self.pool_output(self.key(pooled)))  # B P E
+        value = _rows(self.pool_output(self.value(pooled)))  # B P D
+        context = self.affinity(query, key, value)  # B Q D
+        return context.mT.unflatten(2, x.shape[2:])
+
+
+def _shared(context: Float[Tensor, "B D"], x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:
+    """One position along each position axis of x, to broadcast against it."""
+    return context.view(*context.shape, *(1 for _ in x.shape[2:]))
+
+
+def _rows(x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B P C"]:
+    """One row per position."""
+    return x.flatten(2).mT
