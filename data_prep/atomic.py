@@ -1,0 +1,64 @@
+"""Files that are whole or absent: written under a temporary name, then renamed."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def partial_of(target: Path) -> Path:
+    """Where a file lies while it is being written: hidden, in the target's own folder."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file name is one that `partial_of` gives."""
+    return name.startswith(".") and name.endswith(".partial")
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path to write to: it becomes the target when the block ends, and vanishes when it fails.
+
+    A process killed inside the block leaves the partial file, which the next attempt overwrites.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_of(target)
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a whole text file; it is on the disk when the target's name points to it.
+
+    Characters that UTF-8 cannot carry (bytes of a broken file name) are written as `\\udcXX`.
+    """
+    with replacing(target) as partial, partial.open("wb") as file:
+        file.write(text.encode("utf-8", errors="backslashreplace"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_table(target: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file with a header."""
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\n").writerows([columns, *rows])
+    write_text(target, "".join(lines))
+
+
+def read_table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header."""
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        return list(csv.DictReader(stream))
+
+
+class _Lines(list[str]):
+    """What csv.writer needs of a file."""
+
+    def write(self, line: str) -> None:
+        self.append(line)
