@@ -13,6 +13,7 @@ from pytorchvideo.models.resnet import ResStage, create_bottleneck_block, create
 from torch import Tensor, nn
 
 from gcvideo.backbones.placement import Placement, place
+from gcvideo.blocks import ContextBlock
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class VideoResNet(nn.Module):
         width: float = 1.0,
         stride_on: Literal["3x3", "1x1"] = "3x3",
         dropout: float = 0.5,
-        block: Callable[[int], nn.Module] | None = None,
+        block: Callable[[int], ContextBlock] | None = None,
         placement: Placement | None = None,
     ) -> None:
         super().__init__()

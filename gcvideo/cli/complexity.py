@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -14,14 +13,15 @@ from torch import nn
 
 from gcvideo.analysis.complexity import Complexity, measure
 from gcvideo.analysis.paper import PAPER_NOTE, PAPER_ROWS
+from gcvideo.cli.parser import CommandParser
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
 
 
-def parser() -> ArgumentParser:
+def parser() -> CommandParser:
     """The command's arguments."""
-    arguments = ArgumentParser(
+    arguments = CommandParser(
         prog="gcvideo complexity",
         description="Parameters, multiply-adds, forward time and peak memory of one network (--config) or "
         "of the five networks of the paper (--paper), as a table, complexity.csv and complexity.md.",

@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_complaint(f"gcvideo: no command {name!r}; one of {', '.join(COMMANDS)}", code=2))
 
     _log_to_stderr()
+    _silence_dependencies()
     command = importlib.import_module(COMMANDS[name].module)
     try:
         command.run(arguments)
@@ -85,3 +87,14 @@ def _log_to_stderr() -> None:
     package_log = logging.getLogger("gcvideo")
     package_log.handlers = [handler]
     package_log.setLevel(logging.INFO if first else logging.WARNING)
+
+
+def _silence_dependencies() -> None:
+    """Leave out what dependencies say of each other's insides; it asks nothing of a user."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for message in (
+        r"`torch\.jit\.script` is deprecated",  # pytorchvideo and fvcore, when imported
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning on recent torch
+        r"LightningCLI's args parameter is intended to run from within Python",  # as it does here
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jsonargparse import ArgumentParser
 from lightning.pytorch.utilities import move_data_to_device
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.dataset import collate
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 
 
-def parser() -> ArgumentParser:
+def parser() -> CommandParser:
     """The command's arguments."""
-    arguments = ArgumentParser(
+    arguments = CommandParser(
         prog="gcvideo predict",
         description="Print and save the five likeliest classes of video files. The network, its class "
         "names and the views come from the checkpoint. Videos that cannot be read are named at the end "

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
 from gcvideo.training import VideoClassifier
 
@@ -105,8 +106,9 @@ def run(arguments: Sequence[str]) -> None:
         VideoClassifier,
         KineticsDataModule,
         args=list(arguments),
+        parser_class=RunParser,
         # Our sampler shares the videos out itself, without Lightning's repeated ones.
-        trainer_defaults={"use_distributed_sampler": False},
+        trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
         seed_everything_default=0,
