@@ -1,0 +1,230 @@
+"""Extract archives, and lay replacement archives over what they gave."""
+
+import argparse
+import errno
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from data_prep.atomic import replacing, write_table
+from data_prep.console import console, progress_bar, run_step, show_table
+from data_prep.journal import JOURNALS, Journal, fingerprint
+from data_prep.shards import Shard, add_run_options, shard_of
+from data_prep.tar_stream import ArchiveError, open_tar, refusal
+from data_prep.video_files import video_names
+
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+COLUMNS = ("archive", "status", "member", "reason")
+
+Row = dict[str, Any]
+"""What came of an archive: "files" [[path, bytes]], "refused" [[member, reason]], "error" or ""."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns 0, or 1 when an archive is damaged or a member was refused."""
+    arguments = _parser().parse_args(argv)
+    shard = shard_of(arguments)
+    output: Path = arguments.output
+    archives = archives_of(arguments.archives)
+    replacements = archives_of(arguments.replacements)
+    mine = shard.share(archives)
+    if arguments.dry_run:
+        sizes = [(str(archive), f"{archive.stat().st_size / 1e9:.3f} GB") for archive in mine]
+        show_table("would extract", ("archive", "size"), sizes)
+        show_table("would then lay over", ("archive",), [(str(archive),) for archive in replacements])
+        return 0
+    with Journal(output, step="extract", shard=shard) as journal:
+        rows = extract(mine, output=output, journal=journal, num_workers=arguments.workers)
+        if replacements and (why := _too_early(archives, journal=journal, shard=shard)):
+            console.print(f"replacements wait: {why}; then run again without --shard")
+        else:
+            rows |= lay_over(replacements, output=output, journal=journal)
+    report = output / f"extract_report{shard.suffix}.csv"
+    return _report(rows, report)
+
+
+def archives_of(places: Sequence[Path]) -> list[Path]:
+    """The archives that are named, and those in the folders that are named, in order of name.
+
+    Raises:
+        ValueError: There is no such place, or no archive in a folder.
+    """
+    archives = []
+    for place in places:
+        found = [place]
+        if place.is_dir():
+            found = sorted(p for p in place.iterdir() if p.name.lower().endswith(ARCHIVE_SUFFIXES))
+        if not found or not place.exists():
+            raise ValueError(f"{place} holds no archive; expected *{', *'.join(ARCHIVE_SUFFIXES)}")
+        archives += found
+    return archives
+
+
+def extract(archives: Sequence[Path], *, output: Path, journal: Journal, num_workers: int) -> dict[Path, Row]:
+    """Extract archives in parallel; one that was extracted, and whose files are there, is left."""
+    rows: dict[Path, Row] = {}
+    with progress_bar() as bar, ThreadPoolExecutor(num_workers) as pool:
+        task = bar.add_task("extract", total=len(archives))
+        futures = {}
+        for archive in archives:
+            done = journal.row_of(str(archive.resolve()), fingerprint(archive))
+            if done is not None and all((output / name).exists() for name, _ in done["files"]):
+                rows[archive] = done
+                bar.advance(task)
+            else:
+                futures[pool.submit(_extract_one, archive, output, _keep_name)] = archive
+        for future in as_completed(futures):
+            archive = futures[future]
+            rows[archive] = future.result()
+            _record(archive, rows[archive], journal)
+            bar.advance(task)
+    return rows
+
+
+def lay_over(replacements: Sequence[Path], *, output: Path, journal: Journal) -> dict[Path, Row]:
+    """Extract replacement archives: each file takes the place of the one it replaces.
+
+    That is the file of the same name wherever it lies, or else the only one whose name begins with
+    the same YouTube identifier; a file that replaces none is extracted as it is. An archive whose
+    files were overwritten since (its part was extracted again) is laid over again.
+    """
+    rows: dict[Path, Row] = {}
+    for archive in replacements:
+        done = journal.row_of(str(archive.resolve()), fingerprint(archive))
+        if done is None or not all(_has_size(output / name, size) for name, size in done["files"]):
+            done = _extract_one(archive, output, _place_finder(video_names(output)))
+            _record(archive, done, journal)
+        rows[archive] = done
+    return rows
+
+
+def _too_early(archives: Sequence[Path], *, journal: Journal, shard: Shard) -> str | None:
+    """Why replacements cannot be laid over yet: every archive comes before."""
+    open_archives = [a for a in archives if journal.row_of(str(a.resolve()), fingerprint(a)) is None]
+    if open_archives:
+        return f"{len(open_archives)} archives are not extracted yet, such as {open_archives[0]}"
+    return "this is one shard of several" if shard.count > 1 else None
+
+
+def _record(archive: Path, row: Row, journal: Journal) -> None:
+    if not row["error"]:  # a damaged archive is tried again: it may have been downloaded anew
+        journal.add(str(archive.resolve()), fingerprint(archive), row)
+
+
+def _extract_one(archive: Path, output: Path, place_of: Callable[[str], str]) -> Row:
+    files: dict[str, int] = {}
+    refused: list[list[str]] = []
+    row: Row = {"files": [], "refused": refused, "error": ""}
+    try:
+        with open_tar(archive) as tar:
+            for member, content in tar.members():
+                reason = refusal(member)
+                if member.isdir() and reason is None:
+                    continue
+                path = place_of(str(PurePosixPath(member.name))) if reason is None else ""
+                reason = reason or _misplaced(output, path)
+                if reason is not None:
+                    refused.append([member.name, reason])
+                elif path in files or not _has_size(output / path, member.size):
+                    with replacing(output / path) as partial, partial.open("wb") as file:
+                        file.writelines(content)
+                if reason is None:
+                    files[path] = member.size
+    except ArchiveError as error:
+        row["error"] = f"{error}; {len(files)} files came before"
+    row["files"] = sorted(files.items())
+    return row
+
+
+def _misplaced(output: Path, path: str) -> str | None:
+    """Why a file cannot be written at this path under output, or None."""
+    if PurePosixPath(path).parts[0] == JOURNALS:
+        return f"{JOURNALS} is this program's own"
+    target = output / path
+    if not target.parent.resolve().is_relative_to(output.resolve()):
+        return "a link on its way leads out of the output folder"
+    if target.is_dir() and not target.is_symlink():
+        return "a folder of that name is there"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        return "a file stands where its folder should be"
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return "name too long"
+    return "name too long" if len(target.name.encode()) > 240 else None
+
+
+def _has_size(path: Path, num_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == num_bytes
+
+
+def _keep_name(name: str) -> str:
+    return name
+
+
+def _place_finder(names: Sequence[str]) -> Callable[[str], str]:
+    """Member name -> the path, among those there, that it replaces."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    by_id: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        base = PurePosixPath(name).name
+        by_name[base].append(name)
+        by_id[base[:11]].append(name)
+
+    def place_of(member: str) -> str:
+        base = PurePosixPath(member).name
+        if base in by_name:
+            return by_name[base][0]
+        return by_id[base[:11]][0] if len(by_id.get(base[:11], ())) == 1 else member
+
+    return place_of
+
+
+def _report(rows: dict[Path, Row], report: Path) -> int:
+    lines: list[tuple[object, ...]] = []
+    for archive, row in rows.items():
+        summary = f"{len(row['files'])} files, {len(row['refused'])} members refused"
+        status = "damaged" if row["error"] else "extracted"
+        lines.append((archive.name, status, "", row["error"] or summary))
+        lines += [(archive.name, "refused", member, reason) for member, reason in row["refused"]]
+    write_table(report, COLUMNS, lines)
+    wrong = [line for line in lines if line[1] != "extracted"]
+    if wrong:
+        show_table("not extracted", COLUMNS, wrong)
+    num_files = sum(len(row["files"]) for row in rows.values())
+    console.print(f"{num_files:,} files of {len(rows):,} archives are there; report: {report}")
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="extract.py",
+        description=__doc__,
+        epilog="Only plain files with plain relative names are extracted. Absolute paths, '..', "
+        "links, devices, FIFOs and set-uid files are refused, and named in the report. "
+        "Compression is told by content: a plain tar named .tar.gz is read as what it is.",
+    )
+    parser.add_argument(
+        "--archives", type=Path, nargs="+", required=True, help="archives, or folders of archives"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder to extract to")
+    parser.add_argument(
+        "--replacements",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="archives of repaired videos, which take the place of the files of the same name",
+    )
+    add_run_options(parser, num_workers=2, workers_do="archives at a time")
+    return parser
+
+
+if __name__ == "__main__":
+    run_step(main)

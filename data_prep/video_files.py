@@ -1,0 +1,65 @@
+"""The files of a folder tree: which are named like videos, and which names a list can hold."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from data_prep.atomic import is_partial
+
+SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"),
+    *(".3gp", ".ogv", ".vob", ".divx"),
+)
+"""Endings of video names, in lower case."""
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file is named like a video. Temporary and hidden names (as macOS makes) are not."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith("._") and not is_partial(name)
+
+
+def unlistable(name: str) -> str | None:
+    """Why a name cannot stand in a list of one row a line, or None."""
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        return "name that is not UTF-8"
+    if len(name.splitlines()) > 1 or any(ord(character) < 32 for character in name):
+        return "name with control characters"
+    return None
+
+
+def video_names(root: Path, *, num_workers: int = 1) -> list[str]:
+    """Paths under root, relative to it and sorted, of everything that is named like a video.
+
+    Links to folders are followed once each; what a name turns out to be (a folder, a FIFO, nothing)
+    is for the reader to say.
+
+    Raises:
+        ValueError: root is not a folder.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder; expected the folder of the videos")
+    folders, names = _entries(root, "")
+    with ThreadPoolExecutor(num_workers) as pool:
+        while folders:  # breadth first: folders of one level are listed in parallel
+            listed = list(pool.map(lambda folder: _entries(root, folder), folders))
+            folders = [folder for inner, _ in listed for folder in inner]
+            names += [name for _, found in listed for name in found]
+    return sorted(names)
+
+
+def _entries(root: Path, folder: str) -> tuple[list[str], list[str]]:
+    """(sub-folders, video names) of one folder, relative to root."""
+    folders, names = [], []
+    for entry in _scan(root / folder):
+        path = f"{folder}/{entry.name}" if folder else entry.name
+        if is_video_name(entry.name):
+            names.append(path)
+        elif entry.is_dir(follow_symlinks=False):
+            folders.append(path)
+    return folders, names
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from entries

@@ -1,0 +1,252 @@
+import gzip
+import io
+import random
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from data_prep import extract
+from data_prep.atomic import read_table
+
+
+def member(name: str, **fields: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+def archive(
+    path: Path, files: dict[str, bytes], *, mode: str = "w:gz", odd: Sequence[tarfile.TarInfo] = ()
+) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for info in odd:
+            tar.addfile(info, io.BytesIO(b"x" * info.size))
+        for name, content in files.items():
+            tar.addfile(member(name, size=len(content)), io.BytesIO(content))
+    return path
+
+
+def run(output: Path, *archives: Path, replacements: Sequence[Path] = (), options=()) -> int:
+    return extract.main(
+        [
+            *("--archives", *map(str, archives), "--output", str(output), *options),
+            *(["--replacements", *map(str, replacements)] if replacements else []),
+        ]
+    )
+
+
+def content(output: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and ".journal" not in path.parts and path.name != "extract_report.csv"
+    }
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def report(output: Path) -> list[tuple[str, str, str, str]]:
+    rows = read_table(output / "extract_report.csv")
+    return [(row["archive"], row["status"], row["member"], row["reason"]) for row in rows]
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_compression_is_told_by_content_and_not_by_name(tmp_path: Path, mode: str) -> None:
+    files = {"a.mp4": b"A" * 1000, "deep/er/and/deeper/b (c).mp4": b"B" * 512, "empty.mp4": b""}
+    assert run(tmp_path / "out", archive(tmp_path / "part_120.tar.gz", files, mode=mode)) == 0
+    assert content(tmp_path / "out") == files
+
+
+@pytest.mark.parametrize("tar_format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_and_unicode_names_come_out_as_they_went_in(tmp_path: Path, tar_format: int) -> None:
+    name = f"{'k/' * 45}ünïcode-視頻 {'n' * 60}.mp4"
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tar_format) as tar:
+        tar.addfile(member(name, size=3), io.BytesIO(b"abc"))
+    assert run(tmp_path / "out", path) == 0
+    assert content(tmp_path / "out") == {name: b"abc"}
+
+
+ODD = [
+    (member("/etc/evil.mp4", size=1), "absolute path"),
+    (member("../evil.mp4", size=1), "path with .."),
+    (member("a/../../evil.mp4", size=1), "path with .."),
+    (member("link.mp4", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "symbolic link"),
+    (member("hard.mp4", type=tarfile.LNKTYPE, linkname="ok.mp4"), "hard link"),
+    (member("pipe.mp4", type=tarfile.FIFOTYPE), "FIFO"),
+    (member("char.mp4", type=tarfile.CHRTYPE), "character device"),
+    (member("block.mp4", type=tarfile.BLKTYPE), "block device"),
+    (member("suid.mp4", size=1, mode=0o4755), "set-uid, set-gid or sticky bit (mode 4755)"),
+    (member("sgid.mp4", size=1, mode=0o2755), "set-uid, set-gid or sticky bit (mode 2755)"),
+    (member("two\nlines.mp4", size=1), "name with control characters"),
+    (member(".journal/extract.0-of-1.jsonl", size=1), ".journal is this program's own"),
+    (member("n" * 250 + ".mp4", size=1), "name too long"),
+]
+
+
+def test_unsafe_members_are_refused_by_name_and_the_others_come_out(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.tar", {"ok.mp4": b"ok"}, mode="w", odd=[info for info, _ in ODD])
+    assert run(tmp_path / "in/out", path) == 1
+    assert content(tmp_path / "in/out") == {"ok.mp4": b"ok"}
+    expected = [("a.tar", "refused", info.name, reason) for info, reason in ODD]
+    assert report(tmp_path / "in/out")[1:] == expected
+    assert names_in(tmp_path / "in") == ["out"]
+    assert names_in(tmp_path) == ["a.tar", "in"]
+    assert not Path("/etc/evil.mp4").exists()
+
+
+def test_nothing_is_written_through_a_link_that_leads_out(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/archery").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/target.mp4").write_bytes(b"precious")
+    (tmp_path / "out/b.mp4").symlink_to(tmp_path / "elsewhere/target.mp4")
+    path = archive(tmp_path / "a.tar", {"archery/a.mp4": b"evil", "b.mp4": b"evil"})
+    assert run(tmp_path / "out", path) == 1
+    assert names_in(tmp_path / "elsewhere") == ["target.mp4"]
+    assert (tmp_path / "elsewhere/target.mp4").read_bytes() == b"precious"
+    assert "leads out" in report(tmp_path / "out")[1][3]
+
+
+def test_a_member_in_the_place_of_a_folder_or_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out/folder.mp4").mkdir(parents=True)
+    (tmp_path / "out/file.mp4").write_bytes(b"")
+    path = archive(tmp_path / "a.tar", {"folder.mp4": b"1", "file.mp4/a.mp4": b"2", "z.mp4": b"3"})
+    assert run(tmp_path / "out", path) == 1
+    assert content(tmp_path / "out") == {"file.mp4": b"", "z.mp4": b"3"}
+    assert [reason for _, status, _, reason in report(tmp_path / "out") if status == "refused"] == [
+        "a folder of that name is there",
+        "a file stands where its folder should be",
+    ]
+
+
+FILES = {f"v{n}.mp4": random.Random(n).randbytes(2000) for n in range(6)}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_an_archive_cut_anywhere_is_reported_as_damaged(tmp_path: Path, mode: str) -> None:
+    whole = archive(tmp_path / "whole.tar", FILES, mode=mode).read_bytes()
+    for cut in sorted({*range(1, len(whole), 509), 512, 2560, 5120, len(whole) - 1}):
+        if mode == "w" and cut > 6 * 2560 + 512:
+            continue  # behind the end mark a tar file holds nothing but padding
+        path = tmp_path / f"cut/{cut}.tar"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(whole[:cut])
+        row = extract._extract_one(path, tmp_path / f"out/{cut}", str)
+        assert row["error"], f"cut at byte {cut} of {len(whole)}"
+        assert content(tmp_path / f"out/{cut}").items() <= FILES.items()
+
+
+def test_a_changed_byte_of_a_compressed_archive_is_found(tmp_path: Path) -> None:
+    whole = bytearray(archive(tmp_path / "a.tar.gz", FILES).read_bytes())
+    whole[-6] ^= 1  # of the checksum
+    (tmp_path / "a.tar.gz").write_bytes(whole)
+    assert run(tmp_path / "out", tmp_path / "a.tar.gz") == 1
+    assert report(tmp_path / "out")[0][1] == "damaged"
+
+
+def test_a_damaged_header_between_members_is_not_the_end(tmp_path: Path) -> None:
+    whole = bytearray(archive(tmp_path / "a.tar", FILES, mode="w").read_bytes())
+    whole[2560:3072] = b"?" * 512
+    (tmp_path / "a.tar").write_bytes(whole)
+    assert run(tmp_path / "out", tmp_path / "a.tar") == 1
+    assert report(tmp_path / "out")[0][1:] == (
+        "damaged",
+        "",
+        "no member header at byte 2,560; 1 files came before",
+    )
+
+
+def test_two_archives_in_one_file_are_not_half_read_in_silence(tmp_path: Path) -> None:
+    one = archive(tmp_path / "a.tar", FILES, mode="w").read_bytes()
+    (tmp_path / "a.tar").write_bytes(one + one)
+    assert run(tmp_path / "out", tmp_path / "a.tar") == 1
+    assert "data after the end" in report(tmp_path / "out")[0][3]
+
+
+@pytest.mark.parametrize("text", [b"", b"<html>404</html>", gzip.compress(b"no tar")])
+def test_what_is_no_archive_is_reported(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(text)
+    assert run(tmp_path / "out", tmp_path / "a.tar.gz") == 1
+    assert report(tmp_path / "out")[0][1] == "damaged"
+
+
+def test_a_second_run_reads_no_archive_and_reports_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = archive(tmp_path / "a.tar", FILES)
+    assert run(tmp_path / "out", path) == 0
+    first = (tmp_path / "out/extract_report.csv").read_bytes()
+    monkeypatch.delattr(extract, "open_tar")
+    assert run(tmp_path / "out", path) == 0
+    assert (tmp_path / "out/extract_report.csv").read_bytes() == first
+
+
+def test_a_file_that_vanished_is_extracted_again_and_the_others_are_left(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.tar", FILES)
+    run(tmp_path / "out", path)
+    (tmp_path / "out/v3.mp4").unlink()
+    before = (tmp_path / "out/v2.mp4").stat().st_mtime_ns
+    assert run(tmp_path / "out", path) == 0
+    assert content(tmp_path / "out") == FILES
+    assert (tmp_path / "out/v2.mp4").stat().st_mtime_ns == before
+
+
+def test_a_replacement_goes_where_the_broken_video_lies(tmp_path: Path) -> None:
+    names = [
+        *("train/x/-aaaaaaaaaa_000001_000011.mp4", "train/y/bbbbbbbbbbb_000001_000011.mp4"),
+        "train/y/ccccccccccc_000001_000011.mp4",
+    ]
+    base = archive(tmp_path / "part_0.tar.gz", dict.fromkeys(names, b"broken"))
+    new = archive(
+        tmp_path / "replacement.tgz",
+        {
+            "replacement/-aaaaaaaaaa_000001_000011.mp4": b"by name",
+            "replacement/bbbbbbbbbbb.mp4": b"by identifier",
+            "replacement/ddddddddddd.mp4": b"of nothing",
+        },
+    )
+    assert run(tmp_path / "out", base, replacements=[new]) == 0
+    expected = dict(zip(names, [b"by name", b"by identifier", b"broken"], strict=True))
+    expected["replacement/ddddddddddd.mp4"] = b"of nothing"
+    assert content(tmp_path / "out") == expected
+
+
+def test_a_replacement_outlasts_its_archive_being_extracted_again(tmp_path: Path) -> None:
+    base = archive(tmp_path / "part_0.tar", {"a.mp4": b"broken", "b.mp4": b"b"})
+    new = archive(tmp_path / "replacement.tgz", {"a.mp4": b"repaired"})
+    run(tmp_path / "out", base, replacements=[new])
+    (tmp_path / "out/b.mp4").unlink()
+    run(tmp_path / "out", base)
+    assert run(tmp_path / "out", base, replacements=[new]) == 0
+    assert content(tmp_path / "out") == {"a.mp4": b"repaired", "b.mp4": b"b"}
+
+
+def test_replacements_wait_until_all_shards_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [archive(tmp_path / f"part_{n}.tar", {f"{n}.mp4": b"old"}) for n in range(3)]
+    new = archive(tmp_path / "replacement.tgz", {f"{n}.mp4": b"repaired" for n in range(3)})
+    for shard in ("1", "0"):
+        options = ("--shard", shard, "--num-shards", "2")
+        assert run(tmp_path / "out", *parts, replacements=[new], options=options) == 0
+        assert "replacements wait" in capsys.readouterr().err
+    assert run(tmp_path / "out", *parts, replacements=[new]) == 0
+    assert (tmp_path / "out/2.mp4").read_bytes() == b"repaired"
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.tar", FILES)
+    assert run(tmp_path / "out", path, options=["--dry-run"]) == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_archives_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds no archive; expected \*\.tar, \*\.tar\.gz"):
+        run(tmp_path / "out", tmp_path)
