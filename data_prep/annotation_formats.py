@@ -1,0 +1,225 @@
+"""What each data set's own files say: which clips there are, in which split, of which class."""
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+
+class Clip(NamedTuple):
+    """One clip that an official list names."""
+
+    stems: tuple[str, ...]
+    """File names without ending that it may have, the surest first."""
+    class_name: str
+    """Empty where a test set is not labelled."""
+
+
+class Splits(NamedTuple):
+    """The official lists of a data set, each in its own order."""
+
+    train: list[Clip]
+    val: list[Clip]
+    test: list[Clip]
+
+
+class AnnotationError(ValueError):
+    """An official file is not as its data set's files are."""
+
+
+_COLUMNS = {
+    "label": ("label", "label-name", "label_name", "class label", "class"),
+    "id": ("youtube_id", "youtube identifier", "video-id", "video_id", "id"),
+    "start": ("time_start", "start time", "start-time", "start_time", "start"),
+    "end": ("time_end", "end time", "end-time", "end_time", "end"),
+}
+_SPLIT_NAMES = frozenset({"train", "val", "validate", "validation", "test", "holdout", "heldout"})
+_YOUTUBE_ID = re.compile(r"[\w-]{11}")
+
+
+def kinetics_clips(file: Path) -> list[Clip]:
+    """The clips of one Kinetics-400, -600 or -700 file, in whatever order its columns stand.
+
+    Columns are known by their header (DeepMind's, ActivityNet's) or, without one, by what they
+    hold: YouTube identifiers, two times of which the first is earlier, a split, and the class.
+
+    Raises:
+        AnnotationError: A column cannot be told, or a row has none of it.
+    """
+    text = _text(file)
+    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+    rows = [
+        (number, [cell.strip() for cell in cells])
+        for number, cells in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), start=1)
+        if any(cell.strip() for cell in cells)
+    ]
+    if not rows:
+        raise AnnotationError(f"{file}: lists no clip; fetch it again")
+    names = [cell.lower() for cell in rows[0][1]]
+    columns = _named_columns(names)
+    if columns is None:
+        columns = _guessed_columns(file, [cells for _, cells in rows])
+    else:
+        rows = rows[1:]
+    clips = []
+    for number, cells in rows:
+        try:
+            youtube_id = cells[columns["id"]]
+            start, end = (int(float(cells[columns[name]])) for name in ("start", "end"))
+            class_name = cells[columns["label"]] if "label" in columns else ""
+        except (IndexError, ValueError):
+            raise AnnotationError(
+                f"{file}:{number}: {delimiter.join(cells)!r} is not a row of {', '.join(columns)}"
+            ) from None
+        clips.append(Clip((f"{youtube_id}_{start:06d}_{end:06d}", youtube_id), class_name))
+    return clips
+
+
+def ucf101_splits(folder: Path, *, split: int) -> Splits:
+    """UCF101's trainlist0N.txt and testlist0N.txt; it has no validation list, so val is test."""
+
+    def clips(file: Path) -> list[Clip]:
+        found = []
+        for number, line in _lines(file):
+            path = PurePosixPath(line.split()[0])
+            if len(path.parts) < 2:
+                raise AnnotationError(f"{file}:{number}: {line!r} is not `Class/video.avi [label]`")
+            found.append(Clip((path.stem,), path.parts[-2]))
+        return found
+
+    test = clips(folder / f"testlist{split:02d}.txt")
+    return Splits(clips(folder / f"trainlist{split:02d}.txt"), test, test)
+
+
+def hmdb51_splits(folder: Path, *, split: int) -> Splits:
+    """HMDB51's <class>_test_splitN.txt: 1 is train, 2 is test, 0 is neither; val is test."""
+    files = sorted(folder.glob(f"*_test_split{split}.txt"))
+    if not files:
+        raise AnnotationError(f"{folder}: holds no <class>_test_split{split}.txt; unpack them there")
+    splits = Splits([], [], [])
+    for file in files:
+        class_name = file.name.removesuffix(f"_test_split{split}.txt")
+        for number, line in _lines(file):
+            name, _, role = line.rpartition(" ")
+            if role not in ("0", "1", "2") or not name:
+                raise AnnotationError(f"{file}:{number}: {line!r} is not `video.avi 0|1|2`")
+            clip = Clip((PurePosixPath(name.strip()).stem,), class_name)
+            if role == "1":
+                splits.train.append(clip)
+            elif role == "2":
+                splits.val.append(clip)
+                splits.test.append(clip)
+    return splits
+
+
+def ssv2_clips(file: Path) -> list[Clip]:
+    """Something-Something v2's JSON: the class is the template without its brackets.
+
+    Raises:
+        AnnotationError: It is not a list of objects with id and, unless a test list, template.
+    """
+    try:
+        rows = json.loads(_text(file))
+        return [Clip((str(row["id"]),), re.sub(r"[\[\]]", "", row.get("template", ""))) for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise AnnotationError(f"{file}: is not a JSON list of objects with id and template") from None
+
+
+def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> Splits:
+    """A tree of class folders, under train/, val/ and test/ or divided here.
+
+    Args:
+        paths: The videos, relative to the root: [split/]class/.../video.
+        val_fraction: Where the tree is not divided, this part of each class becomes val.
+        test_fraction: And this part becomes test.
+        seed: Which videos they are depends on the seed and on each video's path alone.
+
+    Raises:
+        AnnotationError: A video lies in no class folder.
+    """
+    splits = Splits([], [], [])
+    divided = {path.partition("/")[0] for path in paths} <= set(Splits._fields)
+    by_class: dict[str, list[Clip]] = {}
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        if len(parts) < 2 + divided:
+            raise AnnotationError(f"{path} lies in no class folder; expected [train|val|test/]class/video")
+        clip = Clip((path,), parts[divided])
+        if divided:
+            getattr(splits, parts[0]).append(clip)
+        else:
+            by_class.setdefault(clip.class_name, []).append(clip)
+    for clips in by_class.values():
+        drawn = sorted(clips, key=lambda clip: hashlib.sha256(f"{seed}/{clip.stems[0]}".encode()).digest())
+        num_val, num_test = (round(len(clips) * part) for part in (val_fraction, test_fraction))
+        splits.val.extend(sorted(drawn[:num_val]))
+        splits.test.extend(sorted(drawn[num_val : num_val + num_test]))
+        splits.train.extend(sorted(drawn[num_val + num_test :]))
+    return splits
+
+
+def _named_columns(names: Sequence[str]) -> dict[str, int] | None:
+    """Meaning -> column by the header's names, or None where the first row is no header."""
+    columns = {
+        meaning: names.index(name)
+        for meaning, aliases in _COLUMNS.items()
+        for name in aliases
+        if name in names
+    }
+    return columns if {"id", "start", "end"} <= columns.keys() else None
+
+
+def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Meaning -> column by what the columns hold."""
+    width = min(len(cells) for cells in rows)
+    columns = [[cells[place] for cells in rows] for place in range(width)]
+    ids = [place for place in range(width) if _all(columns[place], _YOUTUBE_ID.fullmatch)]
+    numbers = [place for place in range(width) if _all(columns[place], _is_number)]
+    pairs = [
+        (start, end)
+        for start in numbers
+        for end in numbers
+        if all(float(row[start]) < float(row[end]) for row in rows)
+    ]
+    if not ids or not pairs:
+        raise AnnotationError(
+            f"{file}: has no header, and which columns are the YouTube identifier and the times "
+            "cannot be told; put label,youtube_id,time_start,time_end into its first line"
+        )
+    identifier = max(ids, key=lambda place: len(set(columns[place])))  # classes repeat, clips do not
+    start, end = max(pairs, key=lambda pair: sum(len(set(columns[place])) for place in pair))
+    found = {"id": identifier, "start": start, "end": end}
+    rest = [
+        place
+        for place in range(width)
+        if place not in (*numbers, identifier) and not set(columns[place]) <= _SPLIT_NAMES
+    ]
+    if len(rest) > 1:
+        raise AnnotationError(
+            f"{file}: has no header, and which of its columns {rest} is the class cannot be told; "
+            "put label,youtube_id,time_start,time_end into its first line"
+        )
+    return {**found, "label": rest[0]} if rest else found
+
+
+def _all(cells: Iterable[str], holds: Callable[[str], object]) -> bool:
+    return all(holds(cell) for cell in cells)
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d+)?", cell) is not None
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(_text(file).splitlines(), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def _text(file: Path) -> str:
+    if not file.is_file():
+        raise AnnotationError(f"{file}: no such file; download the data set's annotations first")
+    return file.read_text(encoding="utf-8-sig")

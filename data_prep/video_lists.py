@@ -1,0 +1,67 @@
+"""Training lists: CSV files with the columns path and label, and classes.txt beside them."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from data_prep.atomic import read_table, replacing, write_table
+from data_prep.video_files import video_names
+
+CLASSES = "classes.txt"
+"""One class a line; the line's number, from 0, is the label."""
+
+
+class ListedVideo(NamedTuple):
+    """One row of a list."""
+
+    path: str
+    """Relative to the videos' root."""
+    label: str
+    """Class index as written; empty where a test set is not labelled."""
+
+
+class VideoList(NamedTuple):
+    """One list file."""
+
+    name: str
+    """File name, as in train.csv."""
+    videos: list[ListedVideo]
+
+
+def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[VideoList]:
+    """The lists of videos; where none is named, one of all that is named like a video under root.
+
+    Raises:
+        ValueError: A list has no column path or label, or two lists have one name.
+    """
+    if not files:
+        names = video_names(root, num_workers=num_workers)
+        return [VideoList("videos.csv", [ListedVideo(name, "") for name in names])]
+    lists = []
+    for file in files:
+        if file.name in [name for name, _ in lists]:
+            raise ValueError(f"two lists are called {file.name}; rename one of them")
+        rows = read_table(file)
+        if not rows or not {"path", "label"} <= rows[0].keys():
+            raise ValueError(f"{file}: expected a header with the columns path and label, and rows")
+        lists.append(VideoList(file.name, [ListedVideo(r["path"], r["label"]) for r in rows]))
+    return lists
+
+
+def paths_of(lists: Sequence[VideoList]) -> list[str]:
+    """Every path once, in the order in which the lists name them first."""
+    return list(dict.fromkeys(video.path for _, videos in lists for video in videos))
+
+
+def write_list(file: Path, videos: Sequence[ListedVideo]) -> None:
+    """Write one list."""
+    write_table(file, ListedVideo._fields, videos)
+
+
+def copy_classes(lists: Sequence[Path], output: Path) -> None:
+    """Copy the class names that lie beside the lists, if they do, to the output."""
+    for folder in dict.fromkeys(file.parent for file in lists):
+        if (folder / CLASSES).exists() and folder.resolve() != output.resolve():
+            with replacing(output / CLASSES) as partial:
+                shutil.copyfile(folder / CLASSES, partial)
