@@ -1,0 +1,266 @@
+"""Write videos again: short side 256, H.264 with a key frame every 16 frames, without sound."""
+
+import argparse
+import errno
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from data_prep.atomic import replacing, write_table
+from data_prep.console import console, progress_bar, run_step, show_table
+from data_prep.encoding import EncodingSettings, check_encoded, encode, why_not_right
+from data_prep.journal import Journal, fingerprint
+from data_prep.shards import add_run_options, shard_of
+from data_prep.video_files import unlistable
+from data_prep.video_lists import copy_classes, paths_of, read_lists, write_list
+from data_prep.workers import run_killable
+from gcvideo.data.decoding.index import index_stream
+from gcvideo.data.decoding.reader import DecodeError
+
+LISTS = "lists"
+"""Where the lists with the new paths are written to, under the output."""
+COLUMNS = ("path", "status", "num_frames", "width", "height", "reason")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Task(NamedTuple):
+    """One video to write again."""
+
+    path: str
+    """As the lists name it."""
+    source: Path
+    target: Path
+    settings: EncodingSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns 0: a video that fails is a row of the report, no failure of the step."""
+    arguments = _parser().parse_args(argv)
+    shard = shard_of(arguments)
+    settings = EncodingSettings(arguments.short_side, arguments.gop, arguments.crf, arguments.preset)
+    _check(settings)
+    root, output = arguments.root, arguments.output
+    if root.resolve() == output.resolve():
+        raise ValueError(f"--output {output} is --root; the originals are kept, name another folder")
+    lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
+    targets = target_paths(paths_of(lists))
+    tasks = [Task(path, root / path, output / targets[path], settings) for path in targets]
+    mine = shard.share(tasks)
+    if arguments.dry_run:
+        there = sum(task.target.exists() for task in mine)
+        console.print(f"would look at {len(mine):,} videos; {there:,} have an output; nothing was written")
+        return 0
+    with Journal(output, step="transcode", shard=shard) as journal:
+        rows = transcode(
+            mine,
+            journal=journal,
+            num_workers=arguments.workers,
+            time_limit_seconds=arguments.time_limit_seconds,
+            retry_failed=arguments.retry_failed,
+        )
+    report = output / f"transcode_report{shard.suffix}.csv"
+    write_table(report, COLUMNS, [[task.path, *rows[task.path].values()] for task in mine])
+    if shard.count == 1 and arguments.lists:
+        for name, videos in lists:
+            write_list(output / LISTS / name, [video._replace(path=targets[video.path]) for video in videos])
+        copy_classes(arguments.lists, output / LISTS)
+    _summarise(rows, report)
+    return 0
+
+
+def transcode(
+    tasks: Sequence[Task],
+    *,
+    journal: Journal,
+    num_workers: int,
+    time_limit_seconds: float,
+    retry_failed: bool,
+) -> dict[str, dict[str, Any]]:
+    """Write videos again, in worker processes; those that are done are left.
+
+    Returns:
+        path -> {"status": "encoded" | "kept" | "failed", and the other columns of the report}.
+
+    Raises:
+        OSError: The disk is full, or cannot be written to.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    waiting = []
+    for task in tasks:
+        done = journal.row_of(task.path, fingerprint(task.source, repr(task.settings)))
+        failed = done is not None and done["status"] == "failed"
+        if done is not None and (task.target.exists() or (failed and not retry_failed)):
+            rows[task.path] = done
+        else:
+            waiting.append(task)
+    with progress_bar() as bar:
+        progress = bar.add_task("transcode", total=len(tasks), completed=len(rows))
+        for task, results, fault in run_killable(
+            transcode_one,
+            waiting,
+            num_workers=num_workers,
+            time_limit_seconds=time_limit_seconds,
+        ):
+            row = results[-1] if fault is None else _failed(fault)
+            if row["status"] == "unwritable":
+                raise OSError(f"{task.target}: {row['reason']}")
+            journal.add(task.path, fingerprint(task.source, repr(task.settings)), row)
+            rows[task.path] = row
+            bar.advance(progress)
+    return rows
+
+
+def transcode_one(task: Task) -> Iterator[dict[str, Any]]:
+    """Write one video again; of one that is right as it is, the output is a link or a copy.
+
+    Yields:
+        The row of the report, when the output bears its name.
+    """
+    if (trouble := unlistable(task.path)) is not None:
+        yield _failed(trouble)
+        return
+    try:
+        index = index_stream(task.source)
+        with replacing(task.target) as partial:
+            if why_not_right(index, task.settings) is None:
+                size = (index.context.width, index.context.height)
+                row = _row("kept", len(index.packets), *size)
+                index.close()
+                _link_or_copy(task.source, partial)
+            else:
+                written = encode(index, partial, task.settings)
+                index.close()
+                check_encoded(partial, written, task.settings)
+                row = _row("encoded", written.num_frames, written.width, written.height)
+    except DecodeError as error:
+        row = _failed(str(error).replace(f"{task.source}: ", ""))
+    except OSError as error:  # FFmpeg's errors of writing are among them
+        row = _failed(f"{type(error).__name__}: {error.strerror}")
+        if error.errno in _NO_SPACE:
+            row["status"] = "unwritable"
+    yield row
+
+
+def target_paths(paths: Sequence[str]) -> dict[str, str]:
+    """Path of each original -> path of what is made of it: the same, ending in .mp4.
+
+    Where two would become one, as a.avi and a.mp4, the former becomes a.avi.mp4.
+
+    Raises:
+        ValueError: They would become one even so.
+    """
+    wanted = {path: str(PurePosixPath(path).with_suffix(".mp4")) for path in paths}
+    shared = Counter(wanted.values())
+    targets = {
+        path: target if shared[target] == 1 or path == target else f"{path}.mp4"
+        for path, target in wanted.items()
+    }
+    target, count = max(Counter(targets.values()).items(), key=lambda pair: pair[1], default=("", 0))
+    if count > 1:
+        raise ValueError(f"{count} videos would become {target}; rename all but one of them")
+    return targets
+
+
+def _row(status: str, num_frames: object, width: object, height: object) -> dict[str, Any]:
+    return {
+        "status": status,
+        "num_frames": num_frames,
+        "width": width,
+        "height": height,
+        "reason": "",
+    }
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {**_row("failed", "", "", ""), "reason": reason}
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+
+
+def _check(settings: EncodingSettings) -> None:
+    if settings.short_side < 2 or settings.short_side % 2:
+        raise ValueError(
+            f"--short-side {settings.short_side} is not possible; expected an even number from 2 on"
+        )
+    if settings.gop < 1:
+        raise ValueError(f"--gop {settings.gop} is out of range; expected at least 1")
+    if not 0 <= settings.crf <= 51:
+        raise ValueError(f"--crf {settings.crf} is out of range; expected 0..51")
+
+
+def _summarise(rows: Mapping[str, dict[str, Any]], report: Path) -> None:
+    failed = [(path, row["reason"]) for path, row in rows.items() if row["status"] == "failed"]
+    if failed:
+        show_table(f"{len(failed)} failed", ("path", "reason"), failed[:20])
+    counts = Counter(row["status"] for row in rows.values())
+    console.print(
+        f"{counts['encoded']:,} encoded, {counts['kept']:,} right as they were, "
+        f"{counts['failed']:,} failed; report: {report}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="transcode.py",
+        description=__doc__,
+        epilog="Time stamps are kept, rotation is applied, nothing is enlarged. A video that has "
+        "all this already is linked, not written again. A broken one is a row of the report. The "
+        "lists are written to lists/ in the output, with the new paths, when all shards are done.",
+    )
+    parser.add_argument("--root", type=Path, required=True, help="folder of the originals")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--lists",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="train.csv, val.csv, test.csv (default: everything under --root named like a video)",
+    )
+    defaults = EncodingSettings()
+    parser.add_argument(
+        "--short-side",
+        type=int,
+        default=defaults.short_side,
+        help="pixels, even (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--gop",
+        type=int,
+        default=defaults.gop,
+        help="frames from one key frame to the next (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--crf",
+        type=int,
+        default=defaults.crf,
+        help="x264's quality, 0 best .. 51 worst (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--preset",
+        default=defaults.preset,
+        help="x264's preset, such as veryfast or medium (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--time-limit-seconds",
+        type=float,
+        default=600.0,
+        help="a video that takes longer is given up (default: %(default)g)",
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
+    add_run_options(parser, num_workers=os.cpu_count() or 1, workers_do="processes, of one thread each")
+    return parser
+
+
+if __name__ == "__main__":
+    run_step(main)

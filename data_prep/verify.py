@@ -1,0 +1,179 @@
+"""Decode every video once and write the lists that training reads, and the list of bad files."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from data_prep.atomic import write_table
+from data_prep.console import console, progress_bar, run_step, show_table
+from data_prep.examination import Findings, examine
+from data_prep.journal import Journal, fingerprint
+from data_prep.shards import Shard, add_run_options, shard_of
+from data_prep.video_files import unlistable
+from data_prep.video_lists import VideoList, copy_classes, paths_of, read_lists
+from data_prep.workers import run_killable
+from gcvideo.data.decoding.reader import DecodeError
+
+MANIFEST_COLUMNS = (
+    *("path", "label", "num_frames", "fps", "width", "height", "codec", "rotation", "stream"),
+    "plain",
+)
+BAD_COLUMNS = ("path", "label", "list", "reason")
+NOT_PLAIN_COLUMNS = ("path", "reason")
+
+
+class Task(NamedTuple):
+    """One video to examine."""
+
+    path: str
+    """As the lists name it."""
+    file: Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns 0: a video that is bad is a row of a list, not a failure of the step."""
+    arguments = _parser().parse_args(argv)
+    shard = shard_of(arguments)
+    root, output = arguments.root, arguments.output
+    lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
+    if any(file.parent.resolve() == output.resolve() for file in arguments.lists):
+        raise ValueError(f"--output {output} holds the lists to be read; name another folder")
+    mine = shard.share([Task(path, root / path) for path in paths_of(lists)])
+    if arguments.dry_run:
+        console.print(f"would decode {len(mine):,} videos under {root}; nothing was written")
+        return 0
+    with Journal(output, step="verify", shard=shard) as journal:
+        rows = verify(
+            mine,
+            journal=journal,
+            num_workers=arguments.workers,
+            time_limit_seconds=arguments.time_limit_seconds,
+            retry_failed=arguments.retry_failed,
+        )
+    write_lists(lists, rows, output=output, shard=shard)
+    if shard.count == 1:
+        copy_classes(arguments.lists, output)
+    return 0
+
+
+def verify(
+    tasks: Sequence[Task],
+    *,
+    journal: Journal,
+    num_workers: int,
+    time_limit_seconds: float,
+    retry_failed: bool,
+) -> dict[str, dict[str, Any]]:
+    """Examine videos in killable processes; those that were, and have not changed since, are left.
+
+    Returns:
+        path -> the findings, or {"bad": reason}.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    waiting = []
+    for task in tasks:
+        done = journal.row_of(task.path, fingerprint(task.file))
+        if done is not None and not (retry_failed and "bad" in done):
+            rows[task.path] = done
+        else:
+            waiting.append(task)
+    with progress_bar() as bar:
+        progress = bar.add_task("verify", total=len(tasks), completed=len(rows))
+        for task, results, fault in run_killable(
+            verify_one,
+            waiting,
+            num_workers=num_workers,
+            time_limit_seconds=time_limit_seconds,
+        ):
+            rows[task.path] = results[-1] if results else {"bad": f"while it was decoded: {fault}"}
+            journal.add(task.path, fingerprint(task.file), rows[task.path])
+            bar.advance(progress)
+    return rows
+
+
+def verify_one(task: Task) -> Iterator[dict[str, Any]]:
+    """The findings on one video, or {"bad": reason}."""
+    if (trouble := unlistable(task.path)) is not None:
+        yield {"bad": trouble}
+        return
+    try:
+        for findings in examine(task.file):
+            yield findings._asdict()
+    except (DecodeError, OSError, MemoryError) as error:
+        yield {"bad": (str(error) or type(error).__name__).replace(f"{task.file}: ", "")}
+
+
+def write_lists(
+    lists: Sequence[VideoList],
+    rows: Mapping[str, dict[str, Any]],
+    *,
+    output: Path,
+    shard: Shard,
+) -> None:
+    """Write each list with the good videos of this shard, bad.csv and not_plain.csv."""
+    bad: list[Sequence[object]] = []
+    summary: list[Sequence[object]] = []
+    for name, videos in lists:
+        good = []
+        mine = [video for video in videos if video.path in rows]
+        for path, label in mine:
+            row = rows[path]
+            if "bad" in row:
+                bad.append((path, label, name, row["bad"]))
+            else:
+                findings = Findings(**row)
+                good.append((path, label, *findings[:-1], int(not findings.not_plain)))
+        write_table(output / _of_shard(name, shard), MANIFEST_COLUMNS, good)
+        plain = sum(row[-1] for row in good)
+        summary.append((name, len(mine), len(good), plain, len(mine) - len(good)))
+    not_plain = [(path, row["not_plain"]) for path, row in rows.items() if row.get("not_plain")]
+    write_table(output / _of_shard("bad.csv", shard), BAD_COLUMNS, bad)
+    write_table(output / _of_shard("not_plain.csv", shard), NOT_PLAIN_COLUMNS, sorted(not_plain))
+    if bad:
+        show_table(f"{len(bad)} bad", BAD_COLUMNS, bad[:20])
+    show_table(f"written to {output}", ("list", "videos", "good", "plain", "bad"), summary)
+
+
+def _of_shard(name: str, shard: Shard) -> str:
+    return name if shard.count == 1 else f"{Path(name).stem}{shard.suffix}{Path(name).suffix}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="verify.py",
+        description=__doc__,
+        epilog="Each list keeps its name and its readable videos, with the number of frames that "
+        "really come out, fps, size as shown, codec, rotation, stream, and plain: 1 where decord "
+        "gives the same frames as decoding in order. bad.csv names every other video and why; "
+        "not_plain.csv says why videos are not plain.",
+    )
+    parser.add_argument("--root", type=Path, required=True, help="folder that paths are under")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write the lists to")
+    parser.add_argument(
+        "--lists",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="train.csv, val.csv, test.csv (default: everything under --root named like a video, "
+        "into videos.csv)",
+    )
+    parser.add_argument(
+        "--time-limit-seconds",
+        type=float,
+        default=120.0,
+        help="a video that takes longer is bad (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="examine again what was bad in an earlier run"
+    )
+    add_run_options(parser, num_workers=os.cpu_count() or 1, workers_do="processes, of one thread each")
+    return parser
+
+
+if __name__ == "__main__":
+    run_step(main)

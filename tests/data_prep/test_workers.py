@@ -1,0 +1,83 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_prep.workers import run_killable
+
+
+def act(item: str) -> Iterator[str]:
+    """Yields twice, with something worse between where the item says so."""
+    yield f"{item} begun"
+    if item == "hangs":
+        time.sleep(60)
+    if item == "crashes":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if item == "raises":
+        raise ValueError(item)
+    yield f"{item} done"
+
+
+def deaf(item: str) -> Iterator[str]:
+    """Hangs where no Python signal handler is ever run."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    time.sleep(60)
+    yield item
+
+
+def test_a_hang_or_a_crash_ends_its_own_call_only_and_what_came_before_is_kept() -> None:
+    items = ["a", "hangs", "b", "crashes", "c", "raises", "d"]
+    start = time.monotonic()
+    outcomes = {
+        outcome.item: outcome for outcome in run_killable(act, items, num_workers=2, time_limit_seconds=1.5)
+    }
+    assert time.monotonic() - start < 30
+    assert outcomes.keys() == set(items)
+    assert outcomes["hangs"].fault == "no answer within 1.5 s"
+    assert outcomes["crashes"].fault == "the process was killed by SIGSEGV"
+    assert outcomes["raises"].fault == "the process ended with exit code 1"
+    for item in ("hangs", "crashes", "raises"):
+        assert outcomes[item].results == [f"{item} begun"]
+    for item in "abcd":
+        assert outcomes[item] == (item, [f"{item} begun", f"{item} done"], None)
+
+
+def test_a_call_that_hears_no_signal_is_killed_all_the_same() -> None:
+    [outcome] = run_killable(deaf, ["x"], num_workers=1, time_limit_seconds=0.5)
+    assert outcome == ("x", [], "no answer within 0.5 s")
+
+
+def test_no_worker_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        f"""
+import os, sys, time
+sys.path[:0] = {[str(path) for path in Path(__file__).parents[2:3]]!r}
+from data_prep.workers import run_killable
+
+def name(item):
+    yield os.getpid()
+    time.sleep(0.2)
+
+if __name__ == "__main__":
+    for outcome in run_killable(name, range(1000), num_workers=2, time_limit_seconds=9):
+        print(outcome.results[0], flush=True)
+"""
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        workers = {int(process.stdout.readline()) for _ in range(6)}
+        process.kill()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline, f"{workers} live on"
+        time.sleep(0.05)
+
+
+def test_nothing_to_do_starts_no_process() -> None:
+    assert list(run_killable(act, [], num_workers=4, time_limit_seconds=1)) == []
