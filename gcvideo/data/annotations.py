@@ -2,9 +2,12 @@
 
 import csv
 import os
+import re
 from pathlib import Path
 
 from gcvideo.clip import VideoRecord
+
+INTEGER = re.compile(r"\s*-?[0-9]+\s*")
 
 
 class AnnotationError(ValueError):
@@ -15,8 +18,9 @@ def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoR
     """The videos that an annotation file lists, in its order.
 
     Three forms are read, told apart by the file's first line: CSV with a header that has the columns `path`
-    and `label` among any others, CSV `path,label` without a header, and `path label` separated by one space
-    (the lists of PySlowFast and MMAction2; the path may contain spaces).
+    and `label` among any others, CSV `path,label[,...]` without a header, and `path label` separated by one
+    space (the lists of PySlowFast and MMAction2; the path may contain spaces and commas). In CSV, a path with
+    a comma in it stands in double quotes.
 
     Args:
         file: The annotation file.
@@ -33,14 +37,16 @@ def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoR
     records = []
     for line, path, label in _rows(file):
         place = f"{file}:{line}"
-        if not label.strip().isdecimal():
+        if not INTEGER.fullmatch(label):
             raise AnnotationError(
                 f"{place}: label {label!r} is not an integer; expected 0..{num_classes - 1}"
             )
-        if int(label) >= num_classes:
+        if int(label) not in range(num_classes):
             raise AnnotationError(
                 f"{place}: label {int(label)} is out of range; expected 0..{num_classes - 1}"
             )
+        if not path:
+            raise AnnotationError(f"{place}: the path is empty; expected a video file below {root}")
         full = os.path.normpath(os.path.join(base, path))  # noqa: PTH118
         if os.path.commonpath([base, full]) != base:
             raise AnnotationError(
@@ -59,64 +65,86 @@ def read_class_names(file: Path) -> list[str]:
     Raises:
         AnnotationError: The file is missing or empty, or a name stands in it twice.
     """
-    names = [name.strip() for name in _text(file).splitlines() if name.strip()]
+    names = [name.strip() for name in _lines(file)]
+    while names and not names[-1]:
+        names.pop()
     if not names:
         raise AnnotationError(f"{file}: names no class; expected one name a line")
+    first_line: dict[str, int] = {}
     for line, name in enumerate(names, start=1):
-        if names.index(name) != line - 1:
+        if not name:
+            raise AnnotationError(f"{file}:{line}: is blank, which would shift the labels below; remove it")
+        if name in first_line:
             raise AnnotationError(
-                f"{file}:{line}: class {name!r} stands on line {names.index(name) + 1} already"
+                f"{file}:{line}: class {name!r} stands on line {first_line[name]} already; "
+                "expected every name once"
             )
+        first_line[name] = line
     return names
 
 
 def largest_label(file: Path) -> int:
     """The largest label of an annotation file, to count classes where no class-name file is given."""
-    labels = [label for _, _, label in _rows(file) if label.strip().isdecimal()]
+    labels = [int(label) for _, _, label in _rows(file) if INTEGER.fullmatch(label)]
     if not labels:
-        raise AnnotationError(f"{file}: lists no video with an integer label")
-    return max(map(int, labels))
+        raise AnnotationError(f"{file}: lists no video with an integer label; expected rows `path,label`")
+    return max(labels)
 
 
-def _text(file: Path) -> str:
+def _lines(file: Path) -> list[str]:
     if not file.is_file():
         raise AnnotationError(f"{file}: no such file; pass its path, or make it with data_prep")
-    return file.read_text(encoding="utf-8-sig")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{file}: is not UTF-8 text ({error}); write it again as UTF-8") from error
+    # Not splitlines(), which also splits at signs that a file name may hold, such as U+2028.
+    return text.split("\n")
 
 
 def _rows(file: Path) -> list[tuple[int, str, str]]:
     """(line number, path, label) of every row that is not blank."""
-    lines = _text(file).splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    header = [name.strip() for name in first.split(",")]
-    if "path" in header and "label" in header:
-        columns = header.index("path"), header.index("label")
-        return _comma_rows(file, lines, columns=columns, skip=lines.index(first) + 1)
-    if "," in first and (first.rpartition(",")[2].strip().isdecimal() or " " not in first.strip()):
-        return _comma_rows(file, lines, columns=(0, 1), skip=0)
+    lines = [(number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
+    if not lines:
+        return []
+    number, first = lines[0]
+    cells = [cell.strip() for cell in _cells(file, number, first)]
+    if "path" in cells and "label" in cells:
+        return _comma_rows(file, lines[1:], columns=(cells.index("path"), cells.index("label")))
+    if "path" in cells or "label" in cells:
+        raise AnnotationError(
+            f"{file}:{number}: the header has columns {', '.join(cells)}; expected path and label among them"
+        )
+    if len(cells) > 1 and (INTEGER.fullmatch(cells[1]) or " " not in first.strip()):
+        return _comma_rows(file, lines, columns=(0, 1))
     return _space_rows(file, lines)
 
 
+def _cells(file: Path, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise AnnotationError(f"{file}:{number}: {line!r} is not CSV ({error}); check its quotes") from error
+
+
 def _comma_rows(
-    file: Path, lines: list[str], *, columns: tuple[int, int], skip: int
+    file: Path, lines: list[tuple[int, str]], *, columns: tuple[int, int]
 ) -> list[tuple[int, str, str]]:
+    path, label = columns
     rows = []
-    for line, cells in enumerate(csv.reader(lines[skip:]), start=skip + 1):
-        if not cells:
-            continue
-        if len(cells) <= max(columns):
-            raise AnnotationError(f"{file}:{line}: {','.join(cells)!r} is not a row `path,label`")
-        rows.append((line, cells[columns[0]], cells[columns[1]]))
+    for number, line in lines:
+        cells = _cells(file, number, line)
+        if len(cells) <= max(path, label):
+            raise AnnotationError(f"{file}:{number}: {line!r} is not a row `path,label`")
+        rows.append((number, cells[path], cells[label]))
     return rows
 
 
-def _space_rows(file: Path, lines: list[str]) -> list[tuple[int, str, str]]:
+def _space_rows(file: Path, lines: list[tuple[int, str]]) -> list[tuple[int, str, str]]:
     rows = []
-    for line, text in enumerate(lines, start=1):
-        if not text.strip():
-            continue
-        path, _, label = text.strip().rpartition(" ")
+    for number, line in lines:
+        path, _, label = line.strip().rpartition(" ")
         if not path:
-            raise AnnotationError(f"{file}:{line}: {text!r} is not a row `path,label` or `path label`")
-        rows.append((line, path, label))
+            raise AnnotationError(f"{file}:{number}: {line!r} is not a row `path,label` or `path label`")
+        rows.append((number, path, label))
     return rows

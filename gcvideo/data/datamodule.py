@@ -23,6 +23,7 @@ from gcvideo.data.transforms import (
     Blend,
     BlendClips,
     DeviceTransform,
+    FrameTransform,
     Normalize,
     ScaleJitter,
     UniformCrops,
@@ -64,8 +65,8 @@ class KineticsDataModule(LightningDataModule):
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
         videos: Folder that the annotated paths are relative to, where it is not the root itself.
         clip: Which frames make a clip.
-        train_transform: Random crop and flip of training clips: ScaleJitter, AreaJitter or a module of one's
-            own that maps uint8 frames [N 3 H W] to [N 3 S S].
+        train_transform: Random crop and flip of training clips: ScaleJitter (the default),
+            AreaJitter or a FrameTransform of one's own.
         val_views: The views of a video in validation.
         test_views: The views of a video in test and prediction.
         blend: Kinds of blending between training clips: mixup, cutmix, both or none.
@@ -91,7 +92,7 @@ class KineticsDataModule(LightningDataModule):
         num_classes: int | None = None,
         videos: Path | None = None,
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
-        train_transform: torch.nn.Module | None = None,
+        train_transform: FrameTransform | None = None,
         val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),
         test_views: EvaluationViews = EvaluationViews(),
         blend: list[Blend] | None = None,
@@ -102,7 +103,7 @@ class KineticsDataModule(LightningDataModule):
         test_batch_size: int = 1,
         num_workers: int | None = None,
         backend: Backend = "decord",
-        timeout_seconds: float = 300,
+        timeout_seconds: float = 300.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -146,7 +147,7 @@ class KineticsDataModule(LightningDataModule):
         return read_annotations(self.lists[split], root=self.videos, num_classes=len(self.class_names))
 
     def train_dataloader(self) -> DataLoader:
-        dataset = self._dataset(self.records("train"), RandomClip(self.clip), self.train_transform)
+        dataset = self._dataset(self.records("train"), RandomClip(self.clip), self.train_transform.transform)
         loader = self._loader(dataset, training=True, batch_size=self.batch_size)
         if len(loader) == 0:
             raise ValueError(
@@ -165,6 +166,12 @@ class KineticsDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         dataset = self.evaluation_dataset(self.records("val"), self.val_views)
+        if len(dataset) < self._num_processes:
+            # Where a process has no batch, the others wait for it when they next exchange buffers.
+            raise ValueError(
+                f"{self.lists['val']} lists {len(dataset)} videos for {self._num_processes} processes; "
+                "each needs at least one; use fewer processes or more videos"
+            )
         return self._loader(dataset, training=False, batch_size=self.batch_size)
 
     def test_dataloader(self) -> DataLoader:

@@ -111,12 +111,15 @@ def collate(clips: list[Clip]) -> ClipBatch:
 
 def _mix(*numbers: int) -> int:
     """One seed from several numbers, such that neighbours have nothing in common."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    # With their count, since SeedSequence takes (seed, epoch) and (seed, epoch, 0) for the same.
+    sequence = np.random.SeedSequence([len(numbers), *numbers])
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @contextmanager
 def _random_state(seed: int) -> Iterator[None]:
-    """torch's global generator (which torchvision draws from) seeded, and put back afterwards."""
+    """torch's CPU generator (which torchvision draws from) seeded, and put back afterwards."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which seeds the accelerators' generators too and would not put them back.
+        torch.default_generator.manual_seed(seed)
         yield

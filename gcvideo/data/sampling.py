@@ -4,6 +4,7 @@ A clip of T frames covers a span of frames. A start may be anywhere such that th
 is shorter than the span, the clip starts at frame 0 and every index past the end holds the last frame.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,8 +74,8 @@ class RandomClip:
 class UniformClips:
     """`num_clips` clips spread evenly over a video; a single one stands in the middle.
 
-    The start of clip k of n is last_start * k/(n-1) under the rule to_end (MMAction2, pytorchvideo) and
-    last_start * k/n under before_end (PySlowFast, which never reaches the video's end), rounded down.
+    The start of clip k of n is last_start * k/(n-1), to the nearest frame, under the rule to_end (MMAction2),
+    and last_start * k/n, rounded down, under before_end (PySlowFast, which never reaches the video's end).
     """
 
     def __init__(self, clip: ClipFrames, *, num_clips: int, start_rule: StartRule = "to_end") -> None:
@@ -82,12 +83,27 @@ class UniformClips:
             raise ValueError(f"num_clips is {num_clips}; at least 1")
         self.clip = clip
         self.num_clips = num_clips
-        self.intervals = num_clips - 1 if start_rule == "to_end" else num_clips
+        self.starts = _in_the_middle if num_clips == 1 else START_RULES[start_rule]
 
     def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
-        last = self.clip.last_start(video_frames)
-        if self.num_clips == 1:
-            starts = torch.tensor([last // 2])
-        else:
-            starts = last * torch.arange(self.num_clips) // self.intervals
+        starts = self.starts(self.clip.last_start(video_frames), self.num_clips)
         return self.clip.at(starts, video_frames)
+
+
+def _to_end(last_start: int, num_clips: int) -> Int64[Tensor, " V"]:
+    interval = last_start / (num_clips - 1)
+    return (interval * torch.arange(num_clips, dtype=torch.float64)).round().long()
+
+
+def _before_end(last_start: int, num_clips: int) -> Int64[Tensor, " V"]:
+    return last_start * torch.arange(num_clips) // num_clips
+
+
+def _in_the_middle(last_start: int, num_clips: int) -> Int64[Tensor, " V"]:
+    return torch.full((num_clips,), last_start // 2)
+
+
+START_RULES: dict[StartRule, Callable[[int, int], Int64[Tensor, " V"]]] = {
+    "to_end": _to_end,
+    "before_end": _before_end,
+}

@@ -4,6 +4,7 @@ Frames stay uint8 until they are on the device; a resize in uint8 is within one 
 float and an order of magnitude cheaper. Within a clip every frame gets the same crop and flip.
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -17,7 +18,15 @@ from torchvision.transforms.v2 import functional as TF
 from gcvideo.clip import ClipBatch, ViewBatch
 
 
-class ScaleJitter(v2.Compose):
+class FrameTransform(ABC):
+    """A random crop and flip, the same for all frames of a clip."""
+
+    @abstractmethod
+    def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
+        """The frames of one clip, cropped to one square size."""
+
+
+class ScaleJitter(FrameTransform):
     """Random short side, random crop, random flip (Simonyan & Zisserman, arXiv:1409.1556, section 3.1).
 
     Args:
@@ -40,16 +49,20 @@ class ScaleJitter(v2.Compose):
                 f"crop_size {crop_size}, min_short_side {min_short_side}, max_short_side {max_short_side}; "
                 "expected crop_size <= min_short_side <= max_short_side"
             )
-        super().__init__(
+        self.steps = v2.Compose(
             [
-                v2.RandomShortestSize(list(range(min_short_side, max_short_side + 1))),
+                # Not v2.RandomShortestSize, whose rounding can leave the short side a pixel below.
+                v2.RandomResize(min_short_side, max_short_side + 1),
                 v2.RandomCrop(crop_size),
                 v2.RandomHorizontalFlip(flip_probability),
             ]
         )
 
+    def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
+        return self.steps(frames)
 
-class AreaJitter(v2.Compose):
+
+class AreaJitter(FrameTransform):
     """Random area and aspect ratio, random flip (Szegedy et al., arXiv:1409.4842, section 6).
 
     Args:
@@ -67,12 +80,15 @@ class AreaJitter(v2.Compose):
         max_area: float = 1.0,
         flip_probability: float = 0.5,
     ) -> None:
-        super().__init__(
+        self.steps = v2.Compose(
             [
                 v2.RandomResizedCrop(crop_size, scale=(min_area, max_area)),
                 v2.RandomHorizontalFlip(flip_probability),
             ]
         )
+
+    def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
+        return self.steps(frames)
 
 
 class UniformCrops:

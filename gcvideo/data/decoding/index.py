@@ -1,0 +1,142 @@
+"""Which packet of a file is which frame: one pass over the file, without decoding."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from gcvideo.data.decoding.bitstream import is_hidden, may_hold_no_picture
+from gcvideo.data.decoding.reader import DecodeError, check_regular_file
+
+# Without this list, a playlist under a video's name makes FFmpeg open the files it names.
+CONTAINERS = "mov,matroska,avi,asf,flv,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,ogg,nut,mxf,dv,rm"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The order in which packets are shown, as their time stamps state it."""
+
+    times: list[int]
+    """The presentation time stamp of each packet, in decoding order and in units of the stream."""
+    shown: list[int]
+    """Positions in `times` of frames 0, 1, 2, ..."""
+
+    @cached_property
+    def reordered(self) -> list[bool]:
+        """For each packet, whether one decoded before it is shown after it."""
+        latest = accumulate(self.times, max)
+        return [time < last for time, last in zip(self.times, latest, strict=True)]
+
+
+@dataclass(frozen=True)
+class StreamIndex:
+    """The packets of a file's video stream, compressed, and what is known of them."""
+
+    path: Path
+    container: InputContainer
+    stream: VideoStream
+    packets: list[Packet]
+    """In decoding order; at least one."""
+
+    @property
+    def context(self) -> VideoCodecContext:
+        return self.stream.codec_context
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the format, such as h264; a decoder can have another (libdav1d)."""
+        return self.context.codec.canonical_name
+
+    @cached_property
+    def key_positions(self) -> list[int]:
+        """Positions in `packets` at which the container says that decoding can start."""
+        return [position for position, packet in enumerate(self.packets) if packet.is_keyframe]
+
+    @cached_property
+    def timeline(self) -> Timeline | None:
+        """None where the time stamps cannot tell which packet is which frame.
+
+        That is where one is missing or stands twice; where the first packet is not a key frame or
+        not the first to be shown, since decoders drop pictures that refer to what is not there; and
+        where a packet may hold no picture.
+        """
+        times = [packet.pts for packet in self.packets if packet.pts is not None]
+        if len(times) < len(self.packets) or not self.packets[0].is_keyframe:
+            return None
+        shown = sorted(
+            (
+                position
+                for position, packet in enumerate(self.packets)
+                if not packet.is_discard and not is_hidden(packet, self.codec)
+            ),
+            key=times.__getitem__,
+        )
+        if not shown or len({times[position] for position in shown}) < len(shown):
+            return None
+        if times[shown[0]] < times[0]:
+            return None
+        if any(may_hold_no_picture(packet, self.codec) for packet in self.packets):
+            return None
+        return Timeline(times, shown)
+
+    @cached_property
+    def fps(self) -> float:
+        """Frames per second by the time stamps, or the stream's own figure for want of them."""
+        if self.timeline is not None and len(self.timeline.shown) > 1 and self.stream.time_base:
+            first, last = (self.timeline.times[self.timeline.shown[end]] for end in (0, -1))
+            return float((len(self.timeline.shown) - 1) / ((last - first) * self.stream.time_base))
+        stated = self.stream.average_rate or self.stream.guessed_rate
+        if not stated:
+            raise DecodeError(f"{self.path}: states no frame rate; write it again as an MP4 file")
+        return float(stated)
+
+    def close(self) -> None:
+        self.packets.clear()
+        self.container.close()
+
+
+def index_stream(path: Path) -> StreamIndex:
+    """Reads every packet of the video stream of `path`; raises DecodeError."""
+    check_regular_file(path)
+    try:
+        container = av.open(
+            str(path.absolute()),  # a relative name such as concat:a.mp4 would be a protocol
+            mode="r",
+            container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except FFmpegError as error:
+        raise DecodeError(
+            f"{path}: is no video file that FFmpeg can open ({error.strerror}); "
+            "fetch it again or drop it from the list"
+        ) from error
+    try:
+        stream = _video_stream(container, path)
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        if not packets:
+            raise DecodeError(f"{path}: its video stream has 0 frames; drop it from the list")
+    except FFmpegError as error:
+        container.close()
+        raise DecodeError(f"{path}: cannot be read to its end ({error.strerror}); fetch it again") from error
+    except DecodeError:
+        container.close()
+        raise
+    return StreamIndex(path, container, stream, packets)
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        raise DecodeError(f"{path}: has no video stream; drop it from the list")
+    if stream.codec_context is None:
+        raise DecodeError(f"{path}: no decoder for its video stream; write it again as H.264")
+    stream.codec_context.thread_count = 1  # the workers run in parallel, not the decoder
+    return stream

@@ -1,0 +1,168 @@
+"""Reads any video that FFmpeg decodes, and checks that each frame is the one asked for."""
+
+import logging
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+import numpy as np
+import torch
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from jaxtyping import UInt8
+from torch import Tensor
+
+from gcvideo.data.decoding.bitstream import is_unreferenced, nal_length_size
+from gcvideo.data.decoding.index import StreamIndex, Timeline
+from gcvideo.data.decoding.reader import AscendingReader, DecodeError
+
+logger = logging.getLogger(__name__)
+
+
+class _TimelineError(Exception):
+    """The decoder gave other frames than the packets' time stamps announce."""
+
+
+class PyAVReader(AscendingReader):
+    """Decodes from the key frame before each frame asked for, by time stamp, on one thread.
+
+    The time stamps are only a claim. Every frame that the decoder returns between the key frame and
+    the last frame asked for must carry the next time stamp of the timeline; where one does not, the
+    whole file is decoded in order and counted instead, which is slower and always right.
+    """
+
+    def __init__(self, index: StreamIndex) -> None:
+        self._index = index
+        self._timeline = index.timeline
+        self._reformatter = VideoReformatter()
+        super().__init__(index.path, num_frames=0, fps=index.fps)
+        if self._timeline is None:
+            self._num_frames = sum(1 for _ in self._all_frames())
+        else:
+            self._num_frames = len(self._timeline.shown)
+        if self._num_frames == 0:
+            raise DecodeError(f"{self.path}: 0 frames come out of it; drop it from the list")
+
+    def close(self) -> None:
+        self._index.close()
+
+    def _decode(self, ascending: list[int]) -> UInt8[Tensor, "N H W 3"]:
+        if self._timeline is not None:
+            try:
+                return self._to_rgb(self._frames_by_time(self._timeline, ascending), len(ascending))
+            except (_TimelineError, FFmpegError):
+                logger.debug("%s: its time stamps do not hold; it is decoded in order", self.path)
+        frames = self._to_rgb(self._frames_by_count(ascending), len(ascending))
+        self._timeline = None
+        return frames
+
+    def _frames_by_time(self, timeline: Timeline, ascending: list[int]) -> Iterator[VideoFrame]:
+        keys = self._index.key_positions
+
+        def last_key_before(number: int) -> int:
+            """The last key packet both decoded and shown no later than frame `number`."""
+            position = timeline.shown[number]
+            at_hand = reversed(keys[: bisect_right(keys, position)])
+            return next(key for key in at_hand if timeline.times[key] <= timeline.times[position])
+
+        for key, numbers in groupby(ascending, key=last_key_before):
+            yield from self._frames_from_key(timeline, key, list(numbers))
+
+    def _frames_from_key(self, timeline: Timeline, key: int, numbers: list[int]) -> Iterator[VideoFrame]:
+        """Frames `numbers`, ascending, decoded from the packet at `key`; or _TimelineError."""
+        times, shown = timeline.times, timeline.shown
+        wanted = {shown[number] for number in numbers}
+
+        def is_decoded(position: int) -> bool:
+            return position in wanted or not self._is_droppable(timeline, position)
+
+        first = bisect_left(shown, times[key], key=times.__getitem__)
+        expected = filter(is_decoded, shown[first : numbers[-1] + 1])
+        for frame in self._decoded(filter(is_decoded, range(key, len(times)))):
+            if frame.pts is not None and frame.pts < times[key]:
+                continue  # a leading picture of an open group: it refers to frames before `key`
+            position = next(expected)
+            if frame.pts != times[position] or (position == key and not frame.key_frame):
+                raise _TimelineError
+            if frame.is_corrupt:
+                raise self._damaged(shown.index(position))
+            if position in wanted:
+                yield frame
+            if position == shown[numbers[-1]]:
+                return
+        raise _TimelineError
+
+    def _is_droppable(self, timeline: Timeline, position: int) -> bool:
+        """Whether leaving this packet out changes no other frame.
+
+        Only packets shown before one decoded earlier are looked at: where a container (AVI) states
+        decoding times alone, there is none, and frames are not numbered by a guess.
+        """
+        length_size = nal_length_size(self._index.codec, self._index.context.extradata)
+        return (
+            length_size is not None
+            and timeline.reordered[position]
+            and is_unreferenced(self._index.packets[position], length_size)
+        )
+
+    def _frames_by_count(self, ascending: list[int]) -> Iterator[VideoFrame]:
+        wanted, count, is_damaged = set(ascending), 0, False
+        for number, frame in enumerate(self._all_frames()):
+            is_damaged = frame.is_corrupt or (is_damaged and not frame.key_frame)
+            if number in wanted:
+                if is_damaged:
+                    raise self._damaged(number)
+                yield frame
+            count = number + 1
+        if count != len(self):
+            raise DecodeError(
+                f"{self.path}: its packets announce {len(self)} frames and {count} come out; "
+                "write it again as H.264 in an MP4 file"
+            )
+
+    def _all_frames(self) -> Iterator[VideoFrame]:
+        try:
+            yield from self._decoded(range(len(self._index.packets)))
+        except FFmpegError as error:
+            raise DecodeError(
+                f"{self.path}: a packet does not decode ({error.strerror}); "
+                "fetch it again or drop it from the list"
+            ) from error
+
+    def _decoded(self, positions: Iterable[int]) -> Iterator[VideoFrame]:
+        """What the decoder, started anew, returns for these packets, in its own order."""
+        context = self._index.context
+        context.flush_buffers()
+        for position in positions:
+            yield from context.decode(self._index.packets[position])
+        yield from context.decode(None)
+
+    def _to_rgb(self, frames: Iterator[VideoFrame], num_frames: int) -> UInt8[Tensor, "N H W 3"]:
+        batch = None
+        for number, frame in enumerate(frames):
+            picture = torch.from_numpy(self._upright_rgb(frame))
+            if batch is None:
+                batch = picture.new_empty(num_frames, *picture.shape)
+            if picture.shape != batch.shape[1:]:
+                raise DecodeError(
+                    f"{self.path}: its frame size changes from {tuple(batch.shape[1:3])} to "
+                    f"{tuple(picture.shape[:2])}; write it again at one size"
+                )
+            batch[number] = picture
+        assert batch is not None
+        return batch
+
+    def _upright_rgb(self, frame: VideoFrame) -> np.ndarray:
+        """The frame as a player turns it, by quarter turns counter-clockwise."""
+        quarter_turns, rest = divmod(frame.rotation, 90)
+        if rest:
+            raise DecodeError(
+                f"{self.path}: is to be shown turned by {frame.rotation} degrees, and only quarter "
+                "turns are read; write it again upright"
+            )
+        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, quarter_turns))
+
+    def _damaged(self, number: int) -> DecodeError:
+        return DecodeError(f"{self.path}: frame {number} is damaged; fetch the file again")

@@ -1,0 +1,115 @@
+"""What every reader of a video file promises, and what is checked before one is opened."""
+
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+
+class DecodeError(ValueError):
+    """A file cannot give the frames asked of it: what was asked, what was found, what would do."""
+
+
+@runtime_checkable
+class VideoReader(Protocol):
+    """An open video. Frames are numbered 0..len-1 in the order in which they are shown.
+
+    Open a reader in the process that uses it, and close it before the next video: decoders do not
+    survive a fork, and some decode ahead for as long as they are open.
+    """
+
+    fps: float
+    """Frames per second, averaged over the video."""
+
+    def __len__(self) -> int: ...
+
+    def frames_at(self, indices: Sequence[int]) -> UInt8[Tensor, "N H W 3"]:
+        """The RGB frames `indices`, in that order; any order and any repeats.
+
+        Raises IndexError for an index outside 0..len-1, and DecodeError where a frame is damaged.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> "VideoReader": ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class AscendingReader(ABC):
+    """A VideoReader whose decoder is only ever asked for strictly ascending indices.
+
+    Decoders run forwards: ascending frames are one pass over the file, while every step back
+    decodes again from the key frame before it.
+    """
+
+    def __init__(self, path: Path, *, num_frames: int, fps: float) -> None:
+        self.path = path
+        self.fps = fps
+        self._num_frames = num_frames
+
+    def __len__(self) -> int:
+        return self._num_frames
+
+    def frames_at(self, indices: Sequence[int]) -> UInt8[Tensor, "N H W 3"]:
+        if len(indices) == 0:
+            raise ValueError(f"{self.path}: no frame was asked for; ask for one or more indices")
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise IndexError(
+                    f"{self.path}: frame {index} was asked for, but the video has {len(self)} "
+                    f"frames; indices are 0..{len(self) - 1}"
+                )
+        ascending, place = torch.unique(torch.tensor(indices), sorted=True, return_inverse=True)
+        return self._decode(ascending.tolist())[place]
+
+    @abstractmethod
+    def _decode(self, ascending: list[int]) -> UInt8[Tensor, "N H W 3"]:
+        """The frames of strictly ascending indices, all within 0..len-1."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the file and the decoder."""
+
+    def __enter__(self) -> "AscendingReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def check_regular_file(path: Path) -> None:
+    """Raises DecodeError unless `path` is a regular file with bytes in it that may be read.
+
+    A pipe would make every decoder wait for ever, so nothing is opened before it is known.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        found = "a link to nothing" if path.is_symlink() else error.strerror
+        raise DecodeError(f"{path}: {found}; expected a video file") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "neither a file nor a folder"
+        raise DecodeError(f"{path}: is {kind}; expected a video file")
+    if status.st_size == 0:
+        raise DecodeError(f"{path}: is empty; fetch it again or drop it from the list")
+    if not os.access(path, os.R_OK):
+        raise DecodeError(f"{path}: may not be read by this user; expected a readable video file")

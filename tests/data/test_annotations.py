@@ -1,0 +1,160 @@
+from pathlib import Path
+
+import pytest
+
+from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_class_names
+
+HEADER = "path,label\n"
+
+
+def written(folder: Path, text: str | bytes, name: str = "list.csv") -> Path:
+    file = folder / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+def rows(file: Path, num_classes: int = 400) -> list[tuple[str, int]]:
+    return [
+        (record.video_id, record.label)
+        for record in read_annotations(file, root=file.parent, num_classes=num_classes)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,label\na/x.mp4,3\na/y.mp4,0\n",
+        "a/x.mp4,3\na/y.mp4,0\n",
+        "a/x.mp4 3\na/y.mp4 0\n",
+    ],
+    ids=["header", "commas", "spaces"],
+)
+def test_three_forms_say_the_same(tmp_path, text):
+    assert rows(written(tmp_path, text)) == [("a/x.mp4", 3), ("a/y.mp4", 0)]
+
+
+def test_a_record_knows_its_file_below_the_root_its_label_and_its_name_as_written(tmp_path):
+    file = written(tmp_path, "a/x.mp4,3\n")
+    (record,) = read_annotations(file, root=tmp_path / "videos", num_classes=4)
+    assert record == (tmp_path / "videos/a/x.mp4", 3, "a/x.mp4")
+
+
+@pytest.mark.parametrize(
+    "path", ["riding a camel/x y.mp4", "tango (dance)/x.mp4", "café/走.mp4", "a-b_c.d/x.mp4", "x\u2028y.mp4"]
+)
+@pytest.mark.parametrize("form", [HEADER + "{},7\n", "{},7\n", "{} 7\n"], ids=["header", "commas", "spaces"])
+def test_paths_keep_their_spaces_parentheses_and_letters(tmp_path, form, path):
+    assert rows(written(tmp_path, form.format(path))) == [(path, 7)]
+
+
+@pytest.mark.parametrize("form", [HEADER + '"{}",7\n', '"{}",7\n', "{} 7\n"])
+def test_a_path_with_commas_stands_in_quotes_or_in_the_form_with_spaces(tmp_path, form):
+    path = "walking, running/x, y.mp4"
+    assert rows(written(tmp_path, form.format(path))) == [(path, 7)]
+
+
+@pytest.mark.parametrize("form", ["path,label\nx.mp4,7\n", "x.mp4,7\n", "x.mp4 7\n"])
+def test_byte_order_mark_blank_lines_and_line_ends_of_windows_change_nothing(tmp_path, form):
+    dressed = "\ufeff\n" + form.replace("\n", "\r\n\r\n  \r\n")
+    assert rows(written(tmp_path, dressed)) == [("x.mp4", 7)]
+
+
+def test_a_header_allows_other_columns_in_any_order(tmp_path):
+    text = "label , split,path,fps\n7,train,a b.mp4,25\n3,train,c.mp4,30\n"
+    assert rows(written(tmp_path, text)) == [("a b.mp4", 7), ("c.mp4", 3)]
+
+
+@pytest.mark.parametrize("path", ["x.mp4", "a b.mp4"])
+def test_columns_behind_path_and_label_are_passed_over_without_a_header_too(tmp_path, path):
+    assert rows(written(tmp_path, f"{path}, 7 ,25,train\n")) == [(path, 7)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (HEADER + "x.mp4,3\n\ny.mp4,5\n", 4, "label 5 is out of range; expected 0..4"),
+        ("x.mp4,-1\n", 1, "label -1 is out of range; expected 0..4"),
+        ("x.mp4 3\ny.mp4 5\n", 2, "label 5 is out of range; expected 0..4"),
+        (HEADER + "x.mp4,riding camel\n", 2, "label 'riding camel' is not an integer; expected 0..4"),
+        ("x.mp4,camel\n", 1, "label 'camel' is not an integer; expected 0..4"),
+        ("x.mp4 1\ny.mp4 1.0\n", 2, "label '1.0' is not an integer; expected 0..4"),
+        ("x.mp4,1\ny.mp4\n", 2, "'y.mp4' is not a row `path,label`"),
+        ("x.mp4 1\ny.mp4\n", 2, "'y.mp4' is not a row `path,label` or `path label`"),
+        ("x.mp4,1\n,1\n", 2, "the path is empty; expected a video file below ROOT"),
+        ('x.mp4,1\n"y.mp4,1\nz.mp4,1\n', 2, "'\"y.mp4,1' is not CSV"),
+        ("label,youtube_id\n1,abc\n", 1, "the header has columns label, youtube_id; expected path and label"),
+        ("x.mp4,1\n../y.mp4,1\n", 2, "path '../y.mp4' leads out of ROOT; make it relative to the root"),
+        ("x.mp4,1\n/y.mp4,1\n", 2, "path '/y.mp4' leads out of ROOT; make it relative to the root"),
+        ("x.mp4,1\na/../../y.mp4,1\n", 2, "path 'a/../../y.mp4' leads out of ROOT; make it relative"),
+    ],
+)
+def test_a_bad_row_ends_in_one_line_with_file_and_line(tmp_path, text, line, message):
+    file = written(tmp_path, text)
+    with pytest.raises(AnnotationError) as caught:
+        rows(file, num_classes=5)
+    found = str(caught.value)
+    assert found.startswith(f"{file}:{line}: {message.replace('ROOT', str(tmp_path))}")
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", HEADER])
+def test_a_list_without_a_video_is_refused(tmp_path, text):
+    file = written(tmp_path, text)
+    with pytest.raises(AnnotationError, match="lists no video; expected rows `path,label`") as caught:
+        rows(file)
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_a_missing_list_is_named(tmp_path):
+    file = tmp_path / "none.csv"
+    for read in (rows, read_class_names, largest_label):
+        with pytest.raises(AnnotationError, match="no such file") as caught:
+            read(file)
+        assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_a_list_that_is_not_text_is_named(tmp_path):
+    with pytest.raises(AnnotationError, match=r"list\.csv: is not UTF-8 text"):
+        rows(written(tmp_path, b"caf\xe9.mp4,1\n"))
+
+
+def test_absolute_paths_are_read_where_the_root_holds_them(tmp_path):
+    file = written(tmp_path, f"{tmp_path}/a/x.mp4 1\n")
+    (record,) = read_annotations(file, root=Path("/"), num_classes=2)
+    assert record.path == tmp_path / "a/x.mp4"
+    assert rows(file) == [(f"{tmp_path}/a/x.mp4", 1)]
+
+
+def test_a_link_inside_the_root_may_point_anywhere(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.mkdir()
+    (root / "videos").symlink_to(elsewhere)
+    assert rows(written(root, "videos/x.mp4,0\n")) == [("videos/x.mp4", 0)]
+
+
+def test_class_names_stand_at_their_label(tmp_path):
+    file = written(tmp_path, "\ufeffabseiling\r\nriding a camel \ntango (dance)\n\n", "classes.txt")
+    assert read_class_names(file) == ["abseiling", "riding a camel", "tango (dance)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": names no class; expected one name a line"),
+        ("a\nb\na\n", ":3: class 'a' stands on line 1 already"),
+        ("a\n\nb\n", ":2: is blank, which would shift the labels below"),
+    ],
+)
+def test_class_names_that_cannot_be_labels_are_refused(tmp_path, text, message):
+    file = written(tmp_path, text, "classes.txt")
+    with pytest.raises(AnnotationError) as caught:
+        read_class_names(file)
+    assert str(caught.value).startswith(f"{file}{message}")
+
+
+def test_the_largest_label_is_found_in_every_form(tmp_path):
+    for text in ("path,label\nx,3\ny,11\nz,5\n", "x,3\ny,11\nz,5\n", "x 3\ny 11\nz 5\n"):
+        assert largest_label(written(tmp_path, text)) == 11
+    with pytest.raises(AnnotationError, match="lists no video with an integer label"):
+        largest_label(written(tmp_path, "x,camel\n"))

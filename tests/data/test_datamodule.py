@@ -1,0 +1,174 @@
+import logging
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from gcvideo.clip import ClipBatch
+from gcvideo.data import ClipFrames, EvaluationViews, KineticsDataModule, ScaleJitter
+from gcvideo.data.annotations import AnnotationError
+from gcvideo.data.datamodule import available_workers
+from gcvideo.data.transforms import BlendClips, FrameTransform
+from tests.data.annotated import CLASS_NAMES, write_dataset
+
+SMALL = {
+    "clip": ClipFrames(num_frames=2, stride=2),
+    "train_transform": ScaleJitter(crop_size=32, min_short_side=32, max_short_side=40),
+    "val_views": EvaluationViews(1, 1, short_side=32, crop_size=32),
+    "test_views": EvaluationViews(2, 3, short_side=40, crop_size=40),
+    "batch_size": 2,
+    "num_workers": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"), train=5, val=3, test=2)
+
+
+def lists(folder: Path, **texts: str) -> Path:
+    """A data set's text files alone; no video is opened for its loaders to be made."""
+    for name, text in texts.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+def test_each_split_has_its_own_clips_views_and_batch_size(root):
+    data = KineticsDataModule(root, **SMALL)
+    (val, *_), (test, *_) = list(data.val_dataloader()), list(data.test_dataloader())
+    train = list(data.train_dataloader())
+    assert [batch.frames.shape for batch in train] == [(2, 1, 2, 32, 32, 3)] * 2
+    assert val.frames.shape == (2, 1, 2, 32, 32, 3)
+    assert test.frames.shape == (1, 6, 2, 40, 40, 3)
+    assert [len(loader) for loader in (data.val_dataloader(), data.test_dataloader())] == [2, 2]
+
+
+def test_validation_and_test_read_every_video_in_the_order_of_the_list(root):
+    data = KineticsDataModule(root, **SMALL)
+    names = [name for batch in data.val_dataloader() for name in batch.video_id]
+    labels = [int(label) for batch in data.val_dataloader() for label in batch.label]
+    assert (names, labels) == (["00.mp4", "01.mp4", "02.mp4"], [0, 1, 2])
+    assert [name for batch in data.test_dataloader() for name in batch.video_id] == ["00.mp4", "01.mp4"]
+
+
+def test_validation_is_the_same_at_every_epoch(root):
+    loader = KineticsDataModule(root, **SMALL).val_dataloader()
+    first = torch.cat([batch.frames for batch in loader])
+    loader.sampler.set_epoch(5)
+    assert torch.equal(torch.cat([batch.frames for batch in loader]), first)
+
+
+def test_videos_may_stand_in_a_folder_of_their_own(root, tmp_path):
+    lists(tmp_path, val_csv="03.mp4,0\n", classes_txt="a\nb\n")
+    data = KineticsDataModule(tmp_path, videos=root, **SMALL)
+    (batch,) = data.val_dataloader()
+    assert batch.video_id == ["03.mp4"]
+
+
+def test_class_names_are_read_from_their_file(root):
+    assert KineticsDataModule(root).class_names == CLASS_NAMES
+    assert KineticsDataModule(root, num_classes=3).class_names == CLASS_NAMES
+
+
+def test_without_a_file_classes_are_numbered_as_many_as_stated_or_found(tmp_path, caplog):
+    lists(tmp_path, train_csv="a.mp4,0\nb.mp4,4\n")
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        assert KineticsDataModule(tmp_path).class_names == ["0", "1", "2", "3", "4"]
+    assert "classes.txt does not exist; classes are numbered 0..4" in caplog.text
+    assert KineticsDataModule(tmp_path, num_classes=7).class_names == [str(k) for k in range(7)]
+
+
+def test_a_number_of_classes_that_contradicts_the_names_is_refused(root):
+    with pytest.raises(ValueError, match=r"classes\.txt names 3 classes, but num_classes is 4; drop"):
+        KineticsDataModule(root, num_classes=4).class_names  # noqa: B018
+
+
+def test_labels_beyond_the_class_names_are_refused(tmp_path):
+    lists(tmp_path, val_csv="a.mp4,0\nb.mp4,2\n", classes_txt="a\nb\n")
+    with pytest.raises(AnnotationError, match=r"val\.csv:2: label 2 is out of range; expected 0\.\.1"):
+        KineticsDataModule(tmp_path, num_workers=0).val_dataloader()
+
+
+def test_fewer_videos_than_a_batch_are_refused(tmp_path):
+    lists(tmp_path, train_csv="a.mp4,0\nb.mp4,1\nc.mp4,1\n")
+    with pytest.raises(ValueError, match=r"train\.csv lists 3 videos, fewer than one batch of 4"):
+        KineticsDataModule(tmp_path, batch_size=4, num_workers=0).train_dataloader()
+
+
+def as_one_of(data: KineticsDataModule, num_processes: int) -> KineticsDataModule:
+    data.trainer = SimpleNamespace(global_rank=0, world_size=num_processes, training=False)  # type: ignore[assignment]
+    return data
+
+
+def test_fewer_validation_videos_than_processes_are_refused(tmp_path):
+    lists(tmp_path, train_csv="a.mp4,1\n", val_csv="a.mp4,0\nb.mp4,1\n")
+    data = as_one_of(KineticsDataModule(tmp_path, num_workers=0), num_processes=3)
+    with pytest.raises(ValueError, match=r"val\.csv lists 2 videos for 3 processes; each needs at least one"):
+        data.val_dataloader()
+
+
+def test_the_log_says_how_many_videos_wait_for_another_epoch(tmp_path, caplog):
+    lists(tmp_path, train_csv="".join(f"{index}.mp4,0\n" for index in range(11)))
+    data = as_one_of(KineticsDataModule(tmp_path, batch_size=2, num_workers=0), num_processes=2)
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        assert len(data.train_dataloader()) == 2
+    assert "each epoch reads 8 of 11 training videos" in caplog.text
+
+
+def test_loaders_keep_their_workers_and_give_up_on_a_batch_that_hangs(root):
+    settings = SMALL | {"num_workers": 2, "timeout_seconds": 45.0}
+    data = KineticsDataModule(root, **settings)
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert (loader.num_workers, loader.persistent_workers, loader.timeout) == (2, True, 45.0)
+        assert loader.pin_memory == torch.cuda.is_available()
+    alone = KineticsDataModule(root, **SMALL).val_dataloader()
+    assert (alone.num_workers, alone.persistent_workers, alone.timeout) == (0, False, 0)
+
+
+def test_by_default_there_are_as_many_workers_as_usable_processors_and_at_most_8(root, monkeypatch):
+    for processors, workers in [(3, 3), (64, 8)]:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=processors: set(range(n)), raising=False)
+        assert available_workers() == workers
+        assert KineticsDataModule(root).num_workers == workers
+
+
+def random_batch() -> ClipBatch:
+    frames = torch.randint(0, 256, (4, 1, 2, 8, 8, 3), dtype=torch.uint8)
+    return ClipBatch(frames, torch.tensor([0, 1, 2, 0]), ["a", "b", "c", "d"])
+
+
+def test_batches_on_the_device_are_normalised_with_the_stated_mean_and_deviation(root):
+    data = KineticsDataModule(root, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), blend=["mixup"])
+    clips = random_batch()
+    views, target, names = data.on_after_batch_transfer(clips, 0)
+    for channel, (mean, std) in enumerate([(0.1, 0.4), (0.2, 0.5), (0.3, 0.6)]):
+        expected = (clips.frames[..., channel] / 255 - mean) / std
+        torch.testing.assert_close(views[:, :, channel], expected)
+    assert torch.equal(target, clips.label)  # blending is for training
+    assert names == clips.video_id
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_clips_are_blended_in_training_only(root, training):
+    data = KineticsDataModule(root, blend=["mixup"])
+    data.trainer = SimpleNamespace(training=training)  # type: ignore[assignment]
+    torch.manual_seed(0)
+    target = data.on_after_batch_transfer(random_batch(), 0).target
+    assert target.shape == ((4, 3) if training else (4,))
+
+
+def test_the_transform_goes_where_the_batch_is(root):
+    transform = KineticsDataModule(root, blend=["cutmix"]).device_transform(training=True).to("meta")
+    assert {buffer.device.type for buffer in transform.buffers()} == {"meta"}
+    assert isinstance(transform.blend, BlendClips)
+
+
+def test_the_train_transform_may_be_ones_own(root):
+    class TopLeft(FrameTransform):
+        def __call__(self, frames):
+            return frames[..., :20, :20]
+
+    data = KineticsDataModule(root, **SMALL | {"train_transform": TopLeft()})
+    assert next(iter(data.train_dataloader())).frames.shape == (2, 1, 2, 20, 20, 3)
