@@ -41,7 +41,7 @@ class PredictionTable:
 
     def write(self, file: Path, rows: Sequence[dict[str, object]] | None = None) -> None:
         """Write `rows` (by default the table's own) as CSV, sorted by video; replaces an older file whole."""
-        frame = pd.DataFrame(self.rows if rows is None else rows).sort_values("video")
+        frame = pd.DataFrame(self.rows if rows is None else rows).sort_values("video", kind="stable")
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_name(f".{file.name}.unfinished")
         frame.to_csv(unfinished, index=False)

@@ -2,5 +2,6 @@
 
 from gcvideo.training.classifier import VideoClassifier
 from gcvideo.training.optimisation import HalfCosine, StepDecay
+from gcvideo.training.precise_bn import PreciseBatchNorm
 
-__all__ = ["HalfCosine", "StepDecay", "VideoClassifier"]
+__all__ = ["HalfCosine", "PreciseBatchNorm", "StepDecay", "VideoClassifier"]

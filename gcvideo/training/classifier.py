@@ -11,10 +11,9 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
 
 from gcvideo.clip import ViewBatch
-from gcvideo.evaluation import PredictionTable, video_probabilities, view_logits
+from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
 from gcvideo.training.distributed import gather_rows
 from gcvideo.training.optimisation import HalfCosine, Schedule, parameter_groups
 
@@ -28,7 +27,8 @@ class VideoClassifier(LightningModule):
     rule (Goyal et al., arXiv:1706.02677): learning_rate * global batch / reference_batch_size.
 
     Args:
-        network: The network, a class whose number of classes stays open.
+        network: The network, a class whose number of classes stays open: gcvideo.backbones.VideoResNet
+            (explained by --model.network.help gcvideo.backbones.VideoResNet) or one of your own.
         class_names: The K class names; from the command line they come with the data.
         learning_rate: Peak learning rate at a global batch of reference_batch_size clips.
         reference_batch_size: The global batch that learning_rate is meant for.
@@ -57,6 +57,10 @@ class VideoClassifier(LightningModule):
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        if views_per_forward < 1:
+            raise ValueError(f"views_per_forward is {views_per_forward}; expected at least 1")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; expected 0..1")
         self.save_hyperparameters()
         self.network = network(len(class_names))
         self.class_names = class_names
@@ -71,15 +75,18 @@ class VideoClassifier(LightningModule):
         if channels_last:
             self.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
 
-        accuracies = accuracy_metrics(len(class_names))
-        self.val_accuracy = accuracies.clone(prefix="val/")
-        self.test_accuracy = accuracies.clone(prefix="test/")
+        self.val_metrics = video_metrics(len(class_names)).clone(prefix="val/")
+        self.test_metrics = video_metrics(len(class_names)).clone(prefix="test/")
         self.predictions = PredictionTable(class_names)
 
     def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B K"]:
         """Class probabilities of videos, averaged over their views."""
         logits = view_logits(self.network, views, views_per_forward=self.views_per_forward)
         return video_probabilities(logits)
+
+    def on_fit_start(self) -> None:
+        num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        log.info("%s: %.2f M parameters", type(self.network).__name__, num_parameters / 1e6)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, ""]:
         logits = self.network(batch.views.flatten(0, 1))
@@ -88,10 +95,10 @@ class VideoClassifier(LightningModule):
         return loss
 
     def validation_step(self, batch: ViewBatch, batch_idx: int) -> None:
-        self._evaluate(batch, "val", self.val_accuracy)
+        self._evaluate(batch, self.val_metrics)
 
     def test_step(self, batch: ViewBatch, batch_idx: int) -> None:
-        probabilities = self._evaluate(batch, "test", self.test_accuracy)
+        probabilities = self._evaluate(batch, self.test_metrics)
         self.predictions.add(batch.video_id, probabilities, batch.target.tolist())
 
     def on_test_epoch_start(self) -> None:
@@ -104,12 +111,11 @@ class VideoClassifier(LightningModule):
             self.predictions.write(file, rows)
             log.info("wrote %d rows to %s", len(rows), file)
 
-    def _evaluate(self, batch: ViewBatch, stage: str, accuracy: MetricCollection) -> Float[Tensor, "B K"]:
+    def _evaluate(self, batch: ViewBatch, metrics: MetricCollection) -> Float[Tensor, "B K"]:
         probabilities = self(batch.views)
-        loss = F.nll_loss(probabilities.clamp_min(1e-12).log(), batch.target)
-        accuracy.update(probabilities, batch.target)
-        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=len(probabilities), sync_dist=True)
-        self.log_dict(dict(accuracy.items()), prog_bar=True, batch_size=len(probabilities))
+        metrics.update(probabilities, batch.target)
+        for name, metric in metrics.items():
+            self.log(name, metric, prog_bar=name.endswith(("loss", "top1")), batch_size=len(probabilities))
         return probabilities
 
     def configure_optimizers(self) -> Any:
@@ -143,14 +149,3 @@ class VideoClassifier(LightningModule):
         if max_epochs is None or max_epochs < 1:
             raise ValueError(f"trainer.max_epochs is {max_epochs}; the schedule needs the number of epochs")
         return max_epochs
-
-
-def accuracy_metrics(num_classes: int) -> MetricCollection:
-    """Top-1, top-5 (top-K where K < 5) and the mean over classes of the class's own top-1."""
-    return MetricCollection(
-        {
-            "top1": MulticlassAccuracy(num_classes, average="micro"),
-            "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
-            "mean_class": MulticlassAccuracy(num_classes, average="macro"),
-        }
-    )

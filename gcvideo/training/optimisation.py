@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -32,6 +32,7 @@ def parameter_groups(network: nn.Module, *, weight_decay: float) -> list[dict[st
     ]
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """The learning rate at some point of a run, as a factor of its peak."""
 
@@ -73,7 +74,7 @@ class StepDecay(Schedule):
         warmup_start: Factor at the first step of the warm-up.
     """
 
-    milestones: tuple[float, ...] = (90, 130)
+    milestones: tuple[float, ...] = (90.0, 130.0)
     gamma: float = 0.1
     warmup_epochs: float = 0.0
     warmup_start: float = 0.1

@@ -1,0 +1,91 @@
+import pandas as pd
+import pytest
+import torch
+
+from gcvideo.evaluation import PredictionTable
+
+NAMES = ["riding a camel", "tango (dance)", "cooking, eggs", "d", "e", "f", "g"]
+
+
+def probabilities(*rows: list[float]) -> torch.Tensor:
+    return torch.tensor(rows)
+
+
+def test_a_row_names_the_video_its_label_and_its_five_likeliest_classes(tmp_path):
+    table = PredictionTable(NAMES)
+    table.add(["a b.mp4"], probabilities([0.02, 0.3, 0.4, 0.08, 0.05, 0.05, 0.1]), labels=[1])
+    table.write(tmp_path / "predictions.csv")
+    (row,) = pd.read_csv(tmp_path / "predictions.csv").to_dict("records")
+    assert row.pop("video") == "a b.mp4"
+    assert row.pop("label") == "tango (dance)"
+    assert row.pop("prediction") == "cooking, eggs"
+    assert row.pop("probability") == 0.4
+    top = [(row[f"top{rank}"], row[f"top{rank}_probability"]) for rank in range(1, 5)]
+    assert top == [("cooking, eggs", 0.4), ("tango (dance)", 0.3), ("g", 0.1), ("d", 0.08)]
+    assert row["top5_probability"] == 0.05
+    assert len(row) == 10
+
+
+def test_there_are_as_many_likeliest_classes_as_classes_below_five():
+    table = PredictionTable(["a", "b"])
+    table.add(["x"], probabilities([0.25, 0.75]))
+    assert list(table.rows[0]) == [
+        "video",
+        "prediction",
+        "probability",
+        "top1",
+        "top1_probability",
+        "top2",
+        "top2_probability",
+    ]
+
+
+def test_the_file_is_sorted_by_video_and_keeps_the_order_of_equal_ones(tmp_path):
+    table = PredictionTable(["a", "b"])
+    videos = [f"{number % 3}.mp4" for number in range(30)]
+    chances = [number / 100 for number in range(30)]
+    for video, chance in zip(videos, chances, strict=True):
+        table.add([video], probabilities([1 - chance, chance]))
+    table.write(tmp_path / "p.csv")
+    frame = pd.read_csv(tmp_path / "p.csv")
+    expected = sorted(zip(videos, chances, strict=True))
+    assert [tuple(row) for row in zip(frame.video, frame.top2_probability, strict=True)] == expected
+
+
+def test_rows_gathered_elsewhere_can_be_written(tmp_path):
+    first, second = PredictionTable(["a", "b"]), PredictionTable(["a", "b"])
+    first.add(["y", "x"], probabilities([0.9, 0.1], [0.2, 0.8]), labels=[0, 0])
+    second.add(["w"], probabilities([0.6, 0.4]), labels=[1])
+    first.write(tmp_path / "new" / "p.csv", [*first.rows, *second.rows])
+    frame = pd.read_csv(tmp_path / "new" / "p.csv")
+    assert frame[["video", "label", "prediction"]].to_numpy().tolist() == [
+        ["w", "b", "a"],
+        ["x", "a", "b"],
+        ["y", "a", "a"],
+    ]
+
+
+def test_writing_replaces_the_old_file_whole_and_leaves_nothing_else(tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text("old\n" * 100)
+    table = PredictionTable(["a"])
+    table.add(["x"], probabilities([1.0]))
+    table.write(file)
+    assert file.read_text() == "video,prediction,probability,top1,top1_probability\nx,a,1.0,a,1.0\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_failed_write_leaves_the_old_file_as_it_was(tmp_path, monkeypatch):
+    file = tmp_path / "p.csv"
+    file.write_text("old\n")
+    table = PredictionTable(["a"])
+    table.add(["x"], probabilities([1.0]))
+
+    def full_disk(frame, path, **options):
+        path.write_text("vid")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        table.write(file)
+    assert file.read_text() == "old\n"

@@ -1,0 +1,102 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gcvideo.backbones import Placement, VideoResNet
+from gcvideo.blocks import GlobalContextBlock, NonLocalBlock
+from gcvideo.training import HalfCosine, StepDecay
+from gcvideo.training.optimisation import parameter_groups
+
+STEPS_PER_EPOCH = 50
+
+
+def pyslowfast_rate(epoch, policy, *, warmup_epochs, warmup_start):
+    """PySlowFast's rate: its policy, and before warmup_epochs a line up to the policy's value there."""
+    if epoch >= warmup_epochs:
+        return policy(epoch)
+    slope = (policy(warmup_epochs) - warmup_start) / warmup_epochs
+    return epoch * slope + warmup_start
+
+
+@pytest.mark.parametrize(("max_epochs", "warmup_epochs"), [(196, 34.0), (196, 0.0), (20, 2.5)])
+def test_half_cosine_is_pyslowfasts_cosine_with_warm_up(max_epochs, warmup_epochs):
+    base, warmup_start = 0.1, 0.01
+
+    def cosine(epoch):
+        return base * (math.cos(math.pi * epoch / max_epochs) + 1.0) * 0.5
+
+    schedule = HalfCosine(warmup_epochs=warmup_epochs, warmup_start=warmup_start / base)
+    for step in range(max_epochs * STEPS_PER_EPOCH):
+        epoch = step / STEPS_PER_EPOCH
+        expected = pyslowfast_rate(epoch, cosine, warmup_epochs=warmup_epochs, warmup_start=warmup_start)
+        assert base * schedule(epoch, max_epochs) == pytest.approx(expected, abs=1e-12)
+
+
+def test_half_cosine_begins_at_the_peak_halves_in_the_middle_and_ends_at_zero():
+    schedule = HalfCosine()
+    assert [schedule(epoch, 100) for epoch in (0.0, 50.0, 100.0)] == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_the_published_warm_up_begins_at_a_tenth_and_joins_the_cosine_without_a_step():
+    schedule = HalfCosine(warmup_epochs=34.0, warmup_start=0.1)
+    assert schedule(0.0, 196) == pytest.approx(0.1)
+    assert schedule(34 - 1e-9, 196) == pytest.approx(schedule(34.0, 196))
+    assert schedule(17.0, 196) == pytest.approx((0.1 + schedule(34.0, 196)) / 2)
+
+
+def test_step_decay_is_a_tenth_from_each_milestone_on():
+    schedule = StepDecay(milestones=(90.0, 130.0), gamma=0.1, warmup_epochs=10.0, warmup_start=0.1)
+    epochs = [0.0, 5.0, 10.0, 89.99, 90.0, 129.99, 130.0, 149.99]
+    expected = [0.1, 0.55, 1, 1, 0.1, 0.1, 0.01, 0.01]
+    assert [schedule(epoch, 150) for epoch in epochs] == pytest.approx(expected)
+
+
+def test_no_decay_falls_on_exactly_the_parameters_of_norms():
+    network = VideoResNet(
+        5, width=0.125, block=GlobalContextBlock, placement=Placement(res4="all", position="after_1x1x1")
+    )
+    decayed, undecayed = parameter_groups(network, weight_decay=1e-4)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+
+    def named(group):
+        return {names[id(parameter)] for parameter in group["params"]}
+
+    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (1e-4, 0.0)
+    # Every norm of this network, and nothing else, has "norm" in its name.
+    norms = {name for name in names.values() if "norm" in name}
+    assert any(".context." in name for name in norms)
+    assert len(norms) == 2 * (1 + 4 + 3 * 16 + 6)  # stem, projections, three a block, six context blocks
+    assert named(undecayed) == norms
+    assert named(decayed) == set(names.values()) - norms
+    assert len(decayed["params"]) + len(undecayed["params"]) == len(names)
+
+
+def test_the_batch_norm_of_a_non_local_block_is_not_decayed():
+    block = NonLocalBlock(8)
+    _, undecayed = parameter_groups(block, weight_decay=1e-4)
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm1d)]
+    assert {id(p) for p in undecayed["params"]} == {id(p) for norm in norms for p in norm.parameters()}
+    assert len(undecayed["params"]) == 2
+
+
+def test_frozen_parameters_are_left_out():
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2), nn.LayerNorm(2))
+    network[0].requires_grad_(False)
+    network[1].requires_grad_(False)
+    decayed, undecayed = parameter_groups(network, weight_decay=0.1)
+    assert decayed["params"] == list(network[2].parameters())
+    assert undecayed["params"] == list(network[3].parameters())
+
+
+def test_a_step_without_gradient_shrinks_weights_and_keeps_norms():
+    network = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    optimizer = torch.optim.SGD(parameter_groups(network, weight_decay=0.1), lr=1.0)
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    factors = [0.9, 0.9, 1.0, 1.0]
+    for parameter, old, factor in zip(network.parameters(), before, factors, strict=True):
+        torch.testing.assert_close(parameter.detach(), factor * old)
