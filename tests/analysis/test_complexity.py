@@ -1,0 +1,211 @@
+"""What `gcvideo complexity` counts, and what it writes."""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gcvideo.analysis.complexity import ClipShape, Complexity, count_flops, measure, peak_bytes
+from gcvideo.analysis.paper import PAPER_NOTE, PAPER_ROWS
+from gcvideo.backbones import VideoResNet
+from gcvideo.cli import complexity as command
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+KIB = 1024
+
+
+class Attention(nn.Module):
+    """Half of the channels are queries, of which three look at five keys; the others are values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = x[:, :, :3, :4], x[:, :, 3:8, :4], x[:, :, 3:8, 4:]
+        return F.scaled_dot_product_attention(query, key, value)
+
+
+class WrittenOutAttention(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = x[:, :, :3, :4], x[:, :, 3:8, :4], x[:, :, 3:8, 4:]
+        return (query @ key.mT).softmax(dim=-1) @ value
+
+
+def test_fused_attention_counts_as_its_two_matrix_products():
+    x = torch.zeros(2, 7, 8, 10)
+    fused, uncounted = count_flops(Attention(), x)
+    written_out, _ = count_flops(WrittenOutAttention(), x)
+    queries, positions, width, value_width = 3, 5, 4, 6
+    assert fused == written_out == 2 * 7 * queries * positions * (width + value_width)
+    assert "aten::scaled_dot_product_attention" not in uncounted
+
+
+def test_one_multiply_add_is_one_flop_and_biases_are_free():
+    network = nn.Sequential(nn.Conv3d(3, 5, (1, 3, 3), padding=(0, 1, 1)), nn.Flatten(), nn.Linear(40, 7))
+    counted, uncounted = count_flops(network, torch.zeros(1, 3, 2, 2, 2))
+    assert counted == 5 * 8 * (3 * 9) + 40 * 7
+    assert not uncounted
+
+
+def test_operators_that_are_not_counted_are_named_with_their_number():
+    network = nn.Sequential(
+        nn.Conv3d(3, 4, 1, bias=False),
+        nn.BatchNorm3d(4),
+        nn.MaxPool3d(2),
+        nn.Softmax(dim=1),
+        nn.Softmax(dim=2),
+    )
+    counted, uncounted = count_flops(network.eval(), torch.zeros(1, 3, 2, 2, 2))
+    assert counted == 8 * 3 * 4
+    assert uncounted == {"aten::batch_norm": 1, "aten::max_pool3d": 1, "aten::softmax": 2}
+
+
+class Chain(nn.Module):
+    """Holds 1, 2, then 1, then 1 + 3 times its input, and never the input itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2  # 1
+        z = y + 1  # 2
+        del y  # 1
+        z.add_(1)
+        view = z.flatten()
+        return torch.cat([view, view, view])  # 1 + 3
+
+
+class LongerChain(Chain):
+    """Peaks as high as the chain: what was freed is not counted again."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(10):
+            y = super().forward(x)
+            del y
+        return x + 1
+
+
+@pytest.mark.parametrize("network", [Chain(), LongerChain()], ids=["once", "ten times"])
+def test_peak_memory_is_the_most_that_results_held_at_once(network):
+    x = torch.zeros(KIB)
+    with torch.inference_mode():
+        assert peak_bytes(network, x) == 4 * x.nbytes
+
+
+def test_peak_memory_of_convolutions_is_that_of_their_outputs():
+    """The first output is freed once the second is there; that of 8 channels is held with that of 4."""
+    layers = [nn.Conv3d(1, 2, 1), nn.Conv3d(2, 8, 1), nn.Conv3d(8, 4, 1), nn.Conv3d(4, 1, 1)]
+    view = torch.zeros(1, 1, 4, 8, 8)
+    with torch.inference_mode():
+        assert peak_bytes(nn.Sequential(*layers), view) == (8 + 4) * view.nbytes
+
+
+def test_a_network_is_measured_in_evaluation_on_one_view():
+    network = VideoResNet(5, width=0.125).train()
+    cost = measure(network, (2, 32, 48), repeats=1)
+    assert not network.training
+    assert cost.clip == (2, 32, 48)
+    assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert cost.flops_per_view == count_flops(network, torch.zeros(1, 3, 2, 32, 48))[0]
+    assert cost.forward_seconds > 0
+    assert "aten::batch_norm" in cost.uncounted
+
+
+@pytest.fixture
+def measured_at_once(monkeypatch):
+    """Costs that take no time: real parameters of networks without data, and a made-up rest."""
+
+    def measure_parameters(network: nn.Module, clip: ClipShape) -> Complexity:
+        return Complexity(
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            flops_per_view=40_123_456_789,
+            uncounted=Counter({"aten::softmax": 5, "aten::batch_norm": 53}),
+            clip=clip,
+            forward_seconds=0.25,
+            peak_bytes=3 * KIB**2,
+        )
+
+    monkeypatch.setattr(command, "measure", measure_parameters)
+    monkeypatch.setenv("COLUMNS", "140")
+    with torch.device("meta"):
+        yield
+
+
+@pytest.mark.usefixtures("measured_at_once")
+def test_the_papers_rows_stand_beside_the_papers_figures(tmp_path, capsys):
+    command.run(["complexity", "--paper", f"--out={tmp_path / 'out'}"])
+    table = pd.read_csv(tmp_path / "out" / "complexity.csv").set_index("network")
+
+    # arXiv:1904.11492, table 5.
+    published = {
+        "paper_params_M": [32.45, 39.81, 36.13, 34.30, 42.45],
+        "paper_GFLOPs": [39.29, 59.60, 39.32, 39.31, 39.35],
+        "paper_added_GFLOPs": [0.0, 20.31, 0.03, 0.02, 0.06],
+        "paper_top1": [74.94, 75.95, 75.76, 75.85, 76.00],
+    }
+    names = ["slow_r50", "slow_r50_nl5", "slow_r50_snl5", "slow_r50_gc5", "slow_r50_gc_all"]
+    assert list(table.index) == names
+    assert {column: table[column].tolist() for column in published} == published
+    assert table["params_M"].tolist() == pytest.approx(published["paper_params_M"], abs=0.01)
+    assert table["added_params_M"].tolist() == pytest.approx([0.0, 7.358, 3.678, 1.846, 10.001])
+    assert (table["GFLOPs_per_view"] == 40.123).all()
+    assert (table["views"] == 30).all()
+    assert (table["GFLOPs_per_video"] == 1203.7).all()
+    assert (table["forward_ms"] == 250).all()
+    assert (table["peak_MiB"] == 3.0).all()
+
+    written = (tmp_path / "out" / "complexity.md").read_text()
+    printed = capsys.readouterr().out
+    for name in names:
+        assert f"| {name} " in written
+        assert f" {name} " in printed
+    assert "A view is 8 x 224 x 224" in written
+    assert "Operators that are not counted: batch_norm, softmax." in written
+    assert PAPER_NOTE in written
+
+
+def test_one_config_is_measured_with_its_own_blocks_and_number_of_views(tmp_path, capsys):
+    small = tmp_path / "small.yaml"
+    small.write_text("{model: {network: {init_args: {width: 0.125}}}}")
+    files = [
+        CONFIGS / "base.yaml",
+        CONFIGS / "data/synthetic.yaml",
+        CONFIGS / "model/slow_r50_gc5.yaml",
+        small,
+    ]
+    command.run(
+        [
+            "complexity",
+            *(f"--config={file}" for file in files),
+            "--num_frames=2",
+            "--crop_size=32",
+            "--num_views=3",
+            "--num_classes=7",
+            f"--out={tmp_path}",
+        ]
+    )
+    (row,) = pd.read_csv(tmp_path / "complexity.csv").to_dict("records")
+    narrow = partial(PAPER_ROWS["slow_r50_gc5"].network, width=0.125)(7)
+    counted, _ = count_flops(narrow.eval(), torch.zeros(1, 3, 2, 32, 32))
+    num_parameters = sum(parameter.numel() for parameter in narrow.parameters())
+    assert row["params_M"] == pytest.approx(num_parameters / 1e6, abs=0.0006)
+    assert row["GFLOPs_per_view"] == pytest.approx(counted / 1e9, abs=0.0006)
+    assert row["GFLOPs_per_video"] == pytest.approx(3 * counted / 1e9, abs=0.06)
+    assert not [column for column in row if "paper" in column or "added" in column]
+    assert PAPER_NOTE not in (tmp_path / "complexity.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--paper", f"--config={CONFIGS / 'model/slow_r50.yaml'}"]], ids=["neither", "both"]
+)
+def test_networks_come_from_a_config_or_from_the_paper(arguments, tmp_path):
+    with pytest.raises(ValueError, match=r"either --config .* or --paper"):
+        command.run(["complexity", *arguments, f"--out={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--papers"], ["--num_frames=many", "--paper"]])
+def test_an_unknown_or_ill_typed_argument_is_named(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.run(["complexity", *arguments])
+    assert stopped.value.code == 2
+    assert arguments[0].lstrip("-").partition("=")[0] in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""Parameter counts of published networks, built without weights."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from gcvideo.analysis.paper import PAPER_ROWS
+from gcvideo.backbones import Placement, VideoResNet
+from gcvideo.blocks import GlobalContextBlock
+
+
+def num_parameters(network: partial[VideoResNet], num_classes: int = 400) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in network(num_classes).parameters())
+
+
+@pytest.mark.parametrize(
+    ("row", "millions"),
+    [
+        ("slow_r50", 32.45),
+        ("slow_r50_nl5", 39.81),
+        ("slow_r50_snl5", 36.13),
+        ("slow_r50_gc5", 34.30),
+        ("slow_r50_gc_all", 42.45),
+    ],
+)
+def test_the_five_rows_have_the_papers_parameters(row, millions):
+    """GCNet, arXiv:1904.11492, table 5."""
+    assert num_parameters(PAPER_ROWS[row].network) / 1e6 == pytest.approx(millions, abs=0.01)
+    assert PAPER_ROWS[row].parameters_millions == millions
+
+
+def test_slow_r50_with_and_without_nl_has_mmaction2s_parameters_to_the_last_one():
+    """MMAction2's model zoo; its non-local blocks have no bias on W_z."""
+    biases = 2 * 512 + 3 * 1024
+    assert num_parameters(PAPER_ROWS["slow_r50"].network) == 32454096
+    assert num_parameters(PAPER_ROWS["slow_r50_nl5"].network) - biases == 39808464
+
+
+@pytest.mark.parametrize(
+    ("architecture", "depth", "millions"),
+    # pytorchvideo's model zoo; MMAction2's for R101.
+    [("i3d", 50, 28.04), ("c2d", 50, 24.33), ("slow", 50, 32.45), ("slow", 101, 60.359120)],
+)
+def test_bare_networks_have_the_zoos_parameters(architecture, depth, millions):
+    network = partial(VideoResNet, architecture=architecture, depth=depth)
+    assert num_parameters(network) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+def test_gc_resnet_50_for_images_has_the_papers_parameters():
+    """arXiv:1904.11492, ImageNet: 25.56 M, and 28.08 M with GC (ratio 16) in all of c3-c5."""
+    bare = partial(VideoResNet, architecture="c2d", stride_on="1x1")
+    everywhere = Placement(res3="all", res4="all", res5="all", position="after_1x1x1")
+    with_gc = partial(bare, block=partial(GlobalContextBlock, reduction_ratio=16), placement=everywhere)
+    assert num_parameters(bare, 1000) / 1e6 == pytest.approx(25.56, abs=0.01)
+    assert num_parameters(with_gc, 1000) / 1e6 == pytest.approx(28.08, abs=0.01)
