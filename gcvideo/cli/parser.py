@@ -32,9 +32,12 @@ def _short_list(listed: re.Match[str]) -> str:
 class CommandParser(Readable, ArgumentParser):
     """The parser of a command of ours."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
 
 class RunParser(Readable, LightningArgumentParser):
     """The parser of a command of Lightning's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"prog": "gcvideo", **kwargs})
+        super().__init__(*args, allow_abbrev=False, **{"prog": "gcvideo", **kwargs})

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
@@ -126,7 +126,7 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
 
 def show(table: PredictionTable) -> None:
     """Print the likeliest classes of every video as a table."""
-    printed = Table("video", "top-5 classes")
+    printed = Table(Column("video", overflow="fold"), Column("top-5 classes", no_wrap=True))
     for row in table.rows:
         classes = [
             f"{row[f'top{rank}_probability']:6.1%}  {row[f'top{rank}']}"
