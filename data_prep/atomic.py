@@ -18,13 +18,19 @@ def is_partial(name: str) -> bool:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, partial: Path | None = None) -> Iterator[Path]:
     """A path to write to: it becomes the target when the block ends, and vanishes when it fails.
 
     A process killed inside the block leaves the partial file, which the next attempt overwrites.
+
+    Args:
+        target: What the file will be called.
+        partial: What it is called until then, on the same file system (default: `partial_of`).
+            Processes that may write one target at one time each need their own.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_of(target)
+    partial = partial or partial_of(target)
+    partial.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
     try:
         yield partial

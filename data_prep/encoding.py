@@ -14,25 +14,13 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from data_prep.x264 import EncodingSettings, target_size, x264_options
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.reader import DecodeError
 
 _TURNS = {90: "transpose=cclock", 180: "hflip,vflip", 270: "transpose=clock"}
 """Degrees counter-clockwise -> filter."""
-
-
-class EncodingSettings(NamedTuple):
-    """What every video of the output has in common."""
-
-    short_side: int = 256
-    """Pixels; shorter videos keep their size."""
-    gop: int = 16
-    """Frames from one key frame to the next."""
-    crf: int = 23
-    """x264's constant rate factor: 0 lossless .. 51 worst."""
-    preset: str = "medium"
-    """x264's trade of time for size."""
 
 
 class Encoded(NamedTuple):
@@ -47,18 +35,6 @@ class Encoded(NamedTuple):
 
 class ClockError(Exception):
     """Time stamps are missing or do not increase."""
-
-
-def target_size(width: int, height: int, *, short_side: int) -> tuple[int, int]:
-    """Width and height with the short side at most short_side, both even, never larger than given.
-
-    The long side is rounded to the nearest even number.
-    """
-    short, long = sorted((width, height))
-    if short <= short_side:
-        return max(2, width - width % 2), max(2, height - height % 2)
-    long = 2 * round(long * short_side / short / 2)
-    return (short_side, long) if width < height else (long, short_side)
 
 
 def why_not_right(index: StreamIndex, settings: EncodingSettings) -> str | None:
@@ -215,19 +191,6 @@ def decoded_frames(source: StreamIndex) -> Iterator[VideoFrame]:
         ) from error
     if count == 0:
         raise DecodeError(f"{source.path}: none of its packets decodes")
-
-
-def x264_options(settings: EncodingSettings) -> dict[str, str]:
-    """x264 on one thread, a key frame every gop frames exactly, no picture referring across one."""
-    return {
-        "preset": settings.preset,
-        "crf": str(settings.crf),
-        "g": str(settings.gop),
-        "keyint_min": str(settings.gop),
-        "sc_threshold": "0",
-        "flags": "+cgop",
-        "threads": "1",
-    }
 
 
 def _describe(

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from data_prep.encoding import decoded_frames
+from data_prep.manifest import Findings
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -20,25 +21,6 @@ NUM_PICKS = 8
 """Frames that both readers are asked for."""
 LARGEST_MEAN_DIFFERENCE = 3.0
 """Grey levels; two builds of FFmpeg turn one frame into RGB that differs by less."""
-
-
-class Findings(NamedTuple):
-    """What is true of one readable video."""
-
-    num_frames: int
-    """That come out of the decoder."""
-    fps: float
-    """Averaged over the video."""
-    width: int
-    """As shown: after rotation."""
-    height: int
-    codec: str
-    rotation: int
-    """Degrees counter-clockwise that readers turn the decoded picture by."""
-    stream: int
-    """Index of the video stream in its container."""
-    not_plain: str
-    """Why decord may not read it; empty for a plain video."""
 
 
 def examine(path: Path) -> Iterator[Findings]:

@@ -83,7 +83,7 @@ def extract(archives: Sequence[Path], *, output: Path, journal: Journal, num_wor
             rows[archive] = future.result()
             _record(archive, rows[archive], journal)
             bar.advance(task)
-    return rows
+    return {archive: rows[archive] for archive in archives}
 
 
 def lay_over(replacements: Sequence[Path], *, output: Path, journal: Journal) -> dict[Path, Row]:

@@ -14,14 +14,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 
 from data_prep.atomic import replacing, write_table
 from data_prep.console import console, progress_bar, run_step, show_table
-from data_prep.encoding import EncodingSettings, check_encoded, encode, why_not_right
 from data_prep.journal import Journal, fingerprint
 from data_prep.shards import add_run_options, shard_of
 from data_prep.video_files import unlistable
 from data_prep.video_lists import copy_classes, paths_of, read_lists, write_list
 from data_prep.workers import run_killable
-from gcvideo.data.decoding.index import index_stream
-from gcvideo.data.decoding.reader import DecodeError
+from data_prep.x264 import EncodingSettings
 
 LISTS = "lists"
 """Where the lists with the new paths are written to, under the output."""
@@ -36,6 +34,9 @@ class Task(NamedTuple):
     """As the lists name it."""
     source: Path
     target: Path
+    partial: Path
+    """The target until it is whole. No other process has it: where a run was killed, a worker of it
+    may live on until its video is done, while the next run begins."""
     settings: EncodingSettings
 
 
@@ -50,13 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ValueError(f"--output {output} is --root; the originals are kept, name another folder")
     lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
     targets = target_paths(paths_of(lists))
-    tasks = [Task(path, root / path, output / targets[path], settings) for path in targets]
+    partials = output / f".partial{shard.suffix}"
+    tasks = [
+        Task(path, root / path, output / target, partials / f"{os.getpid()}-{n}.mp4", settings)
+        for n, (path, target) in enumerate(targets.items())
+    ]
     mine = shard.share(tasks)
     if arguments.dry_run:
         there = sum(task.target.exists() for task in mine)
         console.print(f"would look at {len(mine):,} videos; {there:,} have an output; nothing was written")
         return 0
     with Journal(output, step="transcode", shard=shard) as journal:
+        shutil.rmtree(partials, ignore_errors=True)  # what a killed run left
         rows = transcode(
             mine,
             journal=journal,
@@ -64,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             time_limit_seconds=arguments.time_limit_seconds,
             retry_failed=arguments.retry_failed,
         )
+        shutil.rmtree(partials, ignore_errors=True)
     report = output / f"transcode_report{shard.suffix}.csv"
     write_table(report, COLUMNS, [[task.path, *rows[task.path].values()] for task in mine])
     if shard.count == 1 and arguments.lists:
@@ -122,12 +129,16 @@ def transcode_one(task: Task) -> Iterator[dict[str, Any]]:
     Yields:
         The row of the report, when the output bears its name.
     """
+    from data_prep.encoding import check_encoded, encode, why_not_right  # here, since they import
+    from gcvideo.data.decoding.index import index_stream  # PyTorch, which takes seconds
+    from gcvideo.data.decoding.reader import DecodeError
+
     if (trouble := unlistable(task.path)) is not None:
         yield _failed(trouble)
         return
     try:
         index = index_stream(task.source)
-        with replacing(task.target) as partial:
+        with replacing(task.target, partial=task.partial) as partial:
             if why_not_right(index, task.settings) is None:
                 size = (index.context.width, index.context.height)
                 row = _row("kept", len(index.packets), *size)

@@ -11,18 +11,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 
 from data_prep.atomic import write_table
 from data_prep.console import console, progress_bar, run_step, show_table
-from data_prep.examination import Findings, examine
 from data_prep.journal import Journal, fingerprint
+from data_prep.manifest import MANIFEST_COLUMNS, Findings
 from data_prep.shards import Shard, add_run_options, shard_of
 from data_prep.video_files import unlistable
 from data_prep.video_lists import VideoList, copy_classes, paths_of, read_lists
 from data_prep.workers import run_killable
-from gcvideo.data.decoding.reader import DecodeError
 
-MANIFEST_COLUMNS = (
-    *("path", "label", "num_frames", "fps", "width", "height", "codec", "rotation", "stream"),
-    "plain",
-)
 BAD_COLUMNS = ("path", "label", "list", "reason")
 NOT_PLAIN_COLUMNS = ("path", "reason")
 
@@ -98,6 +93,9 @@ def verify(
 
 def verify_one(task: Task) -> Iterator[dict[str, Any]]:
     """The findings on one video, or {"bad": reason}."""
+    from data_prep.examination import examine  # here, since they import PyTorch, which takes seconds
+    from gcvideo.data.decoding.reader import DecodeError
+
     if (trouble := unlistable(task.path)) is not None:
         yield {"bad": trouble}
         return

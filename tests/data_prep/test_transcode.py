@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data_prep import encoding, transcode
 from data_prep.atomic import read_table
-from data_prep.encoding import EncodingSettings, target_size
+from data_prep.x264 import EncodingSettings, target_size
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
 from tests.data.encoding import (
@@ -25,7 +25,9 @@ SETTINGS = EncodingSettings(short_side=64, gop=16, crf=18, preset="veryfast")
 
 
 def made_of(source: Path, target: Path, settings: EncodingSettings = SETTINGS) -> dict[str, object]:
-    [row] = transcode.transcode_one(transcode.Task("x", source, target, settings))
+    [row] = transcode.transcode_one(
+        transcode.Task("x", source, target, target.with_name("partial"), settings)
+    )
     return row
 
 
@@ -223,7 +225,7 @@ def test_an_encoder_that_loses_a_frame_is_found_out(
         return written
 
     real = encoding.encode
-    monkeypatch.setattr(transcode, "encode", lossy)
+    monkeypatch.setattr(encoding, "encode", lossy)
     row = made_of(source, tmp_path / "out.mp4")
     assert row["status"] == "failed"
     assert "70 frames were written, 69 are there" in str(row["reason"])
