@@ -17,7 +17,7 @@ from data_prep.console import console, progress_bar, run_step, show_table
 from data_prep.journal import Journal, fingerprint
 from data_prep.shards import add_run_options, shard_of
 from data_prep.video_files import unlistable
-from data_prep.video_lists import copy_classes, paths_of, read_lists, write_list
+from data_prep.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
 from data_prep.workers import run_killable
 from data_prep.x264 import EncodingSettings
 
@@ -63,6 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     with Journal(output, step="transcode", shard=shard) as journal:
         shutil.rmtree(partials, ignore_errors=True)  # what a killed run left
+        if arguments.lists:  # every shard writes them alike, so that each can go on to verify.py
+            for name, videos in lists:
+                with replacing(output / LISTS / name, partial=partials / name) as partial:
+                    write_list(partial, [video._replace(path=targets[video.path]) for video in videos])
+            copy_classes(arguments.lists, output / LISTS, partial=partials / CLASSES)
         rows = transcode(
             mine,
             journal=journal,
@@ -73,10 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutil.rmtree(partials, ignore_errors=True)
     report = output / f"transcode_report{shard.suffix}.csv"
     write_table(report, COLUMNS, [[task.path, *rows[task.path].values()] for task in mine])
-    if shard.count == 1 and arguments.lists:
-        for name, videos in lists:
-            write_list(output / LISTS / name, [video._replace(path=targets[video.path]) for video in videos])
-        copy_classes(arguments.lists, output / LISTS)
     _summarise(rows, report)
     return 0
 
@@ -227,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="Time stamps are kept, rotation is applied, nothing is enlarged. A video that has "
         "all this already is linked, not written again. A broken one is a row of the report. The "
-        "lists are written to lists/ in the output, with the new paths, when all shards are done.",
+        "lists are written to lists/ in the output, with the new paths.",
     )
     parser.add_argument("--root", type=Path, required=True, help="folder of the originals")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")

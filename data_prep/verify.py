@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.atomic import write_table
+from data_prep.atomic import partial_of, write_table
 from data_prep.console import console, progress_bar, run_step, show_table
 from data_prep.journal import Journal, fingerprint
 from data_prep.manifest import MANIFEST_COLUMNS, Findings
 from data_prep.shards import Shard, add_run_options, shard_of
 from data_prep.video_files import unlistable
-from data_prep.video_lists import VideoList, copy_classes, paths_of, read_lists
+from data_prep.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
 from data_prep.workers import run_killable
 
 BAD_COLUMNS = ("path", "label", "list", "reason")
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     write_lists(lists, rows, output=output, shard=shard)
     if shard.count == 1:
-        copy_classes(arguments.lists, output)
+        copy_classes(arguments.lists, output, partial=partial_of(output / CLASSES))
     return 0
 
 

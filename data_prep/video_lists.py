@@ -59,9 +59,9 @@ def write_list(file: Path, videos: Sequence[ListedVideo]) -> None:
     write_table(file, ListedVideo._fields, videos)
 
 
-def copy_classes(lists: Sequence[Path], output: Path) -> None:
-    """Copy the class names that lie beside the lists, if they do, to the output."""
+def copy_classes(lists: Sequence[Path], output: Path, *, partial: Path) -> None:
+    """Copy the class names that lie beside the lists, if they do, to the output, by way of partial."""
     for folder in dict.fromkeys(file.parent for file in lists):
         if (folder / CLASSES).exists() and folder.resolve() != output.resolve():
-            with replacing(output / CLASSES) as partial:
+            with replacing(output / CLASSES, partial=partial):
                 shutil.copyfile(folder / CLASSES, partial)
