@@ -167,7 +167,7 @@ def test_the_transform_goes_where_the_batch_is(root):
 
 def test_the_train_transform_may_be_ones_own(root):
     class TopLeft(FrameTransform):
-        def __call__(self, frames):
+        def transform(self, frames):
             return frames[..., :20, :20]
 
     data = KineticsDataModule(root, **SMALL | {"train_transform": TopLeft()})

@@ -31,7 +31,7 @@ def whole(frames: Tensor) -> Tensor:
 
 
 def training_dataset(records, seed: int = 0) -> VideoDataset:
-    return VideoDataset(records, clips=RandomClip(CLIP), crops=JITTER, seed=seed)
+    return VideoDataset(records, clips=RandomClip(CLIP), crops=JITTER.transform, seed=seed)
 
 
 def same(first: Clip, second: Clip) -> bool:

@@ -1,6 +1,7 @@
 """Every reader returns exactly the frames asked for: the number asked stands in the pixels."""
 
 import random
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from av.packet import Packet
 
 from gcvideo.data.decoding import Backend, DecodeError, VideoReader, open_video
-from gcvideo.data.decoding.decord import DecordReader
+from gcvideo.data.decoding.decord import DecordReader, decord
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -243,7 +244,7 @@ def test_exactly_the_frames_asked_for_are_returned(
 ) -> None:
     numbers = CASES[name].numbers
     asked = requests(len(numbers))
-    for kind in ("strided", "random"):
+    for kind in ("strided", "random", "second"):
         indices = asked[kind]
         with open_video(video(name), backend) as reader:
             assert len(reader) == len(numbers)
@@ -332,6 +333,38 @@ def test_a_packet_without_a_picture_is_an_error_and_moves_no_other_frame(tmp_pat
         assert shown_by(reader, [21, 19]) == [21, 19]
         with pytest.raises(DecodeError, match="announce 60 frames and 59 come out"):
             reader.frames_at([20])
+
+
+@pytest.mark.parametrize(
+    "name", ["b_frames.mp4", "cut_between_key_frames.mp4", "hevc.mp4", "open_groups.mp4", "open_groups.ts"]
+)
+def test_sound_time_stamps_spare_the_decode_from_the_start(
+    name: str, video: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="gcvideo.data.decoding")
+    numbers = CASES[name].numbers
+    with open_video(video(name), "pyav") as reader:
+        for indices in requests(len(numbers)).values():
+            assert shown_by(reader, indices) == [numbers[i] for i in indices]
+    assert "decoded in order" not in caplog.text
+
+
+def test_decord_decodes_ahead_no_longer_than_a_request_lasts(
+    video: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    class WatchedReader(decord.VideoReader):
+        def __init__(self, *args, **kwargs) -> None:
+            super().__init__(*args, **kwargs)
+            opened.append(weakref.ref(self))
+
+    monkeypatch.setattr(decord, "VideoReader", WatchedReader)
+    with open_video(video("b_frames.mp4"), "decord") as reader:
+        for _ in range(2):
+            assert shown_by(reader, [7]) == [7]
+            assert all(watched() is None for watched in opened)
+    assert len(opened) == 2
 
 
 def test_unwanted_unreferenced_pictures_are_not_decoded(

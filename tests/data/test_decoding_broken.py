@@ -142,10 +142,10 @@ def test_a_truncated_file_is_not_for_decord(share_kept: float, tmp_path: Path) -
     index.close()
 
 
-def damaged_copy(path: Path, spoil: Callable[[bytes], bytes]) -> Path:
+def damaged_copy(path: Path, spoil: Callable[[bytes], bytes], *, bframes: int = 0) -> Path:
     """A video whose packet 40 is spoiled, between the key frames 30 and 60."""
     source = write_video(
-        path.with_stem("source"), height=192, width=256, num_frames=80, options=h264(bframes=0)
+        path.with_stem("source"), height=192, width=256, num_frames=80, options=h264(bframes=bframes)
     )
 
     def damage(position: int, packet: Packet) -> Packet:
@@ -190,6 +190,14 @@ def test_pyav_gives_the_frames_before_a_damaged_packet_and_errors_up_to_the_next
         for damaged in ([40], [45], [20, 59]):
             with pytest.raises(DecodeError, match=rf"damaged\{suffix}"):
                 reader.frames_at(damaged)
+
+
+def test_damage_is_seen_where_frames_are_counted_for_want_of_time_stamps(tmp_path: Path) -> None:
+    path = damaged_copy(tmp_path / "damaged.avi", scratched, bframes=3)
+    with open_video(path, "pyav") as reader:
+        assert numbers_shown(reader.frames_at([3, 29, 60, 79]).numpy()) == [3, 29, 60, 79]
+        with pytest.raises(DecodeError, match="frame 59 is damaged"):
+            reader.frames_at([59])
 
 
 def _right_frames_or_errors(path: Path, backend: Backend, num_frames: int) -> int:

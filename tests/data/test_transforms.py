@@ -33,7 +33,7 @@ def test_all_frames_of_a_clip_get_the_same_crop_and_flip(jitter):
     crops = []
     for seed in range(12):
         torch.manual_seed(seed)
-        cropped = jitter()(frames)
+        cropped = jitter().transform(frames)
         assert cropped.dtype == torch.uint8
         assert cropped.shape == (6, 3, 48, 48)
         assert torch.equal(cropped[:, :2], cropped[:1, :2].expand(6, -1, -1, -1))  # where: the same
@@ -51,7 +51,7 @@ def test_flips_can_be_left_out(jitter):
     frames = frames_that_show_their_positions(1, 250, 250)
     for seed in range(12):
         torch.manual_seed(seed)
-        column = jitter(flip_probability=0.0)(frames)[0, 1].int()
+        column = jitter(flip_probability=0.0).transform(frames)[0, 1].int()
         assert (column.diff(dim=1) >= 0).all()
 
 
@@ -68,7 +68,7 @@ def test_a_crop_as_large_as_the_short_side_fits_videos_of_every_size():
     for size in range(60, 130):
         frames = torch.zeros(1, 3, size, size + 7, dtype=torch.uint8)
         jitter = ScaleJitter(crop_size=67, min_short_side=67, max_short_side=67)
-        assert jitter(frames).shape == (1, 3, 67, 67)
+        assert jitter.transform(frames).shape == (1, 3, 67, 67)
 
 
 @pytest.mark.parametrize("sizes", [(224, 200, 320), (224, 256, 255)])

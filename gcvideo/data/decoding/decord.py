@@ -8,6 +8,8 @@ from torch import Tensor
 
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError
 
+# decord puts the symbols of its own codec libraries in the way of every library loaded after it: PyAV
+# then cannot encode VP9. It is safe here, since importing this package has loaded PyAV already.
 try:
     import decord
 except ModuleNotFoundError as error:

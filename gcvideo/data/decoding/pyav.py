@@ -80,8 +80,6 @@ class PyAVReader(AscendingReader):
         first = bisect_left(shown, times[key], key=times.__getitem__)
         expected = filter(is_decoded, shown[first : numbers[-1] + 1])
         for frame in self._decoded(filter(is_decoded, range(key, len(times)))):
-            if frame.pts is not None and frame.pts < times[key]:
-                continue  # a leading picture of an open group: it refers to frames before `key`
             position = next(expected)
             if frame.pts != times[position] or (position == key and not frame.key_frame):
                 raise _TimelineError
