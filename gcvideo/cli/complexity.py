@@ -132,7 +132,8 @@ def device_name() -> str:
 
 def show(frame: pd.DataFrame, notes: Sequence[str]) -> None:
     """Print the table, networks across and figures down, which fits a terminal."""
-    printed = Table("", *frame["network"])
+    # Spaces, where a narrow terminal may break the names of the columns.
+    printed = Table("", *frame["network"].str.replace("_", " "))
     for column in frame.columns.drop("network"):
         printed.add_row(column, *(f"{value:g}" for value in frame[column]))
     console = Console()
