@@ -75,6 +75,6 @@ def video_metrics(num_classes: int) -> MetricCollection:
             "top5": MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes)),
             "mean_class": MeanClassAccuracy(num_classes),
         },
-        # Groups are guessed from equal states after one batch; top-1 and top-5 often are, and stay merged.
+        # Groups are guessed from states that are equal after one batch, which may be chance, and stay merged.
         compute_groups=False,
     )

@@ -67,8 +67,8 @@ def test_the_short_side_is_drawn_from_both_ends_of_its_range():
 def test_a_crop_as_large_as_the_short_side_fits_videos_of_every_size():
     for size in range(60, 130):
         frames = torch.zeros(1, 3, size, size + 7, dtype=torch.uint8)
-        jitter = ScaleJitter(crop_size=67, min_short_side=67, max_short_side=67)
-        assert jitter.transform(frames).shape == (1, 3, 67, 67)
+        jitter = ScaleJitter(crop_size=116, min_short_side=116, max_short_side=116)
+        assert jitter.transform(frames).shape == (1, 3, 116, 116)
 
 
 @pytest.mark.parametrize("sizes", [(224, 200, 320), (224, 256, 255)])

@@ -22,7 +22,7 @@ class Page:
     retry_after: str | None = None
     ignores_ranges: bool = False
     wrong_range: bool = False
-    """Answers a range with the bytes from 0 on, and says so."""
+    """Answers a range with as many bytes from elsewhere, and says so."""
     says_length: int | None = None
     says_no_length: bool = False
     """The body ends with the connection."""
@@ -91,13 +91,14 @@ def serving() -> Iterator[Site]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
+            end = len(body)
             if page.wrong_range and start:
-                start = start // 2
+                start, end = start // 2, start // 2 + len(body) - start
             self.send_response(206 if start else 200)
             if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(body)}")
             if not page.says_no_length:
-                length = page.says_length if page.says_length is not None else len(body)
+                length = page.says_length if page.says_length is not None else end
                 self.send_header("Content-Length", str(length - start))
             self.send_header("ETag", etag)
             if page.says_no_length or drop is not None or page.says_length is not None:
@@ -105,7 +106,7 @@ def serving() -> Iterator[Site]:
                 self.close_connection = True
             self.end_headers()
             if with_body:
-                self.wfile.write(body[start : None if drop is None else start + drop])
+                self.wfile.write(body[start : end if drop is None else start + drop])
 
         def _start(self, page: Page, asked: str, etag: str) -> int:
             match = re.fullmatch(r"bytes=(\d+)-", asked)
