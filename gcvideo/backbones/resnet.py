@@ -71,6 +71,9 @@ class VideoResNet(nn.Module):
         stride_on: Which convolution of a bottleneck carries the spatial stride: 3x3, or 1x1 as in the
             first residual networks.
         dropout: Probability of dropping a feature before the last layer, 0..1.
+        zero_init_residual: Start the last norm of every residual branch at 0, so that the network starts
+            shallow (Goyal et al., arXiv:1706.02677, section 5.1), which long runs want; a short run on little
+            data learns sooner from 1.
         block: The context block to place, a class of `gcvideo.blocks` whose channels stay open.
         placement: Where to place it.
 
@@ -88,6 +91,7 @@ class VideoResNet(nn.Module):
         width: float = 1.0,
         stride_on: Literal["3x3", "1x1"] = "3x3",
         dropout: float = 0.5,
+        zero_init_residual: bool = True,
         block: Callable[[int], ContextBlock] | None = None,
         placement: Placement | None = None,
     ) -> None:
@@ -114,6 +118,10 @@ class VideoResNet(nn.Module):
             head_pool=nn.AdaptiveAvgPool3d,
         )
         self.blocks = cast(nn.ModuleList, bare.blocks)
+        if not zero_init_residual:
+            for stage in self.stages.values():
+                for residual in stage.res_blocks:
+                    nn.init.ones_(residual.get_parameter("branch2.norm_c.weight"))
 
         self.context_places: list[str] = []
         if block is not None and placement is not None:

@@ -13,16 +13,16 @@ from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
 
-from gcvideo.data.synthetic_scene import DRIFTS, random_video
+from gcvideo.data.synthetic_scene import DIRECTIONS, random_video
 
-CLASSES = tuple(DRIFTS)
+CLASSES = tuple(DIRECTIONS)
 """Class names; the index is the label."""
 
 
 def write_synthetic(
     root: Path,
     *,
-    num_train_per_class: int = 64,
+    num_train_per_class: int = 48,
     num_val_per_class: int = 8,
     num_test_per_class: int = 12,
     num_frames: int = 32,
@@ -33,10 +33,10 @@ def write_synthetic(
 ) -> None:
     """Make a small data set of H.264 videos in 8 classes that no single frame can tell apart.
 
-    Textured objects move left, right, up or down, turn clockwise or anticlockwise, grow or shrink.
-    A single frame looks alike under every class, so only a network that sees time can learn them.
-    Mirroring swaps classes: train without horizontal flips. Calling again finishes what an earlier
-    call left undone; a file that exists is kept as it is.
+    Textured objects move in one of eight directions of the compass. A single frame looks alike
+    under every class, so only a network that sees time can learn them. Mirroring swaps classes: train
+    without horizontal flips. Calling again finishes what an earlier call left undone; a file that
+    exists is kept as it is.
 
     Under root: train/, val/ and test/, each with a folder of mp4 files per class; train.csv,
     val.csv and test.csv with columns path and label; classes.txt, where line i (from 0) names

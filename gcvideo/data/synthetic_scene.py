@@ -1,13 +1,11 @@
 """Moving pictures that no single frame can tell apart: the videos of the embedded data set, drawn.
 
-An object's pose is four numbers, each on a circle of circumference one: x and y (in picture widths
-and heights), orientation (in turns) and size (the logarithm of the radius; the largest size is
-followed by the smallest). In a video of class k the pose of every object drifts along one axis,
+Objects drift over a torus, whose width and height are circles of circumference one. In a video of class k
 
-    pose(t) = pose(0) + t * speed * drift_k   (mod 1),      pose(0) ~ U[0, 1)^4.
+    position(t) = position(0) + t * speed * direction_k   (mod 1),      position(0) ~ U[0, 1)^2.
 
-A uniform distribution on a circle stays uniform under a shift, and nothing else depends on k. So
-any one frame has the same distribution under every class, and the class is in the change alone.
+A uniform distribution on a circle stays uniform under a shift, and nothing else depends on k. So any one
+frame has the same distribution under every class, and the class is in the change alone.
 """
 
 import colorsys
@@ -17,20 +15,20 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from numpy.random import Generator
 
-DRIFTS = {  # (x, y, orientation, size); y points down, so a growing orientation turns clockwise
-    "move_left": (-1, 0, 0, 0),
-    "move_right": (1, 0, 0, 0),
-    "move_up": (0, -1, 0, 0),
-    "move_down": (0, 1, 0, 0),
-    "turn_clockwise": (0, 0, 1, 0),
-    "turn_anticlockwise": (0, 0, -1, 0),
-    "grow": (0, 0, 0, 1),
-    "shrink": (0, 0, 0, -1),
+DIRECTIONS = {  # (x, y); y points down
+    "move_left": (-1, 0),
+    "move_right": (1, 0),
+    "move_up": (0, -1),
+    "move_down": (0, 1),
+    "move_up_left": (-1, -1),
+    "move_up_right": (1, -1),
+    "move_down_left": (-1, 1),
+    "move_down_right": (1, 1),
 }
 
-NUM_OBJECTS = 3
-SLOWEST, FASTEST = 0.02, 0.035  # circumferences per frame: unambiguous up to a frame stride of 7
-SMALLEST, LARGEST = 0.14, 0.36  # radius in short sides of the picture
+NUM_OBJECTS = 2
+SLOWEST, FASTEST = 0.02, 0.035  # circumferences per frame
+SMALLEST, LARGEST = 0.2, 0.36  # radius in short sides of the picture
 
 
 class LobedObject(NamedTuple):
@@ -39,26 +37,30 @@ class LobedObject(NamedTuple):
     num_lobes: int
     lobe_depth: float
     cycles_per_radius: float
+    radius: float
+    """In short sides of the picture."""
+    orientation: float
+    """In turns."""
     colours: Float32[np.ndarray, "2 3"]
 
 
 def random_video(
     rng: Generator, motion: str, *, num_frames: int, height: int, width: int
 ) -> UInt8[np.ndarray, "T H W 3"]:
-    """Draw a random scene in which every object moves as `motion`, a key of DRIFTS, says."""
+    """Draw a random scene in which every object moves as `motion`, a key of DIRECTIONS, says."""
     background = random_background(rng, height, width)
     objects = [random_object(rng) for _ in range(NUM_OBJECTS)]
-    poses = random_poses(rng, motion, num_frames)
+    positions = random_positions(rng, motion, num_frames)
     video = np.repeat(background[None], num_frames, axis=0)
-    for lobed_object, pose in zip(objects, poses, strict=True):
-        paint(video, lobed_object, pose)
+    for lobed_object, position in zip(objects, positions, strict=True):
+        paint(video, lobed_object, position)
     return np.round(255 * video).astype(np.uint8)
 
 
-def random_poses(rng: Generator, motion: str, num_frames: int) -> Float[np.ndarray, "num_objects T 4"]:
-    """pose(0) + t * speed * drift (mod 1), with one speed for all objects of a video."""
-    first = rng.random((NUM_OBJECTS, 1, 4))
-    velocity = rng.uniform(SLOWEST, FASTEST) * np.array(DRIFTS[motion])
+def random_positions(rng: Generator, motion: str, num_frames: int) -> Float[np.ndarray, "num_objects T 2"]:
+    """position(0) + t * speed * direction (mod 1), with one speed for all objects of a video."""
+    first = rng.random((NUM_OBJECTS, 1, 2))
+    velocity = rng.uniform(SLOWEST, FASTEST) * np.array(DIRECTIONS[motion])
     return (first + np.arange(num_frames)[:, None] * velocity) % 1
 
 
@@ -71,6 +73,8 @@ def random_object(rng: Generator) -> LobedObject:
         num_lobes=int(rng.integers(1, 4)),
         lobe_depth=rng.uniform(0.1, 0.3),
         cycles_per_radius=rng.uniform(0.6, 1.0),
+        radius=rng.uniform(SMALLEST, LARGEST),
+        orientation=rng.random(),
         colours=np.stack([ground, stripe]),
     )
 
@@ -85,7 +89,7 @@ def random_background(rng: Generator, height: int, width: int) -> Float32[np.nda
         for (cycles_x, cycles_y), phase in zip(cycles, phases, strict=True)
     )
     mixture = 0.5 + 0.5 * np.tanh(waves / 4)[..., None]  # [H W 1]
-    muted = {"saturation": (0.1, 0.4), "brightness": (0.25, 0.6)}
+    muted = {"saturation": (0.1, 0.4), "brightness": (0.08, 0.22)}
     colours = [random_colour(rng, rng.random(), **muted) for _ in range(2)]
     return (colours[0] + (colours[1] - colours[0]) * mixture).astype(np.float32)
 
@@ -98,19 +102,21 @@ def random_colour(
     return np.array(rgb, np.float32)
 
 
-def paint(video: Float32[np.ndarray, "T H W 3"], shape: LobedObject, pose: Float[np.ndarray, "T 4"]) -> None:
+def paint(
+    video: Float32[np.ndarray, "T H W 3"], shape: LobedObject, position: Float[np.ndarray, "T 2"]
+) -> None:
     """Paint one object over every frame, in place.
 
     Each pixel is mapped back to (u, v), object coordinates in which the radius is 1:
 
-        (u, v) = R(-orientation) (pixel - centre) / radius,
+        (u, v) = R(-orientation) (pixel - position) / radius,
 
     by the shortest way round the torus. There the outline is 1 + depth * cos(lobes * angle). Edges
     are one pixel wide; nothing is blurred by its motion.
     """
     height, width = video.shape[1:3]
-    x, y, turns, size = pose.T.astype(np.float32)[:, :, None, None]  # 4 x [T 1 1]
-    radius = min(height, width) * SMALLEST * (LARGEST / SMALLEST) ** size  # pixels
+    x, y = position.T.astype(np.float32)[:, :, None, None]  # 2 x [T 1 1]
+    radius = shape.radius * min(height, width)  # pixels
     pixel_x = np.arange(width, dtype=np.float32) / width
     pixel_y = np.arange(height, dtype=np.float32)[:, None] / height
     dx = ((pixel_x - x + 0.5) % 1 - 0.5) * width / radius  # [T 1 W]
@@ -118,8 +124,8 @@ def paint(video: Float32[np.ndarray, "T H W 3"], shape: LobedObject, pose: Float
 
     near = np.nonzero(dx**2 + dy**2 < (1.1 + shape.lobe_depth) ** 2)  # the pixels worth painting
     t, row, column = near
-    dx, dy, radius = dx[t, 0, column], dy[t, row, 0], radius[t, 0, 0]
-    cos, sin = np.cos(2 * np.pi * turns)[t, 0, 0], np.sin(2 * np.pi * turns)[t, 0, 0]
+    dx, dy = dx[t, 0, column], dy[t, row, 0]
+    cos, sin = np.cos(2 * np.pi * shape.orientation), np.sin(2 * np.pi * shape.orientation)
     u, v = cos * dx + sin * dy, cos * dy - sin * dx
 
     def coverage(inside: np.ndarray) -> np.ndarray:  # of a pixel; `inside` is a distance, in radii

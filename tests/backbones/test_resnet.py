@@ -115,3 +115,13 @@ def test_dropout_acts_in_training_only_and_on_the_features_of_the_last_layer():
 def test_a_network_that_cannot_be_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         on_meta(**arguments)
+
+
+def test_residual_branches_start_at_zero_unless_asked_otherwise() -> None:
+    def last_norms(network: VideoResNet) -> list[torch.Tensor]:
+        return [value for name, value in network.state_dict().items() if name.endswith("norm_c.weight")]
+
+    assert all(not weight.any() for weight in last_norms(VideoResNet(2, width=0.0625)))
+    started_at_one = last_norms(VideoResNet(2, width=0.0625, zero_init_residual=False))
+    assert len(started_at_one) == 16
+    assert all((weight == 1).all() for weight in started_at_one)
