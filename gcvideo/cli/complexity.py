@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 from torch import nn
 
 from gcvideo.analysis.complexity import Complexity, measure
@@ -133,7 +133,7 @@ def device_name() -> str:
 def show(frame: pd.DataFrame, notes: Sequence[str]) -> None:
     """Print the table, networks across and figures down, which fits a terminal."""
     # Spaces, where a narrow terminal may break the names of the columns.
-    printed = Table("", *frame["network"].str.replace("_", " "))
+    printed = Table(Column("", no_wrap=True), *frame["network"].str.replace("_", " "))
     for column in frame.columns.drop("network"):
         printed.add_row(column, *(f"{value:g}" for value in frame[column]))
     console = Console()
