@@ -24,7 +24,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_prep.encoding import encode
+from data_prep.encoding import decoded_frames, encode
 from data_prep.video_files import video_names
 from data_prep.x264 import EncodingSettings, target_size
 from gcvideo.data.decoding import open_video
@@ -54,11 +54,12 @@ def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
     for path in paths:
         try:
             index = index_stream(path)
+            is_large = min(index.context.width, index.context.height) > larger_than
+            if is_large and all(decoded_frames(index)):  # a damaged one raises
+                chosen.append(path)
+            index.close()
         except DecodeError:
             continue
-        if min(index.context.width, index.context.height) > larger_than:
-            chosen.append(path)
-        index.close()
         if len(chosen) == num_videos:
             break
     if not chosen:

@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,16 @@ def test_groups_are_closed_and_as_long_as_asked(source: Path, tmp_path: Path, go
         assert numbers_shown([f.to_ndarray(format="rgb24") for f in frames]) == list(
             range(key, min(70, key + gop))
         )
+    index.close()
+
+
+def test_key_frames_of_the_original_are_not_those_of_the_result(tmp_path: Path) -> None:
+    write_video(tmp_path / "in.mkv", num_frames=40, options=h264(keyint=5))
+    made_of(tmp_path / "in.mkv", tmp_path / "out.mp4", SETTINGS._replace(short_side=96))  # its size
+    index = index_stream(tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        intra = [n for n, f in enumerate(container.decode(video=0)) if f.pict_type == PictureType.I]
+    assert intra == index.key_positions == [0, 16, 32]
     index.close()
 
 
