@@ -8,10 +8,11 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 
-class Readable:
-    """What every parser of ours adds to jsonargparse's."""
+class CommandParser(ArgumentParser):
+    """The parser of a command of ours."""
 
-    prog: str
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong, without the usage of two hundred arguments before it, and exit with 2."""
@@ -29,15 +30,8 @@ def _short_list(listed: re.Match[str]) -> str:
     return listed[0] if listed[1].count(",") < 12 else ")"
 
 
-class CommandParser(Readable, ArgumentParser):
-    """The parser of a command of ours."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-
-class RunParser(Readable, LightningArgumentParser):
+class RunParser(CommandParser, LightningArgumentParser):
     """The parser of a command of Lightning's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **{"prog": "gcvideo", **kwargs})
+        super().__init__(*args, **{"prog": "gcvideo", **kwargs})
