@@ -35,7 +35,7 @@ class AttentionPool(Context):
     def attention(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B 1 P"]:
         x = x.flatten(2)  # B C P
         # A batched product reads x in either memory format; F.linear would copy a channels-first x.
-        logits = self.key.weight.expand(len(x), -1, -1).bmm(x) + self.key.bias
+        logits = self.key.weight.expand(x.shape[0], -1, -1).bmm(x) + self.key.bias
         return logits.softmax(dim=-1)
 
     def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:

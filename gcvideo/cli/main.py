@@ -23,6 +23,8 @@ COMMANDS = {
     "test": Command("gcvideo.cli.run", "test a checkpoint: all views of every video"),
     "predict": Command("gcvideo.cli.predict", "top-5 classes of video files or folders"),
     "complexity": Command("gcvideo.cli.complexity", "parameters, FLOPs, time and memory"),
+    "weights": Command("gcvideo.cli.weights", "inspect or convert weights of this and other codebases"),
+    "export": Command("gcvideo.cli.export", "a checkpoint as ONNX, torch.export program and plain weights"),
     "synthetic": Command("gcvideo.cli.synthetic", "write the embedded data set of moving objects"),
 }
 

@@ -1,7 +1,8 @@
 """Training, validation and test of a video classifier."""
 
 from gcvideo.training.classifier import VideoClassifier
+from gcvideo.training.finetuning import FreezeStages
 from gcvideo.training.optimisation import HalfCosine, StepDecay
 from gcvideo.training.precise_bn import PreciseBatchNorm
 
-__all__ = ["HalfCosine", "PreciseBatchNorm", "StepDecay", "VideoClassifier"]
+__all__ = ["FreezeStages", "HalfCosine", "PreciseBatchNorm", "StepDecay", "VideoClassifier"]

@@ -12,9 +12,11 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
 from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
 from gcvideo.training.distributed import gather_rows
+from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.optimisation import HalfCosine, Schedule, parameter_groups
 
 log = logging.getLogger(__name__)
@@ -30,9 +32,13 @@ class VideoClassifier(LightningModule):
         network: The network, a class whose number of classes stays open: gcvideo.backbones.VideoResNet
             (explained by --model.network.help gcvideo.backbones.VideoResNet) or one of your own.
         class_names: The K class names; from the command line they come with the data.
+        weights: Weights to start from, of ours or of another codebase. A checkpoint that is resumed or
+            reloaded has weights of its own: then this file is not read, and need not be there.
         learning_rate: Peak learning rate at a global batch of reference_batch_size clips.
         reference_batch_size: The global batch that learning_rate is meant for.
         batch_size: Clips per process and step; from the command line it comes with the data.
+        layer_decay: Factor on the learning rate of a stage for every stage behind it; the head has the peak.
+            1 is the same rate everywhere; fine-tuning may want less.
         momentum: Momentum of SGD.
         weight_decay: Weight decay; norms have none.
         schedule: Course of the learning rate: HalfCosine or StepDecay.
@@ -46,9 +52,11 @@ class VideoClassifier(LightningModule):
         network: Callable[[int], nn.Module],
         class_names: list[str],
         *,
+        weights: Weights | None = None,
         learning_rate: float = 0.1,
         reference_batch_size: int = 64,
         batch_size: int = 8,
+        layer_decay: float = 1.0,
         momentum: float = 0.9,
         weight_decay: float = 1e-4,
         schedule: Schedule = HalfCosine(),  # noqa: B008 (frozen)
@@ -61,12 +69,16 @@ class VideoClassifier(LightningModule):
             raise ValueError(f"views_per_forward is {views_per_forward}; expected at least 1")
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing}; expected 0..1")
+        if not 0 < layer_decay <= 1:
+            raise ValueError(f"layer_decay is {layer_decay}; expected more than 0, up to 1")
         self.save_hyperparameters()
         self.network = network(len(class_names))
         self.class_names = class_names
+        self.weights = weights
         self.learning_rate = learning_rate
         self.reference_batch_size = reference_batch_size
         self.batch_size = batch_size
+        self.layer_decay = layer_decay
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.schedule = schedule
@@ -84,7 +96,23 @@ class VideoClassifier(LightningModule):
         logits = view_logits(self.network, views, views_per_forward=self.views_per_forward)
         return video_probabilities(logits)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.weights = None
+
+    def start_from_weights(self) -> None:
+        """Load the weights to start from, once, unless a checkpoint has brought others."""
+        if self.weights is not None:
+            load_weights(self.network, self.weights)
+            self.weights = None
+
+    def on_validation_start(self) -> None:
+        self.start_from_weights()
+
+    def on_test_start(self) -> None:
+        self.start_from_weights()
+
     def on_fit_start(self) -> None:
+        self.start_from_weights()
         num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
         log.info("%s: %.2f M parameters", type(self.network).__name__, num_parameters / 1e6)
 
@@ -128,8 +156,9 @@ class VideoClassifier(LightningModule):
             global_batch,
             self.reference_batch_size,
         )
+        groups = parameter_groups(self.network, weight_decay=self.weight_decay)
         optimizer = torch.optim.SGD(
-            parameter_groups(self.network, weight_decay=self.weight_decay),
+            scaled_by_depth(groups, self.network, peak=peak, layer_decay=self.layer_decay),
             lr=peak,
             momentum=self.momentum,
             nesterov=self.momentum > 0,

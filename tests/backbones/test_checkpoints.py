@@ -44,7 +44,7 @@ def test_a_difference_is_listed_whole_and_nothing_is_loaded():
     before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
     state = {"0.weight": torch.ones(3, 2), "0.bias": torch.ones(3), "2.weight": torch.ones(5, 3)}
     state |= {"2.bias": torch.ones(5), "old.weight": torch.ones(1), "old.bias": torch.ones(1)}
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match="nothing was loaded") as refused:
         load_exactly(net, state)
     assert str(refused.value).splitlines() == [
         "nothing was loaded: of 6 tensors, 2 missing, 2 unexpected, 2 of another shape",
@@ -65,7 +65,7 @@ def test_a_declared_difference_is_loaded_and_one_declared_in_vain_is_not():
     load_exactly(net, state, expected_missing=["1.weight", "1.bias"])
     assert torch.equal(net[0].weight, state["0.weight"])
     assert torch.equal(net[1].weight, fresh)
-    with pytest.raises(ValueError, match="unexpected: 0.bias"):
+    with pytest.raises(ValueError, match=r"unexpected: 0.bias"):
         load_exactly(net, state, expected_missing=["1.weight", "1.bias", "0.bias"])
 
 
@@ -107,7 +107,7 @@ def test_blocks_of_another_kind_are_left_behind_where_that_was_declared(tmp_path
     source = network(block=GlobalContextBlock, placement=FIVE)
     path = saved(tmp_path / "gc.pth", source.state_dict())
     target = network(block=NonLocalBlock, placement=Placement(res4=[0]))
-    with pytest.raises(ValueError, match="unexpected: blocks.2.res_blocks.1.context.context.key.weight"):
+    with pytest.raises(ValueError, match=r"unexpected: blocks.2.res_blocks.1.context.context.key.weight"):
         load_weights(target, Weights(path))
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         load_weights(target, Weights(path, new=["blocks"]))
@@ -122,7 +122,7 @@ def test_our_checkpoint_of_another_instantiation_is_refused(tmp_path):
     content = {"state_dict": source.state_dict(), "hyper_parameters": hyper_parameters}
     path = saved(tmp_path / "best.ckpt", content)
     load_weights(network(block=partial(NonLocalBlock, **arguments), placement=FIVE), Weights(path))
-    with pytest.raises(ValueError, match="instantiation embedded_gaussian, but.*trained with dot_product"):
+    with pytest.raises(ValueError, match=r"instantiation embedded_gaussian, but.*trained with dot_product"):
         load_weights(network(block=NonLocalBlock, placement=FIVE), Weights(path))
 
 
@@ -218,7 +218,7 @@ def test_of_several_states_one_must_be_named(tmp_path):
     content = {"state_dict": raw.state_dict(), "state_dict_ema": average.state_dict()}
     path = saved(tmp_path / "timm.pth", content)
     with pytest.raises(
-        ValueError, match="its states are: state_dict, state_dict_ema; name one as weights.state"
+        ValueError, match=r"its states are: state_dict, state_dict_ema; name one as weights.state"
     ):
         load_weights(target, Weights(path))
     load_weights(target, Weights(path, state="state_dict_ema"))
@@ -277,7 +277,7 @@ def test_a_pickle_that_would_run_code_runs_none_and_is_refused_with_the_way_out(
         path.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
-    with pytest.raises(ValueError, match="could run code when loaded; nothing was loaded.*safe.safetensors"):
+    with pytest.raises(ValueError, match=r"could run code when loaded; nothing was loaded.*safe.safetensors"):
         load_weights(network(), Weights(path))
     assert not mark.exists()
     torch.load(path, weights_only=False) if how != "pickle" else pickle.loads(path.read_bytes())

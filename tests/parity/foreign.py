@@ -150,7 +150,7 @@ class MmactionBottleneck(nn.Module):
 
 
 class MmactionSlowOnly(nn.Module):
-    """MMAction2's Recognizer3D of ResNet3dSlowOnly and I3DHead; `non_local` as {stage: blocks}, layer1 is res2."""
+    """MMAction2's Recognizer3D of ResNet3dSlowOnly and I3DHead; `non_local` as {layer: blocks}."""
 
     def __init__(
         self, num_classes: int, width: int, non_local: dict[int, list[int]], **settings: bool

@@ -1,0 +1,42 @@
+"""Inflation: image weights that become video weights."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Size, Tensor
+
+Inflation = Literal["mean", "centre"]
+
+
+def inflate_mean(kernel: Float[Tensor, "O I H W"], num_frames: int) -> Float[Tensor, "O I T H W"]:
+    """w_t = w / T: a clip that stands still has the activations of its image (I3D, arXiv:1705.07750)."""
+    return kernel.unsqueeze(2).repeat(1, 1, num_frames, 1, 1) / num_frames
+
+
+def inflate_centre(kernel: Float[Tensor, "O I H W"], num_frames: int) -> Float[Tensor, "O I T H W"]:
+    """w_t = w in the middle frame and 0 elsewhere: every frame has the activations of its image.
+
+    Arnab et al., ViViT, arXiv:2103.15691, section 3.4, "central frame initialisation".
+    """
+    inflated = kernel.new_zeros(*kernel.shape[:2], num_frames, *kernel.shape[2:])
+    inflated[:, :, num_frames // 2] = kernel
+    return inflated
+
+
+INFLATIONS: dict[Inflation, Callable[[Tensor, int], Tensor]] = {
+    "mean": inflate_mean,
+    "centre": inflate_centre,
+}
+
+
+def inflate(
+    state: Mapping[str, Tensor], shapes: Mapping[str, Size], *, inflation: Inflation
+) -> dict[str, Tensor]:
+    """Every 2-D kernel as long in time as the kernel of its name in `shapes`; all else as it is."""
+    return {
+        key: INFLATIONS[inflation](tensor, shapes[key][2])
+        if tensor.ndim == 4 and key in shapes and len(shapes[key]) == 5
+        else tensor
+        for key, tensor in state.items()
+    }

@@ -1,0 +1,173 @@
+"""Weights from a file into a network: exactly, or not at all."""
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint
+from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
+from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, recognise
+from gcvideo.backbones.checkpoints.renaming import write_naming
+from gcvideo.backbones.checkpoints.settings import settings_of
+from gcvideo.blocks import ContextBlock
+
+log = logging.getLogger(__name__)
+
+Format = Literal["auto", "pytorchvideo", "torchvision", "mmdetection", "pyslowfast", "mmaction2"]
+Part = Literal["head", "blocks"]
+
+PARTS = {"head": "head.", "blocks": ".context."}
+"""How the keys of a part that may start fresh are told."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights to start from: a file of ours or of another codebase.
+
+    A 2-D network is inflated, and its head, which knows classes of images, is left behind. Everything else
+    must fit exactly, but for the parts that are said to be new.
+
+    Args:
+        path: The file: .safetensors, or a pickle of tensors (.pth, .pyth, .pt, .ckpt).
+        format: Whose names its layers have; auto looks at them. pytorchvideo's are ours.
+        new: Parts of the network that start fresh, whatever the file has of them: head (for another list of
+            classes), blocks (context blocks).
+        inflation: What becomes of 2-D kernels: mean spreads them over time, centre puts them in the middle.
+        state: Which state of the file, where it has several, as state_dict or state_dict_ema.
+    """
+
+    path: Path
+    format: Format = "auto"
+    new: list[Part] = field(default_factory=list)
+    inflation: Inflation = "mean"
+    state: str | None = None
+
+
+def load_weights(network: nn.Module, weights: Weights) -> None:
+    """Load the file into the network, or raise and leave the network as it was.
+
+    Raises:
+        ValueError: The file cannot be read safely, or differs from the network in more than was declared.
+    """
+    checkpoint = read_checkpoint(weights.path, state=weights.state)
+    name = type(network).__name__
+    if not is_residual(network.state_dict()):
+        if weights.new:
+            raise ValueError(f"weights.new names {weights.new}, which {name} does not have; leave it out")
+        load_exactly(network, checkpoint.state)
+        log.info("loaded %s: all %d tensors of %s", weights.path, len(checkpoint.state), name)
+        return
+    own = recognise(Checkpoint(Path(name), dict(network.state_dict()), [], {}))
+    source = recognise(checkpoint, format=weights.format)
+    refuse_folded(checkpoint, source)
+    new = {"head", *weights.new} if source.image else set(weights.new)
+
+    state = source.named.state
+    state = inflate(state, {k: v.shape for k, v in own.named.state.items()}, inflation=weights.inflation)
+    state, num_counters = complete(state)
+    fresh = tuple(PARTS[part] for part in new)
+    left = [key for key in state if any(mark in key for mark in fresh)]
+    state = {key: tensor for key, tensor in state.items() if key not in left}
+    expected_missing = [key for key in own.named.state if any(mark in key for mark in fresh)]
+    if "blocks" not in new:
+        _refuse_other_function(network, source)
+
+    title = f"{weights.path} ({source}) into a network of {own}"
+    try:
+        load_exactly(
+            network,
+            write_naming(state, own.format) | source.named.unknown,
+            expected_missing=write_naming({k: own.named.state[k] for k in expected_missing}, own.format),
+        )
+    except ValueError as error:
+        raise ValueError(f"{title}: {_advice(source, own, new)}\n{error}") from error
+    log.info(
+        "loaded %s: %d tensors%s; %d start fresh%s; %d of the file left behind%s",
+        title,
+        len(state),
+        f", {num_counters} counters of batch norms that the file lacks set to 0" if num_counters else "",
+        len(expected_missing),
+        f" ({', '.join(sorted(new))})" if expected_missing else "",
+        len(left) + len(source.named.not_ours),
+        f" ({', '.join(sorted({*new} | {key.split('.')[0] for key in source.named.not_ours}))})"
+        if left
+        else "",
+    )
+
+
+def load_exactly(
+    network: nn.Module, state: Mapping[str, Tensor], *, expected_missing: Collection[str] = ()
+) -> None:
+    """Load a state dict that has every tensor of the network but `expected_missing`, and no other.
+
+    Raises:
+        ValueError: It does not; every missing, unexpected and mis-shaped tensor is listed. Nothing is loaded.
+    """
+    own = network.state_dict()
+    missing = [key for key in own if key not in state and key not in expected_missing]
+    unexpected = [key for key in state if key not in own or key in expected_missing]
+    misshaped = [
+        f"{key}: the file has {list(tensor.shape)}, the network {list(own[key].shape)}"
+        for key, tensor in state.items()
+        if key in own and key not in expected_missing and tensor.shape != own[key].shape
+    ]
+    undeclared = {"missing": missing, "unexpected": unexpected, "of another shape": misshaped}
+    if any(undeclared.values()):
+        counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in undeclared.items() if keys)
+        lines = [f"  {kind}: {key}" for kind, keys in undeclared.items() for key in keys]
+        raise ValueError("\n".join([f"nothing was loaded: of {len(own)} tensors, {counts}", *lines]))
+    others = {tensor.dtype for key, tensor in state.items() if tensor.dtype != own[key].dtype}
+    if others:
+        log.info("weights of %s become those of the network", ", ".join(sorted(map(str, others))))
+    network.load_state_dict(dict(state), strict=False)
+
+
+def complete(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+    """With the counter of steps that older files lack; no norm with a momentum reads it."""
+    norms = [key.removesuffix("running_mean") for key in state if key.endswith(".running_mean")]
+    lacking = [f"{norm}num_batches_tracked" for norm in norms if f"{norm}num_batches_tracked" not in state]
+    return {**state, **{key: torch.tensor(0) for key in lacking}}, len(lacking)
+
+
+def refuse_folded(checkpoint: Checkpoint, source: Recognised) -> None:
+    if source.folded:
+        raise ValueError(
+            f"{checkpoint.path} ({source}): its batch norms are folded into its convolutions, which cannot "
+            "be undone; use the file that it was made from"
+        )
+
+
+def _refuse_other_function(network: nn.Module, source: Recognised) -> None:
+    """Blocks of equal shapes that compute something else with them."""
+    for name, module in network.named_modules():
+        own = settings_of(module) if isinstance(module, ContextBlock) else {}
+        for setting, value in own.items():
+            meant = source.settings.get(setting, (value,))
+            if value not in meant:
+                raise ValueError(
+                    f"{name} has {setting} {value}, but the file's blocks were trained with "
+                    f"{' or '.join(meant)}; set block.init_args.{setting} to that, or start the blocks fresh "
+                    "with weights.new: [blocks]"
+                )
+
+
+def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:
+    """What would do, where the difference is one that is known."""
+    if any("pathway1_" in key for key in source.named.unknown):
+        return "the file is a SlowFast network of two pathways; expected one of a single pathway"
+    if source.depth != own.depth:
+        return f"depth is {own.depth}, but the file's is {source.depth or 'unknown'}; set depth to it"
+    if source.width != own.width:
+        return f"width is {own.width:g}, but the file's is {source.width:g}; set width to it"
+    if not source.image and source.architecture != own.architecture:
+        return f"architecture is {own.architecture}, but the file's is {source.architecture or 'unknown'}"
+    if source.blocks != own.blocks and "blocks" not in new:
+        return "the context blocks differ; weights.new: [blocks] starts the network's own fresh"
+    if source.num_classes != own.num_classes and "head" not in new:
+        return f"the head is of {source.num_classes} classes; weights.new: [head] starts a new one"
+    return "the file is of another network"

@@ -1,0 +1,173 @@
+"""What other codebases call the layers of a residual video network: tables, read in both directions.
+
+Between two namings stands a third, which no file has: `stem.conv`, `res3.1.branch2.conv_a`,
+`res3.1.context.transform.0`, `head.proj`. A layer is called by the stage of the paper, the residual block in
+it, and the name that our network gives the part. A tensor is its layer's name and what it is there:
+`res3.1.branch2.conv_a.weight`.
+"""
+
+from typing import NamedTuple
+
+
+class Naming(NamedTuple):
+    """What one codebase calls the layers. {i} stands for the number of the residual block in its stage."""
+
+    title: str
+    outside: dict[str, str]
+    """Layers outside the residual stages: theirs to ours."""
+    stages: tuple[str, str, str, str]
+    """What stands before the layers of res2, res3, res4 and res5."""
+    inside: dict[str, str]
+    """Layers of residual block {i}, behind the stage: theirs to ours. Where two of theirs are one of
+    ours, the first is written."""
+    position_axes: int
+    """Axes of size 1 behind the weights of linear maps in context blocks, which are convolutions there."""
+    image: bool = False
+    """Whether its networks are 2-D."""
+    unbiased: dict[str, str] = {}  # noqa: RUF012 (never written to)
+    """Linear maps of context blocks that have no bias there, and the batch norms behind them."""
+    settings: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 (never written to)
+    """What its context blocks can be, of what no weight shows."""
+    not_ours: tuple[str, ...] = ()
+    """How keys begin that belong to no classifier: necks and heads of detectors."""
+
+
+def _pytorchvideo(*stages: int, head: int) -> Naming:
+    """pytorchvideo counts top-level blocks; C2D and I3D have a temporal pool among them, as block 2."""
+    res2, res3, res4, res5 = (f"blocks.{number}.res_blocks" for number in stages)
+    residual = [f"branch2.{kind}_{letter}" for letter in "abc" for kind in ("conv", "norm")]
+    residual += ["branch1_conv", "branch1_norm"]
+    context = [f"context.{part}" for part in CONTEXT_PARTS]
+    return Naming(
+        title="pytorchvideo",
+        outside={
+            "blocks.0.conv": "stem.conv",
+            "blocks.0.norm": "stem.norm",
+            f"blocks.{head}.proj": "head.proj",
+        },
+        stages=(res2, res3, res4, res5),
+        inside={f"{{i}}.{part}": part for part in residual + context},
+        position_axes=0,
+    )
+
+
+CONTEXT_PARTS = (
+    # non-local
+    *("context.query", "context.key", "context.value", "context.affinity.score"),
+    *("transform.0", "transform.1"),
+    # simplified non-local, in its two orders (context.key and context.value stand above)
+    "transform",
+    # global context and squeeze-excitation; with both fusions each has a bottleneck
+    *("transform.reduce", "transform.norm", "transform.expand"),
+    *(f"transform.transforms.{n}.{part}" for n in (0, 1) for part in ("reduce", "norm", "expand")),
+)
+"""Every layer that a context block of ours can have."""
+
+# He et al.'s names as torchvision writes them, and timm, mmcv and mmdetection after it.
+IMAGE_RESIDUAL = {
+    "{i}.conv1": "branch2.conv_a",
+    "{i}.bn1": "branch2.norm_a",
+    "{i}.conv2": "branch2.conv_b",
+    "{i}.bn2": "branch2.norm_b",
+    "{i}.conv3": "branch2.conv_c",
+    "{i}.bn3": "branch2.norm_c",
+    "{i}.downsample.0": "branch1_conv",
+    "{i}.downsample.1": "branch1_norm",
+}
+
+# mmcv's ContextBlock that adds; a LayerNorm's weight has the shape [C/r, 1, 1] there.
+IMAGE_GLOBAL_CONTEXT = {
+    "{i}.context_block.conv_mask": "context.context.key",
+    "{i}.context_block.channel_add_conv.0": "context.transform.reduce",
+    "{i}.context_block.channel_add_conv.1": "context.transform.norm",
+    "{i}.context_block.channel_add_conv.3": "context.transform.expand",
+}
+
+NAMINGS: dict[str, Naming] = {
+    # Our own checkpoints as well: every key of a network without blocks is pytorchvideo's.
+    "pytorchvideo": _pytorchvideo(1, 2, 3, 4, head=5),
+    "pytorchvideo_pooled": _pytorchvideo(1, 3, 4, 5, head=6),
+    "torchvision": Naming(
+        title="torchvision / timm",
+        outside={"conv1": "stem.conv", "bn1": "stem.norm", "fc": "head.proj"},
+        stages=("layer1", "layer2", "layer3", "layer4"),
+        inside=IMAGE_RESIDUAL | IMAGE_GLOBAL_CONTEXT,
+        position_axes=2,
+        image=True,
+        settings={"fusion": ("add",)},
+    ),
+    "mmdetection": Naming(
+        title="mmdetection",
+        outside={"backbone.conv1": "stem.conv", "backbone.bn1": "stem.norm"},
+        stages=("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4"),
+        inside=IMAGE_RESIDUAL | IMAGE_GLOBAL_CONTEXT,
+        position_axes=2,
+        image=True,
+        settings={"fusion": ("add",)},
+        not_ours=("neck.", "rpn_head.", "roi_head.", "bbox_head.", "mask_head."),
+    ),
+    "pyslowfast": Naming(
+        title="PySlowFast",
+        outside={
+            "s1.pathway0_stem.conv": "stem.conv",
+            "s1.pathway0_stem.bn": "stem.norm",
+            "head.projection": "head.proj",
+        },
+        stages=("s2", "s3", "s4", "s5"),
+        inside={
+            "pathway0_res{i}.branch1": "branch1_conv",
+            "pathway0_res{i}.branch1_bn": "branch1_norm",
+            "pathway0_res{i}.branch2.a": "branch2.conv_a",
+            "pathway0_res{i}.branch2.a_bn": "branch2.norm_a",
+            "pathway0_res{i}.branch2.b": "branch2.conv_b",
+            "pathway0_res{i}.branch2.b_bn": "branch2.norm_b",
+            "pathway0_res{i}.branch2.c": "branch2.conv_c",
+            "pathway0_res{i}.branch2.c_bn": "branch2.norm_c",
+            "pathway0_nonlocal{i}.conv_theta": "context.context.query",
+            "pathway0_nonlocal{i}.conv_phi": "context.context.key",
+            "pathway0_nonlocal{i}.conv_g": "context.context.value",
+            "pathway0_nonlocal{i}.conv_out": "context.transform.0",
+            "pathway0_nonlocal{i}.norm": "context.transform.1",
+        },
+        position_axes=3,
+        # Its softmax always divides the logits by the square root of the inner width.
+        settings={
+            "instantiation": ("scaled_embedded_gaussian", "dot_product"),
+            "subsampling": ("pool_then_conv", "none"),
+        },
+    ),
+    "mmaction2": Naming(
+        title="MMAction2",
+        outside={
+            "backbone.conv1.conv": "stem.conv",
+            "backbone.conv1.bn": "stem.norm",
+            "cls_head.fc_cls": "head.proj",
+        },
+        stages=("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4"),
+        inside={
+            "{i}.conv1.conv": "branch2.conv_a",
+            "{i}.conv1.bn": "branch2.norm_a",
+            "{i}.conv2.conv": "branch2.conv_b",
+            "{i}.conv2.bn": "branch2.norm_b",
+            "{i}.conv3.conv": "branch2.conv_c",
+            "{i}.conv3.bn": "branch2.norm_c",
+            "{i}.downsample.conv": "branch1_conv",
+            "{i}.downsample.bn": "branch1_norm",
+            "{i}.non_local_block.theta.conv": "context.context.query",
+            # `.0` where a pool follows the convolution, as in every published network.
+            "{i}.non_local_block.phi.0.conv": "context.context.key",
+            "{i}.non_local_block.g.0.conv": "context.context.value",
+            "{i}.non_local_block.phi.conv": "context.context.key",
+            "{i}.non_local_block.g.conv": "context.context.value",
+            "{i}.non_local_block.conv_out.conv": "context.transform.0",
+            "{i}.non_local_block.conv_out.bn": "context.transform.1",
+        },
+        position_axes=3,
+        # mmcv divides unless told not to; MMAction2's I3D configs say use_scale=False, SlowOnly's True.
+        settings={
+            "instantiation": ("scaled_embedded_gaussian", "embedded_gaussian", "gaussian", "dot_product"),
+            "subsampling": ("conv_then_pool", "none"),
+        },
+        unbiased={"context.transform.0": "context.transform.1"},
+    ),
+}

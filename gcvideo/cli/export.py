@@ -1,0 +1,219 @@
+"""`gcvideo export`: a trained network for other programs, each file checked on real clips."""
+
+import copy
+import importlib.util
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch.utilities import move_data_to_device
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from gcvideo.backbones.checkpoints import read_checkpoint, write_state
+from gcvideo.backbones.checkpoints.folding import fold_batch_norms
+from gcvideo.cli.parser import CommandParser
+from gcvideo.cli.predict import find_videos, load
+from gcvideo.clip import VideoRecord
+from gcvideo.data import KineticsDataModule
+from gcvideo.data.dataset import collate
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["onnx", "program", "state"]
+Forward = Callable[[Tensor], Tensor]
+
+
+class Export(NamedTuple):
+    """One kind of file: how it is written, and how a network is read back from it."""
+
+    file: str
+    write: Callable[[nn.Module, Tensor, Path, int], None]
+    read: Callable[[nn.Module, Path], Forward]
+
+
+def parser() -> CommandParser:
+    """The command's arguments."""
+    arguments = CommandParser(
+        prog="gcvideo export",
+        description="Write the network of a checkpoint as ONNX (model.onnx), as a torch.export program "
+        "(model.pt2) and as plain weights (model.safetensors). Each takes any number of clips [B 3 T H W], "
+        "normalised as export.json says, and gives logits [B K]. Each is read back and must agree with the "
+        "network itself on real clips; one that does not is deleted, and the exit code is 1.",
+    )
+    arguments.add_argument(
+        "--checkpoint", type=Path, required=True, help="Checkpoint written by `gcvideo fit`."
+    )
+    arguments.add_argument("--out", type=Path, required=True, help="Folder to write to.")
+    arguments.add_argument(
+        "--kinds", type=list[Kind], default=["onnx", "program", "state"], help="What to write."
+    )
+    arguments.add_argument(
+        "--fold_batch_norms",
+        type=bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="Fold batch norms into the layers before them; faster, and the end of training.",
+    )
+    arguments.add_argument("--opset", type=int, default=20, help="Version of the ONNX operators, from 18 on.")
+    arguments.add_argument(
+        "--videos",
+        type=list[Path] | None,
+        default=None,
+        help="Video files or folders to check on; by default validation videos of the checkpoint's data.",
+    )
+    arguments.add_argument("--num_videos", type=int, default=2, help="Videos to check on, two clips of each.")
+    arguments.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        help="Largest difference of a logit, relative to the largest logit.",
+    )
+    return arguments
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Export what `arguments` name.
+
+    Raises:
+        ValueError: An export differs from the network, or a package is missing.
+    """
+    options = parser().parse_args(list(arguments[1:]))
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(name)]
+    if "onnx" in options.kinds and missing:
+        raise ValueError(f"ONNX needs {', '.join(missing)}; pip install 'gcvideo[export]', or leave onnx out")
+    model, data = load(options.checkpoint, device="cpu")
+    clips = real_clips(data, options.videos, num_videos=options.num_videos)
+    network = copy.deepcopy(model.network).eval().to(memory_format=torch.contiguous_format)
+    if options.fold_batch_norms:
+        network, num_folded = fold_batch_norms(network)
+        log.info("folded %d batch norms", num_folded)
+    with torch.inference_mode():
+        expected = model.network(clips)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    differences = {}
+    for kind in options.kinds:
+        export = EXPORTS[kind]
+        path = options.out / export.file
+        export.write(network, clips, path, options.opset)
+        found = export.read(network, path)
+        differences[export.file] = max(
+            difference(found(batch), expected[: len(batch)]) for batch in (clips, clips[:1])
+        )
+    description = {
+        "input": {
+            "name": "clips",
+            "shape": ["batch", *clips.shape[1:]],
+            "values": "(RGB in 0..255 - mean) / std",
+        },
+        "mean": data.normalize.mean.flatten().tolist(),
+        "std": data.normalize.std.flatten().tolist(),
+        "output": {"name": "logits", "classes": model.class_names},
+        "opset": options.opset,
+        "batch_norms_folded": options.fold_batch_norms,
+        "relative_differences": differences,
+    }
+    (options.out / "export.json").write_text(json.dumps(description, indent=2) + "\n")
+    show(differences, clips, opset=options.opset)
+
+    failed = {file: found for file, found in differences.items() if not found <= options.tolerance}
+    for file in failed:
+        (options.out / file).unlink()
+    if failed:
+        raise ValueError(
+            "; ".join(f"{file} differs from the network by {found:.2g}" for file, found in failed.items())
+            + f", more than {options.tolerance:g}, and is deleted"
+        )
+
+
+def real_clips(
+    data: KineticsDataModule, videos: Sequence[Path] | None, *, num_videos: int
+) -> Float[Tensor, "B 3 T H W"]:
+    """Two clips of each video, as the network reads them in a test."""
+    if videos is None:
+        records = data.records("val")
+    else:
+        records = [VideoRecord(path, 0, str(path)) for path in find_videos(videos)]
+    dataset = data.evaluation_dataset(
+        records[:num_videos], replace(data.test_views, num_clips=2, num_crops=1)
+    )
+    batch = collate([dataset[0, index] for index in range(len(dataset))])
+    transform = data.device_transform(training=False)
+    return transform(move_data_to_device(batch, torch.device("cpu"))).views.flatten(0, 1)
+
+
+def difference(found: Float[Tensor, "B K"], expected: Float[Tensor, "B K"]) -> float:
+    """max |found - expected| / max |expected|."""
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+def show(differences: dict[str, float], clips: Float[Tensor, "B 3 T H W"], *, opset: int) -> None:
+    """Print what was written and how far it is from the network."""
+    printed = Table(
+        "file", "difference", title=f"{len(clips)} clips of {list(clips.shape[1:])}, opset {opset}"
+    )
+    for file, found in differences.items():
+        printed.add_row(file, f"{found:.2g}")
+    Console().print(printed)
+
+
+def export_program(network: nn.Module, clips: Float[Tensor, "B 3 T H W"]) -> torch.export.ExportedProgram:
+    """The network as a graph that takes any number of clips."""
+    batch = torch.export.Dim("batch", min=1)
+    with torch.no_grad():
+        return torch.export.export(network, (clips,), dynamic_shapes=({0: batch},))
+
+
+def write_program(network: nn.Module, clips: Tensor, path: Path, opset: int) -> None:
+    torch.export.save(export_program(network, clips), path)
+
+
+def read_program(network: nn.Module, path: Path) -> Forward:
+    return torch.export.load(path).module()
+
+
+def write_onnx(network: nn.Module, clips: Tensor, path: Path, opset: int) -> None:
+    program = torch.onnx.export(
+        export_program(network, clips),
+        (clips,),
+        input_names=["clips"],
+        output_names=["logits"],
+        opset_version=opset,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(path)
+
+
+def read_onnx(network: nn.Module, path: Path) -> Forward:
+    import onnxruntime  # an extra of the package
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda clips: torch.from_numpy(session.run(["logits"], {"clips": clips.numpy()})[0])
+
+
+def write_weights(network: nn.Module, clips: Tensor, path: Path, opset: int) -> None:
+    write_state(path, network.state_dict())
+
+
+def read_weights(network: nn.Module, path: Path) -> Forward:
+    """A copy of the network that has its weights from the file alone."""
+    empty = copy.deepcopy(network).to_empty(device="cpu")
+    empty.load_state_dict(read_checkpoint(path).state, strict=True)
+    return torch.inference_mode()(empty.forward)
+
+
+EXPORTS: dict[Kind, Export] = {
+    "onnx": Export("model.onnx", write_onnx, read_onnx),
+    "program": Export("model.pt2", write_program, read_program),
+    "state": Export("model.safetensors", write_weights, read_weights),
+}
