@@ -1,10 +1,11 @@
 # make quickstart   install into VENV, make the embedded data set, train, test and compare models
-# make test         install into VENV, lint, type-check, run every test
+# make test         install into VENV, lint, type-check, test
+# make test-slow    the tests that take minutes each: sweeps over real clips, kills at random moments
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart test test-slow check clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -19,7 +20,10 @@ check: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
 
 test: check
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 -m 'not slow'
+
+test-slow: $(VENV)/.installed
+	$(BIN)/pytest --numprocesses 2 -m slow
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
