@@ -67,6 +67,8 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # Lightning, of a resumed run elsewhere
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 @pytest.mark.parametrize("recipe", ["new_classes", "frozen_stages"])
 def test_fine_tuning_starts_from_a_foreign_file_that_its_checkpoint_needs_no_more(
     recipe, dataset, pyslowfast, tmp_path, caplog
@@ -85,9 +87,10 @@ def test_fine_tuning_starts_from_a_foreign_file_that_its_checkpoint_needs_no_mor
     assert torch.equal(model.network.blocks[0].conv.weight, stem) == frozen
     main(["test", "--config", str(tmp_path / "run" / "config.yaml"), "--ckpt_path", str(checkpoint)])
     resumed = ["fit", *command, "--model.weights.path", str(gone), "--ckpt_path", str(checkpoint)]
-    main([*resumed, "--trainer.max_epochs", "2", "--run_dir", str(tmp_path / "resumed")])
+    main([*resumed, "--trainer.max_epochs", "2"])
 
 
+@pytest.mark.slow
 def test_blocks_are_added_to_a_network_that_was_trained_without(dataset, tmp_path, caplog):
     torch.manual_seed(0)
     torch.save(VideoResNet(3, width=0.0625).state_dict(), tmp_path / "slow.pth")

@@ -100,6 +100,7 @@ def test_the_centre_inflation_gives_every_frame_its_own_images_activations(image
     torch.testing.assert_close(rest[0].movedim(1, 0), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_timms_resnet_101_is_inflated_as_well(image, tmp_path):
     torch.manual_seed(0)
     theirs = with_every_layer_mattering(timm.create_model("resnet101", num_classes=0))
