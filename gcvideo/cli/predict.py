@@ -1,7 +1,7 @@
 """`gcvideo predict`: the five likeliest classes of videos, from a checkpoint alone."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +11,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
+from gcvideo.cli.inputs import find_videos, load
 from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
-from gcvideo.data import KineticsDataModule
 from gcvideo.data.dataset import collate
 from gcvideo.data.decoding import DecodeError
 from gcvideo.evaluation import PredictionTable
-from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
-
-VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 
 
 def parser() -> CommandParser:
@@ -93,35 +90,6 @@ def run(arguments: Sequence[str]) -> None:
         raise DecodeError(
             f"{len(unreadable)} of {len(videos)} videos could not be read:\n  " + "\n  ".join(unreadable)
         )
-
-
-def find_videos(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as named; of folders, every file below them with a video's suffix.
-
-    Raises:
-        ValueError: A path does not exist, or a folder holds no video.
-    """
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-            if not inside:
-                raise ValueError(
-                    f"{path}: no video in this folder; looked for {' '.join(sorted(VIDEO_SUFFIXES))}"
-                )
-            yield from inside
-        elif path.exists():
-            yield path
-        else:
-            raise ValueError(f"{path}: no such file or folder")
-
-
-def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDataModule]:
-    """The classifier, ready to predict, and the data module whose clips and views it was trained with."""
-    if not checkpoint.is_file():
-        raise ValueError(f"{checkpoint}: no such checkpoint")
-    model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=device, weights_only=True)
-    data = KineticsDataModule.load_from_checkpoint(checkpoint, weights_only=True)
-    return model.eval(), data
 
 
 def show(table: PredictionTable) -> None:
