@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from gcvideo.backbones.checkpoints import read_checkpoint, write_state
 from gcvideo.backbones.checkpoints.folding import fold_batch_norms
-from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.inputs import find_videos, load
+from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.dataset import collate
