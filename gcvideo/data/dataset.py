@@ -91,13 +91,22 @@ class VideoDataset(Dataset[Clip]):
         record = self.records[index]
         with _random_state(_mix(self.seed, epoch, index)):
             with open_video(record.path, self.backend) as reader:
-                indices = self.clips(len(reader))
-                wanted, position = indices.unique(return_inverse=True)
+                wanted, position = self.clips(len(reader)).unique(return_inverse=True)
                 decoded = reader.frames_at(wanted.tolist())
-            cropped = self.crops(rearrange(decoded, "N H W C -> N C H W"))
-        spatial_views = cropped if cropped.ndim == 5 else cropped[None]
-        views = rearrange(spatial_views[:, position], "S V T C H W -> (V S) T H W C")
-        return Clip(views.contiguous(), record.label, record.video_id)
+            views = arrange_views(decoded, position, self.crops)
+        return Clip(views, record.label, record.video_id)
+
+
+def arrange_views(
+    decoded: UInt8[Tensor, "N H W 3"],
+    position: Int64[Tensor, "V T"],
+    crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
+) -> UInt8[Tensor, "VS T H' W' 3"]:
+    """The views of V temporal clips whose frames stand at `position` of `decoded`: all S crops of a clip,
+    then those of the next. Every frame is cropped once, in however many clips it stands."""
+    cropped = crops(rearrange(decoded, "N H W C -> N C H W"))
+    crops_first = cropped if cropped.ndim == 5 else cropped[None]
+    return rearrange(crops_first[:, position], "S V T C H W -> (V S) T H W C").contiguous()
 
 
 def collate(clips: list[Clip]) -> ClipBatch:
