@@ -101,7 +101,7 @@ def arrange_views(
     decoded: UInt8[Tensor, "N H W 3"],
     position: Int64[Tensor, "V T"],
     crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
-) -> UInt8[Tensor, "VS T H' W' 3"]:
+) -> UInt8[Tensor, "VS T S1 S2 3"]:
     """The views of V temporal clips whose frames stand at `position` of `decoded`: all S crops of a clip,
     then those of the next. Every frame is cropped once, in however many clips it stands."""
     cropped = crops(rearrange(decoded, "N H W C -> N C H W"))
