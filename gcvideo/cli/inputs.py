@@ -3,17 +3,23 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gcvideo.backbones.checkpoints import read_checkpoint
 from gcvideo.data import KineticsDataModule
+from gcvideo.data.annotations import read_paths
 from gcvideo.training import VideoClassifier
 
 VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 
 
-def find_videos(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as named; of folders, every file below them with a video's suffix.
+LIST_SUFFIXES = {".csv", ".txt"}
+
+
+def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[Path]:
+    """Videos as named; of folders, every file below them with a video's suffix; of lists (.csv, .txt), every
+    path in them, relative to `root` or else to the list's own folder.
 
     Raises:
-        ValueError: A path does not exist, or a folder holds no video.
+        ValueError: A path does not exist, or a folder or a list holds no video.
     """
     for path in paths:
         if path.is_dir():
@@ -23,16 +29,41 @@ def find_videos(paths: Iterable[Path]) -> Iterator[Path]:
                     f"{path}: no video in this folder; looked for {' '.join(sorted(VIDEO_SUFFIXES))}"
                 )
             yield from inside
+        elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
+            yield from read_paths(path, root=root or path.parent)
         elif path.exists():
             yield path
         else:
             raise ValueError(f"{path}: no such file or folder")
 
 
+def unique_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """A name for the files that are written of each video: its stem, numbered where another has the same."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    for path in dict.fromkeys(paths):
+        name, number = path.stem, 1
+        while name in taken:
+            number += 1
+            name = f"{path.stem}-{number}"
+        taken.add(name)
+        names[path] = name
+    return names
+
+
 def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDataModule]:
-    """The classifier, ready to predict, and the data module whose clips and views it was trained with."""
+    """The classifier, ready to predict, and the data module whose clips and views it was trained with.
+
+    Raises:
+        ValueError: The file is missing, or not what `gcvideo fit` writes.
+    """
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint}: no such checkpoint")
+    if "datamodule_hyper_parameters" not in read_checkpoint(checkpoint).record:
+        raise ValueError(
+            f"{checkpoint}: holds weights alone; expected a checkpoint of `gcvideo fit`, which knows its "
+            "network, classes and clips too"
+        )
     model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=device, weights_only=True)
     data = KineticsDataModule.load_from_checkpoint(checkpoint, weights_only=True)
     return model.eval(), data

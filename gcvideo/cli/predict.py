@@ -1,50 +1,85 @@
 """`gcvideo predict`: the five likeliest classes of videos, from a checkpoint alone."""
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
-from lightning.pytorch.utilities import move_data_to_device
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
-from gcvideo.cli.inputs import find_videos, load
+from gcvideo.analysis.annotated import write_annotated
+from gcvideo.analysis.predictors import Prediction, TimelinePredictor, VideoPredictor
+from gcvideo.analysis.timeline_plot import plot_timeline
+from gcvideo.cli.inputs import find_videos, load, unique_names
 from gcvideo.cli.parser import CommandParser
-from gcvideo.clip import VideoRecord
-from gcvideo.data.dataset import collate
 from gcvideo.data.decoding import DecodeError
 from gcvideo.evaluation import PredictionTable
 
 log = logging.getLogger(__name__)
+
+MOST_SHOWN = 100
+"""Videos whose classes are printed; the files have them all."""
+MOST_NAMED = 20
+"""Unreadable videos named in the terminal; predictions.json has them all."""
 
 
 def parser() -> CommandParser:
     """The command's arguments."""
     arguments = CommandParser(
         prog="gcvideo predict",
-        description="Print and save the five likeliest classes of video files. The network, its class "
-        "names and the views come from the checkpoint. Videos that cannot be read are named at the end "
-        "and make the exit code 1; the others are done.",
+        description="Print and save the five likeliest classes of videos. The network, its class names and "
+        "the views come from the checkpoint. Writes predictions.csv and predictions.json, and what else is "
+        "asked for. Videos that cannot be read are named at the end and make the exit code 1; the others "
+        "are done.",
     )
-    arguments.add_argument("videos", nargs="+", type=Path, help="Video files, or folders of them.")
+    arguments.add_argument(
+        "videos", nargs="+", type=Path, help="Video files, folders of them, or lists of paths (.txt, .csv)."
+    )
     arguments.add_argument(
         "--checkpoint", type=Path, required=True, help="Checkpoint written by `gcvideo fit`."
     )
-    arguments.add_argument("--out", type=Path, default=Path("predictions.csv"), help="CSV file to write.")
+    arguments.add_argument("--out", type=Path, default=Path("predictions"), help="Folder to write to.")
     arguments.add_argument(
-        "--num_clips",
-        type=int | None,
+        "--root",
+        type=Path | None,
         default=None,
-        help="Clips per video; the checkpoint's if unset.",
+        help="Folder that the paths in a list are relative to; the list's own folder if unset.",
     )
     arguments.add_argument(
-        "--num_crops",
-        type=int | None,
+        "--num_clips", type=int | None, default=None, help="Clips per video; the checkpoint's if unset."
+    )
+    arguments.add_argument(
+        "--num_crops", type=int | None, default=None, help="Crops per clip; the checkpoint's if unset."
+    )
+    arguments.add_argument(
+        "--timeline",
+        type=bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="Slide one clip over the whole video, for long ones: writes timeline.csv and timelines/*.png. "
+        "The video's own classes are then the mean over its windows.",
+    )
+    arguments.add_argument(
+        "--hop_seconds",
+        type=float | None,
         default=None,
-        help="Crops per clip; the checkpoint's if unset.",
+        help="From one window of the timeline to the next; half a clip if unset.",
+    )
+    arguments.add_argument(
+        "--annotate",
+        type=bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="Write copies of the videos with the classes on the picture: annotated/*.mp4.",
     )
     arguments.add_argument(
         "--device",
@@ -58,48 +93,132 @@ def parser() -> CommandParser:
 def run(arguments: Sequence[str]) -> None:
     """Predict the videos that `arguments` name."""
     options = parser().parse_args(list(arguments[1:]))
-    videos = list(find_videos(options.videos))
+    check(options)
+    names = unique_names(find_videos(options.videos, root=options.root))
     model, data = load(options.checkpoint, device=options.device)
-    views = data.test_views
     views = replace(
-        views,
-        num_clips=options.num_clips or views.num_clips,
-        num_crops=options.num_crops or views.num_crops,
+        data.test_views,
+        num_clips=options.num_clips or data.test_views.num_clips,
+        num_crops=options.num_crops or data.test_views.num_crops,
     )
-    records = [VideoRecord(path, 0, str(path)) for path in videos]
-    dataset = data.evaluation_dataset(records, views)
+    if options.timeline:
+        predict = TimelinePredictor(model, data, views, hop_seconds=options.hop_seconds)
+    else:
+        predict = VideoPredictor(model, data, views)
 
-    table = PredictionTable(model.class_names)
-    unreadable: list[str] = []
-    for index in track(range(len(dataset)), description="predict"):
-        try:
-            batch = collate([dataset[0, index]])
-        except DecodeError as error:
-            unreadable.append(str(error))
-            continue
-        with torch.inference_mode():
-            transform = data.device_transform(training=False).to(model.device)
-            probabilities = model(transform(move_data_to_device(batch, model.device)).views)
-        table.add(batch.video_id, probabilities)
+    done: list[Prediction] = []
+    unreadable: dict[str, str] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for path in progress.track(names, description="predict"):
+            try:
+                prediction = predict(path)
+                if options.annotate:
+                    annotate(prediction, options.out / "annotated" / f"{names[path]}.mp4", progress)
+            except DecodeError as error:
+                unreadable[str(path)] = str(error)
+                continue
+            if prediction.timeline is not None:
+                plot = options.out / "timelines" / f"{names[path]}.png"
+                plot.parent.mkdir(parents=True, exist_ok=True)
+                plot_timeline(prediction.timeline, title=names[path], file=plot)
+            done.append(prediction)
+    write(options.out, done, unreadable, model.class_names)
 
-    if table.rows:
-        show(table)
-        table.write(options.out)
-        log.info("wrote %d rows to %s", len(table.rows), options.out)
+    for prediction in done[:MOST_SHOWN]:
+        show(prediction)
+    log.info("wrote %d predictions to %s", len(done), options.out)
     if unreadable:
-        raise DecodeError(
-            f"{len(unreadable)} of {len(videos)} videos could not be read:\n  " + "\n  ".join(unreadable)
-        )
+        raise DecodeError(complaint(unreadable, num_videos=len(names)))
 
 
-def show(table: PredictionTable) -> None:
-    """Print the likeliest classes of every video as a table."""
-    printed = Table(Column("video", overflow="fold"), Column("top-5 classes", no_wrap=True))
-    for row in table.rows:
-        classes = [
-            f"{row[f'top{rank}_probability']:6.1%}  {row[f'top{rank}']}"
-            for rank in range(1, 6)
-            if f"top{rank}" in row
+def check(options: Any) -> None:
+    """Raises ValueError for options that cannot be meant."""
+    for count in ("num_clips", "num_crops"):
+        if options[count] is not None and options[count] < 1:
+            raise ValueError(f"{count} is {options[count]}; expected at least 1")
+    if options.hop_seconds is not None and not options.timeline:
+        raise ValueError("hop_seconds is given without timeline; add --timeline")
+    if options.num_clips is not None and options.timeline:
+        raise ValueError("num_clips is given with timeline, whose windows follow from hop_seconds; drop one")
+    if options.out.suffix in (".csv", ".json") or options.out.is_file():
+        raise ValueError(f"out is {options.out}; expected a folder, which gets predictions.csv and .json")
+
+
+def annotate(prediction: Prediction, file: Path, progress: Progress) -> None:
+    """An annotated copy of the video, under a progress bar of its own."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    task = progress.add_task(f"annotate {file.name}", total=None)
+    write_annotated(
+        prediction.path,
+        file,
+        prediction.top_at,
+        report=lambda frames, of: progress.update(task, completed=frames, total=of),
+    )
+    progress.remove_task(task)
+
+
+def write(
+    folder: Path, done: Sequence[Prediction], unreadable: dict[str, str], class_names: Sequence[str]
+) -> None:
+    """predictions.csv and predictions.json; of timelines, every window in timeline.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = PredictionTable(class_names)
+    windows = []
+    for prediction in done:
+        table.add([str(prediction.path)], prediction.probabilities[None])
+        if prediction.timeline is not None:
+            windows += prediction.timeline.rows(str(prediction.path))
+    if done:
+        table.write(folder / "predictions.csv")
+    if windows:
+        pd.DataFrame(windows).to_csv(folder / "timeline.csv", index=False)
+    said = {
+        "videos": [prediction.as_json() for prediction in done],
+        "unreadable": [{"video": video, "reason": reason} for video, reason in unreadable.items()],
+    }
+    (folder / "predictions.json").write_text(json.dumps(said, indent=2) + "\n")
+
+
+def show(prediction: Prediction) -> None:
+    """Print a video's likeliest classes with bars; of a timeline, what is seen from when to when."""
+    printed = Table(
+        Column(justify="right"),
+        Column(),
+        Column(justify="right"),
+        Column(overflow="fold"),
+        box=None,
+        show_header=False,
+    )
+    if prediction.timeline is None:
+        lines = [("", name, probability) for name, probability in prediction.top]
+    else:
+        lines = [
+            (
+                f"{clock(segment.start_seconds)} - {clock(segment.end_seconds)}",
+                segment.name,
+                segment.probability,
+            )
+            for segment in prediction.timeline.segments()
         ]
-        printed.add_row(str(row["video"]), "\n".join(classes))
-    Console().print(printed)
+    for when, name, probability in lines:
+        bar = ProgressBar(total=1, completed=probability, width=20)
+        printed.add_row(when, bar, f"{probability:.1%}", name)
+    console = Console()
+    console.print(prediction.path, style="bold", soft_wrap=True, highlight=False)
+    console.print(printed)
+
+
+def clock(seconds: float) -> str:
+    """Minutes, seconds and tenths."""
+    minutes, rest = divmod(round(seconds * 10), 600)
+    return f"{minutes}:{rest / 10:04.1f}"
+
+
+def complaint(unreadable: dict[str, str], *, num_videos: int) -> str:
+    """Which videos could not be read."""
+    reasons = list(unreadable.values())
+    more = [f"and {len(reasons) - MOST_NAMED} more, in predictions.json"] if len(reasons) > MOST_NAMED else []
+    return f"{len(reasons)} of {num_videos} videos could not be read:\n  " + "\n  ".join(
+        [*reasons[:MOST_NAMED], *more]
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from gcvideo.clip import VideoRecord
 
 INTEGER = re.compile(r"\s*-?[0-9]+\s*")
+LABEL_AT_END = re.compile(r"[ ,]-?[0-9]+$")
 
 
 class AnnotationError(ValueError):
@@ -57,6 +58,23 @@ def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoR
     if not records:
         raise AnnotationError(f"{file}: lists no video; expected rows `path,label`")
     return records
+
+
+def read_paths(file: Path, *, root: Path) -> list[Path]:
+    """The videos of a list that may do without labels: one path a line, or any form of annotation file.
+
+    Raises:
+        AnnotationError: The file is missing or lists nothing.
+    """
+    lines = [(number, line.strip()) for number, line in enumerate(_lines(file), start=1) if line.strip()]
+    if not lines:
+        raise AnnotationError(f"{file}: lists no video; expected one path a line")
+    header = [cell.strip() for cell in _cells(file, *lines[0])]
+    if "path" in header:
+        column = header.index("path")
+        rows = _comma_rows(file, lines[1:], columns=(column, column))
+        return [root / path for _, path, _ in rows]
+    return [root / LABEL_AT_END.sub("", line) for _, line in lines]
 
 
 def read_class_names(file: Path) -> list[str]:

@@ -79,33 +79,6 @@ def test_validation_is_deterministic(run_dir: Path) -> None:
     assert json.loads((run_dir / "val_metrics.json").read_text()) == first
 
 
-def test_prediction_needs_a_checkpoint_alone(
-    run_dir: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoint = str(run_dir / "checkpoints" / "best.ckpt")
-    out = tmp_path / "predictions.csv"
-    main(["predict", str(dataset / "test"), "--checkpoint", checkpoint, "--out", str(out)])
-    table = pd.read_csv(out)
-    assert len(table) == len(list((dataset / "test").rglob("*.mp4")))
-    falling = table[[f"top{rank}_probability" for rank in range(1, 6)]].diff(axis=1).iloc[:, 1:] <= 0
-    assert falling.to_numpy().all()
-    assert table["top1"][0] in capsys.readouterr().out
-
-
-def test_prediction_does_the_readable_videos_and_names_the_others(
-    run_dir: Path, dataset: Path, tmp_path: Path, complaint: Callable[..., str]
-) -> None:
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    shutil.copy(next((dataset / "test").rglob("*.mp4")), folder / "good.mp4")
-    (folder / "noise.mp4").write_bytes(bytes(range(256)) * 40)
-    out = tmp_path / "predictions.csv"
-    checkpoint = str(run_dir / "checkpoints" / "best.ckpt")
-    said = complaint(["predict", str(folder), "--checkpoint", checkpoint, "--out", str(out)])
-    assert "noise.mp4" in said
-    assert [Path(video).name for video in pd.read_csv(out)["video"]] == ["good.mp4"]
-
-
 def test_a_run_folder_is_never_used_twice(
     run_dir: Path, dataset: Path, complaint: Callable[..., str]
 ) -> None:

@@ -1,0 +1,105 @@
+"""Predictions along a video: what is seen in every window, and from when to when."""
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Ranked(NamedTuple):
+    """A class and its probability."""
+
+    name: str
+    probability: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The class as JSON holds it."""
+        return {"class": self.name, "probability": round(self.probability, 6)}
+
+
+def likeliest(
+    probabilities: Float[Tensor, " K"], class_names: Sequence[str], *, num_classes: int = 5
+) -> list[Ranked]:
+    """The most probable classes, the first first."""
+    top = probabilities.topk(min(num_classes, len(class_names)))
+    return [
+        Ranked(class_names[int(label)], probability)
+        for label, probability in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    ]
+
+
+class WindowPrediction(NamedTuple):
+    """The classes of one window of a video."""
+
+    start_seconds: float
+    end_seconds: float
+    top: list[Ranked]
+
+
+class Segment(NamedTuple):
+    """A stretch of a video over which one class stays the likeliest."""
+
+    start_seconds: float
+    end_seconds: float
+    name: str
+    probability: float
+    """Mean over the segment's windows."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The segment as JSON holds it."""
+        span = {"start_seconds": round(self.start_seconds, 3), "end_seconds": round(self.end_seconds, 3)}
+        return {**span, "class": self.name, "probability": round(self.probability, 6)}
+
+
+class Timeline:
+    """The windows of a video, each speaking for the time that is nearer to its middle than to another's.
+
+    Args:
+        windows: The windows, by rising start.
+        duration_seconds: Length of the video.
+    """
+
+    def __init__(self, windows: Sequence[WindowPrediction], *, duration_seconds: float) -> None:
+        self.windows = windows
+        middles = [(window.start_seconds + window.end_seconds) / 2 for window in windows]
+        between = [(earlier + later) / 2 for earlier, later in pairwise(middles)]
+        self.boundaries = [0.0, *between, duration_seconds]
+        """Window i speaks for boundaries[i] .. boundaries[i + 1], in seconds."""
+
+    def segments(self) -> list[Segment]:
+        """Neighbouring windows with the same likeliest class, joined."""
+        spoken = zip(self.windows, pairwise(self.boundaries), strict=True)
+        joined = []
+        for name, run in groupby(spoken, key=lambda one: one[0].top[0].name):
+            windows, spans = zip(*run, strict=True)
+            probability = sum(window.top[0].probability for window in windows) / len(windows)
+            joined.append(Segment(spans[0][0], spans[-1][1], name, probability))
+        return joined
+
+    def window_at(self, seconds: float) -> WindowPrediction:
+        """The window that speaks for a moment of the video."""
+        for window, end in zip(self.windows, self.boundaries[1:], strict=True):
+            if seconds < end:
+                return window
+        return self.windows[-1]
+
+    def rows(self, video: str) -> list[dict[str, object]]:
+        """One row a window: when, and the likeliest classes with their probabilities."""
+        return [
+            {
+                "video": video,
+                "start_seconds": round(window.start_seconds, 3),
+                "end_seconds": round(window.end_seconds, 3),
+                **{
+                    key: value
+                    for rank, (name, probability) in enumerate(window.top, start=1)
+                    for key, value in (
+                        (f"top{rank}", name),
+                        (f"top{rank}_probability", round(probability, 6)),
+                    )
+                },
+            }
+            for window in self.windows
+        ]
