@@ -5,8 +5,9 @@ H W pixel row and column (or feature-map cell), P = T*H*W position, Q query posi
 N frame asked of a reader.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
@@ -23,12 +24,22 @@ class VideoRecord(NamedTuple):
     """The path as written in the annotation: the video's name in every output."""
 
 
+class Unreadable(NamedTuple):
+    """A video that was asked for and did not come."""
+
+    record: VideoRecord
+    reason: str
+    """What was found, without the path."""
+
+
 class Clip(NamedTuple):
     """All views of one video that one forward pass needs, decoded once."""
 
     frames: UInt8[Tensor, "V T H W 3"]
     label: int
     video_id: str
+    read_by: str = ""
+    """The decoder, and why not a faster one: decord, or pyav: its codec is hevc."""
 
 
 class ClipBatch(NamedTuple):
@@ -37,6 +48,17 @@ class ClipBatch(NamedTuple):
     frames: UInt8[Tensor, "B V T H W 3"]
     label: Int64[Tensor, " B"]
     video_id: list[str]
+    unreadable: tuple[Unreadable, ...] = ()
+    """Videos of this batch that could not be read: B counts those that could, and may be 0."""
+
+
+@runtime_checkable
+class ClipBatches(Protocol):
+    """The batches of an epoch."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[ClipBatch]: ...
 
 
 class ViewBatch(NamedTuple):
@@ -46,3 +68,5 @@ class ViewBatch(NamedTuple):
     target: Int64[Tensor, " B"] | Float[Tensor, "B K"]
     """Class indices, or class probabilities where mixup or cutmix blended the clips."""
     video_id: list[str]
+    unreadable: tuple[Unreadable, ...] = ()
+    """Videos of this batch that could not be read, and are not among the B."""

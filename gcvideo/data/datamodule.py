@@ -12,12 +12,12 @@ import torch
 from jaxtyping import UInt8
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.annotations import largest_label, read_annotations, read_class_names
-from gcvideo.data.dataset import EpochOrder, VideoDataset, collate
+from gcvideo.data.dataset import EpochOrder, VideoDataset
 from gcvideo.data.decoding import Backend
+from gcvideo.data.loader import VideoLoader
 from gcvideo.data.sampling import ClipFrames, RandomClip, StartRule, UniformClips
 from gcvideo.data.transforms import (
     Blend,
@@ -28,6 +28,7 @@ from gcvideo.data.transforms import (
     ScaleJitter,
     UniformCrops,
 )
+from gcvideo.data.unreadable import RaiseOnUnreadable
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class KineticsDataModule(LightningDataModule):
         test_batch_size: Test videos per process; each of them brings all its views.
         num_workers: Loader processes per training process; by default the processors it may use, at most 8.
         backend: Decoder: decord (files on which it is not exact go to PyAV) or pyav.
-        timeout_seconds: How long a batch may take before the loader gives up; 0 waits for ever.
+        timeout_seconds: How long reading one video may take; 0 is for ever. A decoder that takes longer, or
+            dies, costs one loader process; without loader processes (num_workers 0) it ends the run.
         seed: What order, clips, crops and flips derive from; with the same seed they are the same.
     """
 
@@ -103,7 +105,7 @@ class KineticsDataModule(LightningDataModule):
         test_batch_size: int = 1,
         num_workers: int | None = None,
         backend: Backend = "decord",
-        timeout_seconds: float = 300.0,
+        timeout_seconds: float = 30.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -146,7 +148,7 @@ class KineticsDataModule(LightningDataModule):
         """The annotated videos of train, val or test."""
         return read_annotations(self.lists[split], root=self.videos, num_classes=len(self.class_names))
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> VideoLoader:
         dataset = self._dataset(self.records("train"), RandomClip(self.clip), self.train_transform.transform)
         loader = self._loader(dataset, training=True, batch_size=self.batch_size)
         if len(loader) == 0:
@@ -164,7 +166,7 @@ class KineticsDataModule(LightningDataModule):
             )
         return loader
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> VideoLoader:
         dataset = self.evaluation_dataset(self.records("val"), self.val_views)
         if len(dataset) < self._num_processes:
             # Where a process has no batch, the others wait for it when they next exchange buffers.
@@ -174,11 +176,11 @@ class KineticsDataModule(LightningDataModule):
             )
         return self._loader(dataset, training=False, batch_size=self.batch_size)
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> VideoLoader:
         dataset = self.evaluation_dataset(self.records("test"), self.test_views)
         return self._loader(dataset, training=False, batch_size=self.test_batch_size)
 
-    def predict_dataloader_of(self, records: Sequence[VideoRecord]) -> DataLoader:
+    def predict_dataloader_of(self, records: Sequence[VideoRecord]) -> VideoLoader:
         """Test views of any videos, one video a batch, in the order given."""
         dataset = self.evaluation_dataset(records, self.test_views)
         return self._loader(dataset, training=False, batch_size=1)
@@ -212,7 +214,7 @@ class KineticsDataModule(LightningDataModule):
     ) -> VideoDataset:
         return VideoDataset(records, clips=clips, crops=crops, backend=self.backend, seed=self.seed)
 
-    def _loader(self, dataset: VideoDataset, *, training: bool, batch_size: int) -> DataLoader:
+    def _loader(self, dataset: VideoDataset, *, training: bool, batch_size: int) -> VideoLoader:
         order = EpochOrder(
             len(dataset),
             shuffle=training,
@@ -221,16 +223,15 @@ class KineticsDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer is not None else 0,
             num_processes=self._num_processes,
         )
-        return DataLoader(
+        return VideoLoader(
             dataset,
+            order=order,
             batch_size=batch_size,
-            sampler=order,
             drop_last=training,
-            collate_fn=collate,
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            timeout_seconds=self.timeout_seconds,
+            unreadable=RaiseOnUnreadable(),
             pin_memory=torch.cuda.is_available(),
-            timeout=self.timeout_seconds if self.num_workers > 0 else 0,
         )
 
     @property

@@ -93,8 +93,16 @@ class VideoDataset(Dataset[Clip]):
             with open_video(record.path, self.backend) as reader:
                 wanted, position = self.clips(len(reader)).unique(return_inverse=True)
                 decoded = reader.frames_at(wanted.tolist())
+                read_by = reader.name
             views = arrange_views(decoded, position, self.crops)
-        return Clip(views, record.label, record.video_id)
+        return Clip(views, record.label, record.video_id, read_by)
+
+    def empty_batch(self) -> ClipBatch:
+        """A batch of no video, shaped as any other: frames [0 V T H W 3]."""
+        with _random_state(self.seed):
+            position = torch.zeros_like(self.clips(1))
+            views = arrange_views(torch.zeros(1, 256, 256, 3, dtype=torch.uint8), position, self.crops)
+        return ClipBatch(views.new_empty(0, *views.shape), torch.empty(0, dtype=torch.long), [])
 
 
 def arrange_views(

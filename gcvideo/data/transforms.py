@@ -178,4 +178,4 @@ class DeviceTransform(nn.Module):
         views, target = self.normalize(batch.frames), batch.label
         if self.blend is not None:
             views, target = self.blend(views, target)
-        return ViewBatch(views, target, batch.video_id)
+        return ViewBatch(views, target, batch.video_id, batch.unreadable)

@@ -10,9 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from gcvideo.clip import ViewBatch
+from gcvideo.clip import ClipBatches, ViewBatch
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class PreciseBatchNorm(Callback):
             raise ValueError(f"num_batches is {num_batches}; expected at least 1")
         self.num_batches = num_batches
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         network = pl_module.get_submodule("network")
@@ -74,7 +73,7 @@ class PreciseBatchNorm(Callback):
         )
 
 
-def _training_loader(trainer: Trainer) -> DataLoader:
+def _training_loader(trainer: Trainer) -> ClipBatches:
     """A loader of its own, so that the one that feeds the running epoch is not disturbed."""
     datamodule = getattr(trainer, "datamodule", None)
     if datamodule is None:
@@ -84,7 +83,7 @@ def _training_loader(trainer: Trainer) -> DataLoader:
     return datamodule.train_dataloader()
 
 
-def _views_on_device(loader: DataLoader, strategy: Strategy) -> Iterator[Float[Tensor, "B 3 T H W"]]:
+def _views_on_device(loader: ClipBatches, strategy: Strategy) -> Iterator[Float[Tensor, "B 3 T H W"]]:
     for clips in loader:
         batch: ViewBatch = strategy.batch_to_device(clips)
         yield batch.views.flatten(0, 1)

@@ -196,7 +196,7 @@ def test_both_kinds_of_blending_are_drawn_where_both_are_named():
 def test_without_blending_labels_stay_labels_and_clips_are_only_normalised():
     frames = torch.randint(0, 256, (4, 1, 2, 8, 8, 3), dtype=torch.uint8)
     normalize = Normalize((0.45,) * 3, (0.225,) * 3)
-    views, target, names = DeviceTransform(normalize)(ClipBatch(frames, LABELS, ["a", "b", "c", "d"]))
+    views, target, names, _ = DeviceTransform(normalize)(ClipBatch(frames, LABELS, ["a", "b", "c", "d"]))
     assert torch.equal(views, normalize(frames))
     assert torch.equal(target, LABELS)
     assert names == ["a", "b", "c", "d"]
@@ -207,6 +207,6 @@ def test_blending_sees_normalised_clips():
     normalize = Normalize((0.45,) * 3, (0.225,) * 3)
     blend = BlendClips(4, kinds=["mixup"])
     torch.manual_seed(1)
-    views, target, _ = DeviceTransform(normalize, blend)(ClipBatch(frames, LABELS, list("abcd")))
+    views, target, *_ = DeviceTransform(normalize, blend)(ClipBatch(frames, LABELS, list("abcd")))
     expected = torch.einsum("bk,kvcthw->bvcthw", target, normalize(frames))
     torch.testing.assert_close(views, expected)

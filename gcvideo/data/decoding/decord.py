@@ -31,7 +31,7 @@ class DecordReader(AscendingReader):
     def __init__(self, path: Path, *, fps: float) -> None:
         reader = _open(path)
         self._unused: decord.VideoReader | None = reader
-        super().__init__(path, num_frames=len(reader), fps=fps)
+        super().__init__(path, num_frames=len(reader), fps=fps, name="decord")
 
     def close(self) -> None:
         self._unused = None

@@ -34,7 +34,7 @@ def _open_with_decord(path: Path) -> VideoReader:
         try:
             reader = DecordReader(path, fps=index.fps)
         except DecodeError as error:
-            reason = str(error)
+            reason = str(error).removeprefix(f"{path}: ")
         else:
             if len(reader) == len(index.packets):
                 index.close()
@@ -42,4 +42,4 @@ def _open_with_decord(path: Path) -> VideoReader:
             reader.close()
             reason = f"decord counts {len(reader)} frames and it holds {len(index.packets)}"
     logger.debug("%s is read with PyAV: %s", path, reason)
-    return PyAVReader(index)
+    return PyAVReader(index, name=f"pyav: {reason}")

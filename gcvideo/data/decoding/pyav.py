@@ -32,11 +32,11 @@ class PyAVReader(AscendingReader):
     whole file is decoded in order and counted instead, which is slower and always right.
     """
 
-    def __init__(self, index: StreamIndex) -> None:
+    def __init__(self, index: StreamIndex, *, name: str = "pyav") -> None:
         self._index = index
         self._timeline = index.timeline
         self._reformatter = VideoReformatter()
-        super().__init__(index.path, num_frames=0, fps=index.fps)
+        super().__init__(index.path, num_frames=0, fps=index.fps, name=name)
         if self._timeline is None:
             self._num_frames = sum(1 for _ in self._all_frames())
         else:

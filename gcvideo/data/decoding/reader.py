@@ -27,6 +27,8 @@ class VideoReader(Protocol):
 
     fps: float
     """Frames per second, averaged over the video."""
+    name: str
+    """The decoder, and why not a faster one."""
 
     def __len__(self) -> int: ...
 
@@ -56,9 +58,10 @@ class AscendingReader(ABC):
     decodes again from the key frame before it.
     """
 
-    def __init__(self, path: Path, *, num_frames: int, fps: float) -> None:
+    def __init__(self, path: Path, *, num_frames: int, fps: float, name: str) -> None:
         self.path = path
         self.fps = fps
+        self.name = name
         self._num_frames = num_frames
 
     def __len__(self) -> int:

@@ -1,0 +1,118 @@
+"""Batches of clips in the order of an epoch, from any batch on."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+from torch.utils.data import BatchSampler
+
+from gcvideo.clip import ClipBatch
+from gcvideo.data.dataset import EpochOrder, VideoDataset
+from gcvideo.data.unreadable import UnreadablePolicy
+from gcvideo.data.workers import Fetched, WorkerPool, fetch, last_resort
+
+log = logging.getLogger(__name__)
+
+
+class VideoLoader:
+    """Iterates over the batches of one epoch after another.
+
+    Which videos stand in batch k of epoch e, and every clip of them, follows from seed, e and k alone: not
+    from what was read before, by how many processes, or which of them were lost. A video that cannot be read
+    is missing from its batch; no other takes its place.
+
+    Args:
+        dataset: The videos.
+        order: The order of each epoch. As `sampler`, where Lightning finds it to set the epoch.
+        batch_size: Videos in a batch, unreadable ones among them.
+        drop_last: Leave out a last batch of fewer videos.
+        num_workers: Processes that read. With 0 the videos are read by this process: a decoder that hangs
+            then ends the run, with the file's name.
+        timeout_seconds: How long reading one video may take; 0 is for ever.
+        unreadable: What becomes of videos that cannot be read.
+        pin_memory: Put batches into page-locked memory.
+    """
+
+    def __init__(
+        self,
+        dataset: VideoDataset,
+        *,
+        order: EpochOrder,
+        batch_size: int,
+        drop_last: bool,
+        num_workers: int = 0,
+        timeout_seconds: float = 30.0,
+        unreadable: UnreadablePolicy,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.sampler = order
+        # torch's annotation wants integers of a sampler and takes anything.
+        self.batch_sampler = BatchSampler(order, batch_size, drop_last)  # pyright: ignore[reportArgumentType]
+        self.num_workers = num_workers
+        self.timeout_seconds = timeout_seconds
+        self.unreadable = unreadable
+        self.pin_memory = pin_memory
+        self._first_batch = 0
+        self._pool: WorkerPool | None = None
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return len(self.batch_sampler)
+
+    def skip(self, num_batches: int) -> None:
+        """The iteration that begins next leaves out this many batches, without reading them."""
+        if not 0 <= num_batches <= len(self):
+            raise ValueError(f"skip {num_batches} batches was asked for, and an epoch has {len(self)}")
+        self._first_batch = num_batches
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        """The epoch's batches. It begins with the first `next()`: Lightning sets the epoch only after it has
+        asked for the iterator."""
+        batches = list(self.batch_sampler)[self._first_batch :]
+        self._first_batch = 0
+        read_by: Counter[str] = Counter()
+        for batch, batch_read_by in self._fetched(batches):
+            read_by += batch_read_by
+            if batch.unreadable:
+                self.unreadable.handle(batch.unreadable, epoch=self.sampler.epoch)
+            yield _pinned(batch) if self.pin_memory else batch
+        log.info("%s", describe(read_by))
+
+    def _fetched(self, batches: list) -> Iterator[Fetched]:
+        if self.num_workers > 0:
+            self._pool = self._pool or WorkerPool(
+                self.dataset, num_workers=self.num_workers, timeout_seconds=self.timeout_seconds
+            )
+            yield from self._pool.fetch(batches)
+            return
+        records = self.dataset.records
+        for keys in batches:
+            yield fetch(
+                self.dataset,
+                keys,
+                watch=lambda index: last_resort(records[index].path, self.timeout_seconds),
+                lost={},
+            )
+
+
+def _pinned(batch: ClipBatch) -> ClipBatch:
+    return batch._replace(frames=batch.frames.pin_memory(), label=batch.label.pin_memory())
+
+
+def describe(read_by: Counter[str]) -> str:
+    """How many files each decoder read: "decord read 812 files, pyav 34 (28 its codec is hevc, ...)"."""
+    totals: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {}
+    for reader, number in read_by.items():
+        name, _, reason = reader.partition(": ")
+        totals[name] += number
+        if reason:
+            reasons.setdefault(name, Counter())[reason] += number
+    parts = []
+    for name, number in sorted(totals.items()):
+        part = f"{name} read {number} files"
+        if name in reasons:
+            part += " (" + "; ".join(f"{n}: {reason}" for reason, n in reasons[name].most_common(3)) + ")"
+        parts.append(part)
+    return ", ".join(parts) or "no file was read"
