@@ -69,10 +69,12 @@ class PairwiseAttention(Context):
         self.pool_input = pool_input or nn.Identity()
         self.pool_output = pool_output or nn.Identity()
 
+    def key_map(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B E *pooled"]:
+        """W_k x_j, on the map of the positions j."""
+        return self.pool_output(self.key(self.pool_input(x)))
+
     def attention(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B Q P"]:
-        query = _rows(self.query(x))
-        key = _rows(self.pool_output(self.key(self.pool_input(x))))
-        return self.affinity.weights(query, key)
+        return self.affinity.weights(_rows(self.query(x)), _rows(self.key_map(x)))
 
     def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *positions"]:
         pooled = self.pool_input(x)
