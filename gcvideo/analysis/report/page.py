@@ -1,0 +1,164 @@
+"""The page: sections of tables and plots in one HTML file that needs no network."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from gcvideo import __version__
+from gcvideo.analysis.report import figures
+from gcvideo.analysis.report.confusion import (
+    class_accuracy,
+    confusion_matrix,
+    most_confused,
+    order_by_confusion,
+)
+from gcvideo.analysis.report.run import Run
+
+MOST_MISTAKES = 24
+MOST_PAIRS = 15
+TEST_METRICS = ("test/top1", "test/top5", "test/mean_class", "test/loss")
+VAL_METRICS = ("val/top1", "val/top5", "val/mean_class", "val/loss")
+
+
+class Confusions(NamedTuple):
+    """How one run's test went, class by class."""
+
+    run: Run
+    plot: Markup
+    pairs: Markup
+    accuracies: pd.DataFrame
+    mistakes: list[dict[str, Any]]
+
+
+def write_report(runs: Sequence[Run], file: Path) -> None:
+    """Write the report on `runs` to an HTML file, replaced whole."""
+    environment = Environment(
+        loader=PackageLoader("gcvideo.analysis.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    confusions = [confusions_of(run) for run in runs if run.predictions is not None]
+    tables = {one.run.name: one.accuracies for one in confusions}
+    page = environment.get_template("page.html.j2").render(
+        plotly=Markup(get_plotlyjs()),
+        version=__version__,
+        written=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        runs=runs,
+        settings=html_table(pd.DataFrame([settings(run) for run in runs])),
+        metrics=html_table(pd.DataFrame([metrics(run) for run in runs])),
+        curves=[plot(figure) for figure in figures.curves(runs).values()],
+        class_accuracies=plot(figures.class_accuracies(tables)) if tables else None,
+        confusions=confusions,
+        costs=html_table(pd.DataFrame([cost(run) for run in runs if run.cost is not None])),
+        trade_offs=[plot(figure) for figure in trade_offs(runs)],
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.part")
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.replace(file)
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """What a run was asked for, in one row."""
+    model, data, trainer = (run.config.get(part) or {} for part in ("model", "data", "trainer"))
+    network = (model.get("network") or {}).get("init_args") or {}
+    block, placement = network.get("block") or {}, network.get("placement") or {}
+    places = [f"{stage}: {blocks}" for stage, blocks in placement.items() if stage != "position" and blocks]
+    clip = data.get("clip") or {}
+    return {
+        "run": run.name,
+        "network": " ".join(str(network.get(key, "")) for key in ("architecture", "depth")),
+        "width": network.get("width"),
+        "block": str(block.get("class_path", "none")).rpartition(".")[2],
+        "placed": ", ".join([*places, str(placement.get("position", ""))]).strip(", ") or "-",
+        "clip": f"{clip.get('num_frames', '')} x {clip.get('stride', '')}",
+        "epochs": trainer.get("max_epochs"),
+        "batch": data.get("batch_size"),
+        "learning rate": model.get("learning_rate"),
+        "data": data.get("root"),
+    }
+
+
+def metrics(run: Run) -> dict[str, Any]:
+    """Test metrics, and the validation's last, in one row."""
+    last = {name: run.curves[name].dropna().iloc[-1] for name in VAL_METRICS if name in run.curves}
+    known = last | run.metrics
+    row: dict[str, Any] = {"run": run.name}
+    for name in (*TEST_METRICS, *VAL_METRICS):
+        if name in known:
+            row[name] = f"{known[name]:.4f}" if name.endswith("loss") else f"{known[name]:.2%}"
+    if run.predictions is not None:
+        row["test videos"] = len(run.predictions)
+    return row
+
+
+def cost(run: Run) -> dict[str, Any]:
+    """What a forward pass costs, in one row."""
+    assert run.cost is not None
+    return {
+        "run": run.name,
+        "view": " x ".join(map(str, run.cost.clip)),
+        "parameters M": round(run.cost.parameters / 1e6, 3),
+        "GFLOPs per view": round(run.cost.flops_per_view / 1e9, 3),
+        "ms per view": round(run.cost.forward_seconds * 1e3, 1),
+        "peak MiB": round(run.cost.peak_bytes / 2**20, 1),
+    }
+
+
+def trade_offs(runs: Sequence[Run]) -> list[go.Figure]:
+    """Accuracy against FLOPs and against time, for the runs of which both are known."""
+    known = [run for run in runs if run.cost is not None and "test/top1" in run.metrics]
+    if not known:
+        return []
+    accuracies = [run.metrics["test/top1"] for run in known]
+    flops = [run.cost.flops_per_view / 1e9 for run in known if run.cost]
+    times = [run.cost.forward_seconds * 1e3 for run in known if run.cost]
+    return [
+        figures.accuracy_against(known, flops, accuracies, cost="GFLOPs per view", accuracy="test top-1"),
+        figures.accuracy_against(known, times, accuracies, cost="ms per view", accuracy="test top-1"),
+    ]
+
+
+def confusions_of(run: Run) -> Confusions:
+    """Confusion matrix, the pairs most confused, accuracies and the most confident mistakes."""
+    assert run.predictions is not None
+    read = run.predictions.dropna(subset=["prediction"])
+    names = sorted({*read["label"], *read["prediction"]})
+    counts = confusion_matrix(read, names)
+    order = order_by_confusion(counts)
+    ordered, classes = counts[order][:, order], [names[place] for place in order]
+    mistakes = [
+        {**row, "thumbnail": run.thumbnails.get(row["video"])}
+        for row in run.mistakes().head(MOST_MISTAKES).to_dict("records")
+    ]
+    return Confusions(
+        run=run,
+        plot=plot(figures.confusion(ordered, classes)),
+        pairs=html_table(most_confused(counts, names, number=MOST_PAIRS)),
+        accuracies=class_accuracy(counts, names),
+        mistakes=mistakes,
+    )
+
+
+def plot(figure: go.Figure) -> Markup:
+    """A figure that follows the width of the page, under its title."""
+    title, figure.layout.title = figure.layout.title.text, None
+    config = {"responsive": True, "displayModeBar": False}
+    html = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
+    return (Markup("<h4>{}</h4>").format(title) if title else Markup("")) + Markup(html)
+
+
+def html_table(frame: pd.DataFrame) -> Markup:
+    """A table; pandas escapes its cells."""
+    if frame.empty:
+        return Markup("")
+    return Markup(frame.to_html(index=False, border=0, na_rep="-", classes="table"))

@@ -1,0 +1,129 @@
+"""What a run's folder says of the run."""
+
+import base64
+import json
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from gcvideo.analysis.complexity import Complexity
+
+PICTURE_KINDS = {".png": "image/png", ".gif": "image/gif"}
+
+
+@dataclass
+class Run:
+    """One run: what it was asked for, and what it left behind.
+
+    Attributes:
+        name: The folder's name.
+        folder: The folder.
+        config: config.yaml.
+        curves: Logged values with their step and epoch, one row a moment; empty where nothing was logged.
+        metrics: Of the test and the last validation, by their names (`test/top1`).
+        predictions: predictions.csv of the test, or none.
+        attention: Pictures of attention/, by file name.
+        cost: Parameters, FLOPs and time of the run's network, once measured.
+        thumbnails: JPEG files of videos, by video, once read.
+    """
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    curves: pd.DataFrame
+    metrics: dict[str, float]
+    predictions: pd.DataFrame | None
+    attention: dict[str, str]
+    cost: Complexity | None = None
+    thumbnails: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The best checkpoint, or else the last."""
+        files = [self.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+        return next((file for file in files if file.is_file()), None)
+
+    def mistakes(self) -> pd.DataFrame:
+        """Wrong predictions, the most confident first."""
+        if self.predictions is None:
+            return pd.DataFrame()
+        wrong = self.predictions.loc[self.predictions["label"] != self.predictions["prediction"]]
+        return wrong.loc[wrong["prediction"].notna()].sort_values(
+            "probability", ascending=False, kind="stable"
+        )
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's folder.
+
+    Raises:
+        ValueError: It is no folder of a run, or a file in it cannot be read.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise ValueError(f"{folder}: holds no config.yaml; expected the run_dir of a `gcvideo fit`")
+    predictions = folder / "predictions.csv"
+    return Run(
+        name=folder.resolve().name,
+        folder=folder,
+        config=_read_yaml(config),
+        curves=_read_curves(sorted(folder.glob("metrics/version_*/metrics.csv"), key=_version)),
+        metrics=_read_json(folder / "val_metrics.json") | _read_json(folder / "test_metrics.json"),
+        predictions=_read_predictions(predictions) if predictions.is_file() else None,
+        attention={
+            file.name: data_uri(file.read_bytes(), PICTURE_KINDS[file.suffix])
+            for file in sorted((folder / "attention").glob("*"))
+            if file.suffix in PICTURE_KINDS
+        },
+    )
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A file as an address that needs no file."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _version(file: Path) -> int:
+    return int(file.parent.name.removeprefix("version_"))
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: is not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: is no config of a run; expected keys such as model and data")
+    return content
+
+
+def _read_json(file: Path) -> dict[str, float]:
+    if not file.is_file():
+        return {}
+    try:
+        return json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}: is not JSON ({error}); run the test again") from error
+
+
+def _read_curves(files: list[Path]) -> pd.DataFrame:
+    """All logs of a run; a resumed run began a new file, whose rows replace those of the same step."""
+    logs = [pd.read_csv(file) for file in files if file.stat().st_size]
+    if not logs:
+        return pd.DataFrame({"step": [], "epoch": []})
+    kept = [log.loc[log["step"] < later["step"].min()] for log, later in pairwise(logs)]
+    return pd.concat([*kept, logs[-1]], ignore_index=True)
+
+
+def _read_predictions(file: Path) -> pd.DataFrame:
+    table = pd.read_csv(file, dtype={"video": str, "label": str, "prediction": str})
+    missing = {"video", "label", "prediction", "probability"} - set(table.columns)
+    if missing:
+        raise ValueError(f"{file}: has no column {', '.join(sorted(missing))}; run `gcvideo test` again")
+    return table

@@ -1,0 +1,89 @@
+"""`gcvideo report`: one HTML page on one or several runs."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from gcvideo.analysis.complexity import measure
+from gcvideo.analysis.report import Run, read_run, write_report
+from gcvideo.analysis.report.page import MOST_MISTAKES
+from gcvideo.analysis.report.thumbnails import thumbnail
+from gcvideo.cli.inputs import load
+from gcvideo.cli.parser import CommandParser
+from gcvideo.data import KineticsDataModule
+from gcvideo.data.decoding import DecodeError
+
+log = logging.getLogger(__name__)
+
+
+def parser() -> CommandParser:
+    """The command's arguments."""
+    arguments = CommandParser(
+        prog="gcvideo report",
+        description="Write one HTML page on runs: curves, metrics, accuracy and confusions of classes, the "
+        "most confident mistakes with pictures, cost, and attention maps where there are any. The page "
+        "opens without a network.",
+    )
+    arguments.add_argument(
+        "runs", nargs="+", type=Path, help="Folders of runs: the run_dir of `gcvideo fit`."
+    )
+    arguments.add_argument(
+        "--out",
+        type=Path | None,
+        default=None,
+        help="HTML file to write; report.html in the folder of a single run, or here for several.",
+    )
+    arguments.add_argument(
+        "--cost",
+        type=bool,
+        default=True,
+        help="Measure parameters, FLOPs and time of every run's network (some seconds each).",
+    )
+    return arguments
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Write the report that `arguments` ask for."""
+    options = parser().parse_args(list(arguments[1:]))
+    runs = [read_run(folder) for folder in options.runs]
+    distinguish(runs)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for one in progress.track(runs, description="look into runs"):
+            if one.checkpoint is not None:
+                look_into(one, one.checkpoint, with_cost=options.cost)
+    out = options.out or (runs[0].folder / "report.html" if len(runs) == 1 else Path("report.html"))
+    write_report(runs, out)
+    log.info("wrote %s", out)
+
+
+def distinguish(runs: Sequence[Run]) -> None:
+    """Runs of one name are called by their whole path."""
+    names = [one.name for one in runs]
+    for one in runs:
+        if names.count(one.name) > 1:
+            one.name = str(one.folder)
+
+
+def look_into(one: Run, checkpoint: Path, *, with_cost: bool) -> None:
+    """Fill in what the run's checkpoint knows: the network's cost, and where the videos are."""
+    model, data = load(checkpoint, device="cpu")
+    if with_cost:
+        size = data.test_views.crop_size
+        one.cost = measure(model.network, (data.clip.num_frames, size, size))
+    mistakes = one.mistakes().head(MOST_MISTAKES)
+    if len(mistakes):
+        one.thumbnails = thumbnails(mistakes["video"].tolist(), data)
+
+
+def thumbnails(videos: Sequence[str], data: KineticsDataModule) -> dict[str, str]:
+    """Pictures of those videos that are where the run found them."""
+    pictures = {}
+    for video in videos:
+        try:
+            pictures[video] = thumbnail(data.videos / video)
+        except DecodeError as error:
+            log.info("no picture: %s", error)
+    return pictures
