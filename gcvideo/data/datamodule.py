@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import UInt8
@@ -28,7 +28,7 @@ from gcvideo.data.transforms import (
     ScaleJitter,
     UniformCrops,
 )
-from gcvideo.data.unreadable import RaiseOnUnreadable
+from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,10 @@ class KineticsDataModule(LightningDataModule):
         backend: Decoder: decord (files on which it is not exact go to PyAV) or pyav.
         timeout_seconds: How long reading one video may take; 0 is for ever. A decoder that takes longer, or
             dies, costs one loader process; without loader processes (num_workers 0) it ends the run.
+        on_error: What a training video does that cannot be read. With raise it ends the run; with skip it is
+            missing from its batch, and listed in unreadable.csv in the run's folder. Validation and test
+            always go on, and count such videos.
+        max_unreadable_share: With skip, the share of the training videos that may be unreadable; 0..1.
         seed: What order, clips, crops and flips derive from; with the same seed they are the same.
     """
 
@@ -106,6 +110,8 @@ class KineticsDataModule(LightningDataModule):
         num_workers: int | None = None,
         backend: Backend = "decord",
         timeout_seconds: float = 30.0,
+        on_error: Literal["raise", "skip"] = "raise",
+        max_unreadable_share: float = 0.05,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -127,6 +133,8 @@ class KineticsDataModule(LightningDataModule):
         self.num_workers = available_workers() if num_workers is None else num_workers
         self.backend: Backend = backend
         self.timeout_seconds = timeout_seconds
+        self.on_error: Literal["raise", "skip"] = on_error
+        self.max_unreadable_share = max_unreadable_share
         self.seed = seed
 
     @cached_property
@@ -150,7 +158,8 @@ class KineticsDataModule(LightningDataModule):
 
     def train_dataloader(self) -> VideoLoader:
         dataset = self._dataset(self.records("train"), RandomClip(self.clip), self.train_transform.transform)
-        loader = self._loader(dataset, training=True, batch_size=self.batch_size)
+        unreadable = self._policy_of_training(len(dataset))
+        loader = self._loader(dataset, training=True, batch_size=self.batch_size, unreadable=unreadable)
         if len(loader) == 0:
             raise ValueError(
                 f"{self.lists['train']} lists {len(dataset)} videos, fewer than one batch of "
@@ -174,16 +183,15 @@ class KineticsDataModule(LightningDataModule):
                 f"{self.lists['val']} lists {len(dataset)} videos for {self._num_processes} processes; "
                 "each needs at least one; use fewer processes or more videos"
             )
-        return self._loader(dataset, training=False, batch_size=self.batch_size)
+        return self._loader(
+            dataset, training=False, batch_size=self.batch_size, unreadable=ReportUnreadable()
+        )
 
     def test_dataloader(self) -> VideoLoader:
         dataset = self.evaluation_dataset(self.records("test"), self.test_views)
-        return self._loader(dataset, training=False, batch_size=self.test_batch_size)
-
-    def predict_dataloader_of(self, records: Sequence[VideoRecord]) -> VideoLoader:
-        """Test views of any videos, one video a batch, in the order given."""
-        dataset = self.evaluation_dataset(records, self.test_views)
-        return self._loader(dataset, training=False, batch_size=1)
+        return self._loader(
+            dataset, training=False, batch_size=self.test_batch_size, unreadable=ReportUnreadable()
+        )
 
     def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:
         """`records` with fixed clips and crops."""
@@ -214,7 +222,17 @@ class KineticsDataModule(LightningDataModule):
     ) -> VideoDataset:
         return VideoDataset(records, clips=clips, crops=crops, backend=self.backend, seed=self.seed)
 
-    def _loader(self, dataset: VideoDataset, *, training: bool, batch_size: int) -> VideoLoader:
+    def _policy_of_training(self, num_videos: int) -> UnreadablePolicy:
+        if self.on_error == "raise":
+            return RaiseUnreadable()
+        run_dir = Path(self.trainer.default_root_dir) if self.trainer is not None else Path()
+        return SkipUnreadable(
+            run_dir / "unreadable.csv", num_videos=num_videos, max_share=self.max_unreadable_share
+        )
+
+    def _loader(
+        self, dataset: VideoDataset, *, training: bool, batch_size: int, unreadable: UnreadablePolicy
+    ) -> VideoLoader:
         order = EpochOrder(
             len(dataset),
             shuffle=training,
@@ -230,7 +248,7 @@ class KineticsDataModule(LightningDataModule):
             drop_last=training,
             num_workers=self.num_workers,
             timeout_seconds=self.timeout_seconds,
-            unreadable=RaiseOnUnreadable(),
+            unreadable=unreadable,
             pin_memory=torch.cuda.is_available(),
         )
 

@@ -7,9 +7,14 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from gcvideo.clip import Unreadable
+
 
 class PredictionTable:
     """Rows of video, label, prediction, its probability and the five likeliest classes.
+
+    A video that could not be read has a row with the reason under `unreadable` and neither prediction nor
+    probability.
 
     Args:
         class_names: The K class names.
@@ -39,9 +44,17 @@ class PredictionTable:
                 entry[f"top{rank}_probability"] = round(float(top.values[row, rank - 1]), 6)
             self.rows.append(entry)
 
+    def add_unreadable(self, videos: Sequence[Unreadable]) -> None:
+        """One row per labelled video that could not be read."""
+        for record, reason in videos:
+            label = self.class_names[record.label]
+            self.rows.append({"video": record.video_id, "label": label, "unreadable": reason})
+
     def write(self, file: Path, rows: Sequence[dict[str, object]] | None = None) -> None:
         """Write `rows` (by default the table's own) as CSV, sorted by video; replaces an older file whole."""
         frame = pd.DataFrame(self.rows if rows is None else rows).sort_values("video", kind="stable")
+        if "unreadable" in frame:  # stands last, wherever the first of them stands
+            frame["unreadable"] = frame.pop("unreadable")
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_name(f".{file.name}.unfinished")
         frame.to_csv(unfinished, index=False)

@@ -17,6 +17,7 @@ from gcvideo.clip import ViewBatch
 from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
 from gcvideo.training.distributed import gather_rows
 from gcvideo.training.finetuning import scaled_by_depth
+from gcvideo.training.missing import loss_of_no_clip
 from gcvideo.training.optimisation import HalfCosine, Schedule, parameter_groups
 
 log = logging.getLogger(__name__)
@@ -117,9 +118,17 @@ class VideoClassifier(LightningModule):
         log.info("%s: %.2f M parameters", type(self.network).__name__, num_parameters / 1e6)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, ""]:
-        logits = self.network(batch.views.flatten(0, 1))
-        loss = F.cross_entropy(logits, batch.target, label_smoothing=self.label_smoothing)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(logits))
+        """L = 1/B sum_b CE_b over the B videos of the batch; one that could not be read adds 0, on whichever
+        process it is."""
+        if len(batch.views) == 0:
+            loss = loss_of_no_clip(self.network, batch.views)
+        else:
+            logits = self.network(batch.views.flatten(0, 1))
+            losses = F.cross_entropy(
+                logits, batch.target, label_smoothing=self.label_smoothing, reduction="sum"
+            )
+            loss = losses / (len(logits) + len(batch.unreadable))
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.views) + len(batch.unreadable))
         return loss
 
     def validation_step(self, batch: ViewBatch, batch_idx: int) -> None:
@@ -128,6 +137,7 @@ class VideoClassifier(LightningModule):
     def test_step(self, batch: ViewBatch, batch_idx: int) -> None:
         probabilities = self._evaluate(batch, self.test_metrics)
         self.predictions.add(batch.video_id, probabilities, batch.target.tolist())
+        self.predictions.add_unreadable(batch.unreadable)
 
     def on_test_epoch_start(self) -> None:
         self.predictions = PredictionTable(self.class_names)
@@ -138,11 +148,25 @@ class VideoClassifier(LightningModule):
             file = Path(self.trainer.default_root_dir) / "predictions.csv"
             self.predictions.write(file, rows)
             log.info("wrote %d rows to %s", len(rows), file)
+        self._log_with_unreadable(rows)
+
+    def _log_with_unreadable(self, rows: list[dict[str, object]]) -> None:
+        """Beside the figures of the videos that could be read, those that count the others as wrong."""
+        num_unreadable = sum("unreadable" in row for row in rows)
+        if num_unreadable == len(rows):
+            raise ValueError(f"none of the {len(rows)} test videos could be read; see predictions.csv")
+        share_read = 1 - num_unreadable / len(rows)
+        figures = {"test/videos": float(len(rows)), "test/unreadable": float(num_unreadable)}
+        for name in ("test/top1", "test/top5"):
+            figures[f"{name}_unreadable_wrong"] = share_read * float(self.test_metrics[name].compute())
+        self.log_dict(figures, sync_dist=True)
 
     def _evaluate(self, batch: ViewBatch, metrics: MetricCollection) -> Float[Tensor, "B K"]:
-        probabilities = self(batch.views)
-        metrics.update(probabilities, batch.target)
-        for name, metric in metrics.items():
+        probabilities = batch.views.new_empty(0, len(self.class_names))
+        if len(batch.views):
+            probabilities = self(batch.views)
+            metrics.update(probabilities, batch.target)
+        for name, metric in metrics.items():  # of every process, since they are put together at the end
             self.log(name, metric, prog_bar=name.endswith(("loss", "top1")), batch_size=len(probabilities))
         return probabilities
 

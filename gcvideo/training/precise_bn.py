@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from itertools import chain
 
 import torch
 from fvcore.nn.precise_bn import BN_MODULE_TYPES, update_bn_stats
@@ -84,9 +85,11 @@ def _training_loader(trainer: Trainer) -> ClipBatches:
 
 
 def _views_on_device(loader: ClipBatches, strategy: Strategy) -> Iterator[Float[Tensor, "B 3 T H W"]]:
-    for clips in loader:
+    # The second time makes up for batches none of whose videos can be read.
+    for clips in chain(loader, loader):
         batch: ViewBatch = strategy.batch_to_device(clips)
-        yield batch.views.flatten(0, 1)
+        if len(batch.views):
+            yield batch.views.flatten(0, 1)
 
 
 def _statistics(norm: nn.Module) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:

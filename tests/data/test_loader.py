@@ -18,7 +18,7 @@ from gcvideo.data.decoding import DecodeError
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.sampling import ClipFrames, RandomClip
 from gcvideo.data.transforms import ScaleJitter
-from gcvideo.data.unreadable import RaiseOnUnreadable
+from gcvideo.data.unreadable import RaiseUnreadable
 from tests.data.annotated import write_records
 
 NUM_VIDEOS = 13
@@ -63,7 +63,7 @@ def loader_of(records, *, faults=None, num_workers=2, epoch=0, unreadable=None, 
         dataset,
         order=order,
         num_workers=num_workers,
-        unreadable=unreadable or RaiseOnUnreadable(),
+        unreadable=unreadable or RaiseUnreadable(),
         **settings,
     )
 

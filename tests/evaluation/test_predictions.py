@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
 
+from gcvideo.clip import Unreadable, VideoRecord
 from gcvideo.evaluation import PredictionTable
 
 NAMES = ["riding a camel", "tango (dance)", "cooking, eggs", "d", "e", "f", "g"]
@@ -89,3 +92,20 @@ def test_a_failed_write_leaves_the_old_file_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         table.write(file)
     assert file.read_text() == "old\n"
+
+
+def test_a_video_that_could_not_be_read_is_a_row_with_the_reason(tmp_path):
+    table = PredictionTable(NAMES)
+    table.add_unreadable([Unreadable(VideoRecord(Path("/v/a.mp4"), 1, "a.mp4"), "is empty; fetch it, again")])
+    table.add(["b.mp4"], probabilities([0.02, 0.3, 0.4, 0.08, 0.05, 0.05, 0.1]), labels=[1])
+    table.write(tmp_path / "p.csv")
+    frame = pd.read_csv(tmp_path / "p.csv")
+    assert list(frame)[:3] == ["video", "label", "prediction"]
+    assert list(frame)[-1] == "unreadable"
+    assert frame["video"].tolist() == ["a.mp4", "b.mp4"]
+    assert frame["label"].tolist() == ["tango (dance)"] * 2
+    unread, read = frame.to_dict("records")
+    assert unread["unreadable"] == "is empty; fetch it, again"
+    assert frame.iloc[0].drop(["video", "label", "unreadable"]).isna().all()
+    assert pd.isna(read["unreadable"])
+    assert read["prediction"] == "cooking, eggs"

@@ -11,7 +11,7 @@ from torch import Tensor
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.blocks import GlobalContextBlock
 from gcvideo.cli import main
-from gcvideo.clip import ViewBatch
+from gcvideo.clip import Unreadable, VideoRecord, ViewBatch
 from gcvideo.training import HalfCosine, VideoClassifier
 from tests.data.annotated import CLASS_NAMES, write_dataset
 from tests.training.networks import ReadLogits, TwoLayers
@@ -148,8 +148,48 @@ def test_metrics_equal_a_computation_by_hand(tmp_path, stage):
         f"{stage}/mean_class": torch.stack(per_class).mean().item(),
         f"{stage}/loss": -of_label.log().mean().item(),
     }
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-4)
     assert len({round(value, 3) for value in expected.values()}) == 4
+
+
+def unreadable(*names: str) -> tuple[Unreadable, ...]:
+    return tuple(Unreadable(VideoRecord(Path("/v") / name, 3, name), "is empty") for name in names)
+
+
+def test_unreadable_test_videos_are_rows_and_both_figures_are_given(tmp_path):
+    read = batches(23, num_views=2, batch_size=4)
+    data = [batch._replace(unreadable=unreadable(f"x{n}.mp4")) for n, batch in enumerate(read)]
+    nothing = ViewBatch(read[0].views[:0], read[0].target[:0], [], unreadable("y0.mp4", "y1.mp4"))
+    run, model = trainer(tmp_path), VideoClassifier(ReadLogits, NAMES)
+    (expected,) = run.test(model, Loader(read), verbose=False)
+    (found,) = run.test(model, Loader([nothing, *data, nothing]), verbose=False)
+    assert (expected["test/videos"], expected["test/unreadable"]) == (23, 0)
+    assert (found["test/videos"], found["test/unreadable"]) == (33, 10)
+    for name in ("test/top1", "test/top5"):
+        assert found[name] == expected[name] == expected[f"{name}_unreadable_wrong"]
+        assert found[f"{name}_unreadable_wrong"] * 33 == pytest.approx(expected[name] * 23)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert len(table) == 33
+    assert table["unreadable"].count() == 10
+    assert table["prediction"].count() == 23
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
+def test_a_test_none_of_whose_videos_can_be_read_is_an_error_and_leaves_the_table(tmp_path):
+    (read,) = batches(4, num_views=1, batch_size=4)
+    nothing = ViewBatch(read.views[:0], read.target[:0], [], unreadable("a.mp4", "b.mp4"))
+    with pytest.raises(ValueError, match=r"none of the 2 test videos could be read; see predictions\.csv"):
+        trainer(tmp_path).test(VideoClassifier(ReadLogits, NAMES), Loader([nothing]), verbose=False)
+    assert pd.read_csv(tmp_path / "predictions.csv")["unreadable"].tolist() == ["is empty"] * 2
+
+
+def test_a_training_video_that_could_not_be_read_weighs_nothing(tmp_path):
+    (batch,) = batches(6, num_views=1, batch_size=6)
+    model = VideoClassifier(ReadLogits, NAMES, learning_rate=0.0)
+    run = trainer(tmp_path)
+    fit(run, model, [batch._replace(unreadable=unreadable("x.mp4", "y.mp4"))])
+    of_label = softmax_mean(batch)[range(6), batch.target]
+    assert run.callback_metrics["train/loss"].item() == pytest.approx(-of_label.log().sum().item() / 8)
 
 
 def test_a_second_validation_does_not_remember_the_first(tmp_path):
