@@ -76,7 +76,7 @@ def test_the_run_stops_above_the_stated_share(tmp_path):
 
 
 def test_a_share_out_of_range_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"max_unreadable_share is 5; expected 0\.\.1"):
+    with pytest.raises(ValueError, match=r"max_unreadable_share is 5\.0; expected 0\.\.1"):
         skip(tmp_path, max_share=5.0)
 
 
