@@ -1,5 +1,6 @@
 """A trained classifier on videos that no list names: whole, or along their time."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,9 +8,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from gcvideo.clip import ClipBatch, VideoRecord
+from gcvideo.analysis.reading import UnreadableVideo, read_views
+from gcvideo.clip import ClipBatch
 from gcvideo.data.datamodule import EvaluationViews, KineticsDataModule
-from gcvideo.data.dataset import collate
+from gcvideo.data.decoding import DecodeError
 from gcvideo.data.transforms import UniformCrops
 from gcvideo.data.windows import SlidingWindows
 from gcvideo.evaluation.timeline import Ranked, Timeline, WindowPrediction, likeliest
@@ -37,31 +39,38 @@ class Prediction(NamedTuple):
 
 
 class VideoPredictor:
-    """The classes of a whole video, over views spread uniformly.
+    """The classes of whole videos, over views spread uniformly.
 
     Args:
         model: The classifier, in evaluation mode on its device.
         data: What tells a video's clips and their normalisation.
         views: The views of a video.
+        num_workers: Processes that read videos ahead.
     """
 
-    def __init__(self, model: VideoClassifier, data: KineticsDataModule, views: EvaluationViews) -> None:
+    def __init__(
+        self, model: VideoClassifier, data: KineticsDataModule, views: EvaluationViews, *, num_workers: int
+    ) -> None:
         self.model = model
         self.data = data
         self.views = views
+        self.num_workers = num_workers
         self.transform = data.device_transform(training=False).to(model.device)
 
-    @torch.inference_mode()
-    def __call__(self, path: Path) -> Prediction:
-        """Raises DecodeError where the video cannot be read."""
-        record = VideoRecord(path, 0, str(path))
-        batch = collate([self.data.evaluation_dataset([record], self.views)[0, 0]])
-        probabilities = classify(self.model, self.transform, batch.frames)[0]
-        return Prediction(path, probabilities, likeliest(probabilities, self.model.class_names), None)
+    def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
+        """Every video's prediction, or why there is none, in the order given."""
+        for video in read_views(paths, self.data, self.views, num_workers=self.num_workers):
+            if isinstance(video, UnreadableVideo):
+                yield video
+                continue
+            probabilities = classify(self.model, self.transform, video.frames)[0]
+            yield Prediction(
+                video.path, probabilities, likeliest(probabilities, self.model.class_names), None
+            )
 
 
 class TimelinePredictor:
-    """The classes along a video, one clip after the other; the video's own are the mean over its windows.
+    """The classes along videos, one clip after the other; a video's own are the mean over its windows.
 
     Args:
         model: The classifier, in evaluation mode on its device.
@@ -86,8 +95,15 @@ class TimelinePredictor:
         self.hop_seconds = hop_seconds
         self.transform = data.device_transform(training=False).to(model.device)
 
-    @torch.inference_mode()
-    def __call__(self, path: Path) -> Prediction:
+    def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
+        """Every video's prediction, or why there is none, in the order given."""
+        for path in paths:
+            try:
+                yield self.predict(path)
+            except DecodeError as error:
+                yield UnreadableVideo(path, str(error).removeprefix(f"{path}: "))
+
+    def predict(self, path: Path) -> Prediction:
         """Raises DecodeError where the video cannot be read."""
         video = SlidingWindows(path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds)
         windows, parts = [], []
@@ -103,6 +119,7 @@ class TimelinePredictor:
         return Prediction(path, mean, likeliest(mean, self.model.class_names), timeline)
 
 
+@torch.inference_mode()
 def classify(
     model: VideoClassifier, transform: torch.nn.Module, frames: UInt8[Tensor, "B V T H W 3"]
 ) -> Float[Tensor, "B K"]:

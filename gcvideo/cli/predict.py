@@ -16,9 +16,11 @@ from rich.table import Column, Table
 
 from gcvideo.analysis.annotated import write_annotated
 from gcvideo.analysis.predictors import Prediction, TimelinePredictor, VideoPredictor
+from gcvideo.analysis.reading import UnreadableVideo
 from gcvideo.analysis.timeline_plot import plot_timeline
 from gcvideo.cli.inputs import find_videos, load, unique_names
 from gcvideo.cli.parser import CommandParser
+from gcvideo.data.datamodule import available_workers
 from gcvideo.data.decoding import DecodeError
 from gcvideo.evaluation import PredictionTable
 
@@ -82,6 +84,9 @@ def parser() -> CommandParser:
         help="Write copies of the videos with the classes on the picture: annotated/*.mp4.",
     )
     arguments.add_argument(
+        "--num_workers", type=int, default=available_workers(), help="Processes that read videos ahead."
+    )
+    arguments.add_argument(
         "--device",
         type=str,
         default="cuda" if torch.cuda.is_available() else "cpu",
@@ -104,25 +109,22 @@ def run(arguments: Sequence[str]) -> None:
     if options.timeline:
         predict = TimelinePredictor(model, data, views, hop_seconds=options.hop_seconds)
     else:
-        predict = VideoPredictor(model, data, views)
+        predict = VideoPredictor(model, data, views, num_workers=options.num_workers)
 
     done: list[Prediction] = []
-    unreadable: dict[str, str] = {}
+    unreadable: list[UnreadableVideo] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        for path in progress.track(names, description="predict"):
-            try:
-                prediction = predict(path)
-                if options.annotate:
-                    annotate(prediction, options.out / "annotated" / f"{names[path]}.mp4", progress)
-            except DecodeError as error:
-                unreadable[str(path)] = str(error)
+        for prediction in progress.track(predict(list(names)), total=len(names), description="predict"):
+            if isinstance(prediction, UnreadableVideo):
+                unreadable.append(prediction)
                 continue
-            if prediction.timeline is not None:
-                plot = options.out / "timelines" / f"{names[path]}.png"
-                plot.parent.mkdir(parents=True, exist_ok=True)
-                plot_timeline(prediction.timeline, title=names[path], file=plot)
             done.append(prediction)
+            name = names[prediction.path]
+            if prediction.timeline is not None:
+                plot_timeline(prediction.timeline, title=name, file=options.out / "timelines" / f"{name}.png")
+            if options.annotate:
+                annotate(prediction, options.out / "annotated" / f"{name}.mp4", progress)
     write(options.out, done, unreadable, model.class_names)
 
     for prediction in done[:MOST_SHOWN]:
@@ -159,7 +161,10 @@ def annotate(prediction: Prediction, file: Path, progress: Progress) -> None:
 
 
 def write(
-    folder: Path, done: Sequence[Prediction], unreadable: dict[str, str], class_names: Sequence[str]
+    folder: Path,
+    done: Sequence[Prediction],
+    unreadable: Sequence[UnreadableVideo],
+    class_names: Sequence[str],
 ) -> None:
     """predictions.csv and predictions.json; of timelines, every window in timeline.csv."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +180,7 @@ def write(
         pd.DataFrame(windows).to_csv(folder / "timeline.csv", index=False)
     said = {
         "videos": [prediction.as_json() for prediction in done],
-        "unreadable": [{"video": video, "reason": reason} for video, reason in unreadable.items()],
+        "unreadable": [{"video": str(path), "reason": reason} for path, reason in unreadable],
     }
     (folder / "predictions.json").write_text(json.dumps(said, indent=2) + "\n")
 
@@ -215,9 +220,9 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest / 10:04.1f}"
 
 
-def complaint(unreadable: dict[str, str], *, num_videos: int) -> str:
+def complaint(unreadable: Sequence[UnreadableVideo], *, num_videos: int) -> str:
     """Which videos could not be read."""
-    reasons = list(unreadable.values())
+    reasons = [f"{path}: {reason}" for path, reason in unreadable]
     more = [f"and {len(reasons) - MOST_NAMED} more, in predictions.json"] if len(reasons) > MOST_NAMED else []
     return f"{len(reasons)} of {num_videos} videos could not be read:\n  " + "\n  ".join(
         [*reasons[:MOST_NAMED], *more]
