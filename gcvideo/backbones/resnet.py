@@ -138,6 +138,13 @@ class VideoResNet(nn.Module):
         """The residual stages by their names in the paper's placement: res2, res3, res4, res5."""
         return dict(zip(STAGES, (b for b in self.blocks if isinstance(b, ResStage)), strict=True))
 
+    def features(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B C"]:
+        """What the last layer reads: the last stage's output, averaged over all positions."""
+        features = clip
+        for block in self.blocks[:-1]:
+            features = block(features)
+        return features.mean(dim=(2, 3, 4))
+
     def forward(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B K"]:
         features = clip
         for block in self.blocks:

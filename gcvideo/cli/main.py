@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": Command("gcvideo.cli.predict", "top-5 classes of videos, timelines, annotated copies"),
     "complexity": Command("gcvideo.cli.complexity", "parameters, FLOPs, time and memory"),
     "attention": Command("gcvideo.cli.attention", "attention maps, and how much they depend on the query"),
+    "features": Command("gcvideo.cli.features", "pooled features of videos or clips, as .npz or .parquet"),
     "report": Command("gcvideo.cli.report", "one HTML page on runs: curves, confusions, mistakes, cost"),
     "weights": Command("gcvideo.cli.weights", "inspect or convert weights of this and other codebases"),
     "export": Command("gcvideo.cli.export", "a checkpoint as ONNX, torch.export program and plain weights"),

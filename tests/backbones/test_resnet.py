@@ -125,3 +125,10 @@ def test_residual_branches_start_at_zero_unless_asked_otherwise() -> None:
     started_at_one = last_norms(VideoResNet(2, width=0.0625, zero_init_residual=False))
     assert len(started_at_one) == 16
     assert all((weight == 1).all() for weight in started_at_one)
+
+
+def test_features_are_what_the_last_layer_reads() -> None:
+    network = VideoResNet(5, width=0.0625).eval()
+    clip = torch.randn(2, 3, 4, 48, 32)
+    with torch.inference_mode():
+        assert torch.allclose(network.blocks[-1].proj(network.features(clip)), network(clip), atol=1e-6)

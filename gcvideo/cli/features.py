@@ -1,0 +1,125 @@
+"""`gcvideo features`: what a network's last layer reads, for every video or clip."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gcvideo.analysis.features import FeatureFile, Per, VideoFeatures, clip_features
+from gcvideo.analysis.reading import UnreadableVideo, read_views
+from gcvideo.cli.inputs import find_videos, load
+from gcvideo.cli.parser import CommandParser
+from gcvideo.data.datamodule import available_workers
+from gcvideo.data.decoding import DecodeError
+
+log = logging.getLogger(__name__)
+
+MOST_NAMED = 20
+
+
+def parser() -> CommandParser:
+    """The command's arguments."""
+    arguments = CommandParser(
+        prog="gcvideo features",
+        description="Write the pooled features of videos (what the network's last layer reads, averaged over "
+        "crops) to .npz or .parquet. A run that was stopped goes on when it is started again. Videos that "
+        "cannot be read are left out, named in FILE.unreadable.txt, and make the exit code 1.",
+    )
+    arguments.add_argument(
+        "videos", nargs="+", type=Path, help="Video files, folders of them, or lists of paths (.txt, .csv)."
+    )
+    arguments.add_argument(
+        "--checkpoint", type=Path, required=True, help="Checkpoint written by `gcvideo fit`."
+    )
+    arguments.add_argument(
+        "--out",
+        type=Path,
+        default=Path("features.npz"),
+        help="File to write: .npz with arrays video, features (and clip), or .parquet with these columns.",
+    )
+    arguments.add_argument(
+        "--per", type=Per, default="video", help="One row a video (the mean over its clips), or one a clip."
+    )
+    arguments.add_argument(
+        "--root",
+        type=Path | None,
+        default=None,
+        help="Folder that the paths in a list are relative to; the list's own folder if unset.",
+    )
+    arguments.add_argument(
+        "--num_clips", type=int | None, default=None, help="Clips per video; the checkpoint's if unset."
+    )
+    arguments.add_argument(
+        "--num_crops", type=int | None, default=None, help="Crops per clip; the checkpoint's if unset."
+    )
+    arguments.add_argument(
+        "--num_workers", type=int, default=available_workers(), help="Processes that read videos ahead."
+    )
+    arguments.add_argument(
+        "--device",
+        type=str,
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="Where the network runs, as torch names it.",
+    )
+    return arguments
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Extract the features that `arguments` ask for."""
+    options = parser().parse_args(list(arguments[1:]))
+    for count in ("num_clips", "num_crops"):
+        if options[count] is not None and options[count] < 1:
+            raise ValueError(f"{count} is {options[count]}; expected at least 1")
+    videos = list(dict.fromkeys(find_videos(options.videos, root=options.root)))
+    model, data = load(options.checkpoint, device=options.device)
+    views = replace(
+        data.test_views,
+        num_clips=options.num_clips or data.test_views.num_clips,
+        num_crops=options.num_crops or data.test_views.num_crops,
+    )
+    status = options.checkpoint.stat()
+    settings = {
+        "checkpoint": options.checkpoint.resolve(),
+        "written": status.st_mtime_ns,
+        "views": asdict(views),
+    }
+    file = FeatureFile(options.out, per=options.per, settings=settings, videos=videos)
+
+    transform = data.device_transform(training=False).to(model.device)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        missing = file.missing()
+        task = progress.add_task(
+            "features", total=len(videos), completed=len(videos) - sum(map(len, missing))
+        )
+        for part in missing:
+            rows: list[VideoFeatures | UnreadableVideo] = []
+            for video in read_views(part, data, views, num_workers=options.num_workers):
+                if not isinstance(video, UnreadableVideo):
+                    features = clip_features(
+                        model.network,
+                        transform,
+                        video.frames,
+                        num_crops=views.num_crops,
+                        views_per_forward=model.views_per_forward,
+                    )
+                    rows.append(VideoFeatures(video.path, features))
+                else:
+                    rows.append(video)
+                progress.advance(task)
+            file.write_part(rows, part[0])
+    unreadable = file.finish()
+    log.info("wrote features of %d videos to %s", len(videos) - len(unreadable), options.out)
+    if unreadable:
+        listed = options.out.with_name(f"{options.out.name}.unreadable.txt")
+        listed.write_text("\n".join(unreadable) + "\n")
+        more = f"\n  and {len(unreadable) - MOST_NAMED} more" if len(unreadable) > MOST_NAMED else ""
+        raise DecodeError(
+            f"{len(unreadable)} of {len(videos)} videos could not be read ({listed}):\n  "
+            + "\n  ".join(unreadable[:MOST_NAMED])
+            + more
+        )
