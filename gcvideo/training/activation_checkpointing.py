@@ -1,0 +1,85 @@
+"""Less memory for more time: activations that are computed again when their gradient is due."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from gcvideo.backbones import VideoResNet
+
+Stage = Literal["res2", "res3", "res4", "res5"]
+
+
+class ActivationCheckpointing(Callback):
+    """Keep only the inputs of residual blocks for the backward pass (Chen et al., arXiv:1604.06174).
+
+    Losses, gradients and the statistics of batch norms are those of training without it: a batch norm
+    updates its running statistics the first time only. In a configuration file:
+
+        trainer:
+          callbacks:
+            - class_path: gcvideo.training.ActivationCheckpointing
+              init_args:
+                stages: [res2, res3]
+
+    Args:
+        stages: Any of res2, res3, res4, res5. The early ones hold the most memory.
+
+    Raises:
+        ValueError: No stage is named, or the network is no VideoResNet.
+    """
+
+    def __init__(self, stages: list[Stage]) -> None:
+        if not stages:
+            raise ValueError("stages is empty; name some of res2, res3, res4, res5")
+        self.stages = stages
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for block in self._blocks(pl_module):
+            block.forward = partial(_recomputed, block, block.forward)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for block in self._blocks(pl_module):
+            del block.forward  # the class's own is behind it
+
+    def _blocks(self, pl_module: LightningModule) -> Iterator[nn.Module]:
+        network = pl_module.network
+        if not isinstance(network, VideoResNet):
+            raise ValueError(
+                f"ActivationCheckpointing takes stages of a VideoResNet, and the network is a "
+                f"{type(network).__name__}; leave the callback out"
+            )
+        for stage in self.stages:
+            yield from network.stages[stage].res_blocks
+
+
+def _recomputed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if not block.training:
+        return forward(x)
+
+    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+        return nullcontext(), _statistics_kept(block)
+
+    return checkpoint(forward, x, use_reentrant=False, context_fn=contexts)  # pyright: ignore[reportReturnType]
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Batch norms normalise by the batch, and leave their running statistics as they are."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    counts = [norm.num_batches_tracked for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None
+    try:
+        yield
+    finally:  # recomputation ends by an exception once it has what the backward pass needs
+        for norm, momentum, count in zip(norms, momenta, counts, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked = count

@@ -1,0 +1,65 @@
+"""Activations computed again change the memory of training and nothing else."""
+
+import copy
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import nn
+
+from gcvideo.training import VideoClassifier
+from gcvideo.training.activation_checkpointing import ActivationCheckpointing
+from tests.training.networks import TwoLayers
+from tests.training.test_finetuning import classifier, fit
+
+QUIET = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu", "devices": 1}
+
+
+def test_training_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    plain = classifier()
+    recomputed = copy.deepcopy(plain)
+    torch.manual_seed(1)
+    fit(plain, tmp_path)
+    torch.manual_seed(1)
+    fit(recomputed, tmp_path, ActivationCheckpointing(["res2", "res3", "res4", "res5"]))
+    after, expected = recomputed.state_dict(), plain.state_dict()
+    assert list(after) == list(expected)
+    different = [key for key in expected if not torch.equal(after[key], expected[key])]
+    assert different == []
+
+
+def bytes_kept_for_backward(network: nn.Module, clip: torch.Tensor) -> int:
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(clip).sum().backward()
+    return sum(kept.values())
+
+
+def test_inner_activations_of_the_stages_are_not_kept(tmp_path: Path) -> None:
+    model = classifier().train()
+    clip = torch.randn(2, 3, 4, 64, 64)
+    before = bytes_kept_for_backward(model.network, clip)
+    callback = ActivationCheckpointing(["res2", "res3", "res4", "res5"])
+    callback.on_fit_start(Trainer(**QUIET), model)
+    assert bytes_kept_for_backward(model.network, clip) < before / 2
+    callback.on_fit_end(Trainer(**QUIET), model)
+    assert bytes_kept_for_backward(model.network, clip) == before
+
+
+def test_other_networks_are_named() -> None:
+
+    model = VideoClassifier(partial(TwoLayers), ["a", "b"])
+    with pytest.raises(ValueError, match="takes stages of a VideoResNet, and the network is a TwoLayers"):
+        ActivationCheckpointing(["res2"]).on_fit_start(Trainer(**QUIET), model)
+
+
+def test_no_stage_is_refused() -> None:
+    with pytest.raises(ValueError, match="stages is empty"):
+        ActivationCheckpointing([])
