@@ -157,12 +157,13 @@ def difference(found: Float[Tensor, "B K"], expected: Float[Tensor, "B K"]) -> f
 
 def show(differences: dict[str, float], clips: Float[Tensor, "B 3 T H W"], *, opset: int) -> None:
     """Print what was written and how far it is from the network."""
-    printed = Table(
-        "file", "difference", title=f"{len(clips)} clips of {list(clips.shape[1:])}, opset {opset}"
-    )
+    opsets = {EXPORTS["onnx"].file: str(opset)}
+    printed = Table("file", "opset", "difference")
     for file, found in differences.items():
-        printed.add_row(file, f"{found:.2g}")
-    Console().print(printed)
+        printed.add_row(file, opsets.get(file, "-"), f"{found:.2g}")
+    Console().print(
+        printed, f"max |logit - eager| / max |eager| over {len(clips)} clips of {list(clips.shape[1:])}"
+    )
 
 
 def export_program(network: nn.Module, clips: Float[Tensor, "B 3 T H W"]) -> torch.export.ExportedProgram:

@@ -103,7 +103,10 @@ def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
         lines.append(f"no name here for {len(source.named.unknown)}: {', '.join(source.named.unknown)}")
     if source.named.not_ours:
         lines.append(f"{len(source.named.not_ours)} of no classifier")
-    lines.append("strides, pools and temporal strides are in no file of weights; compare the configurations")
+    lines += [
+        "strides, pools and temporal strides are in no file of weights; compare the configurations",
+        f"recipes of this naming normalise with {NAMINGS[source.format].pixels}; compare data.mean, data.std",
+    ]
     if tensors:
         lines += [
             f"  {theirs} -> {ours} {list(source.named.state[ours].shape)}"

@@ -27,7 +27,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 VIEWS = "{num_clips: 1, num_crops: 1, short_side: 32, crop_size: 32}"
 
 BLOCKS = {
-    "non-local": partial(NonLocalBlock, subsampling="none"),
+    "non-local": NonLocalBlock,
+    "non-local by concatenation": partial(NonLocalBlock, instantiation="concat", subsampling="none"),
     "simplified non-local": SimplifiedNonLocalBlock,
     "global context": GlobalContextBlock,
     "squeeze-excitation": partial(SqueezeExcitationBlock, reduction_ratio=4),
@@ -134,13 +135,13 @@ def test_every_kind_of_block_exports_and_folds(name, tmp_path):
     block = BLOCKS.get(name)
     placement = None if block is None else Placement(res3=[1], position="after_add")
     network = mattering(VideoResNet(4, width=0.0625, block=block, placement=placement))
-    clips = torch.randn(2, 3, 2, 32, 32)
+    clips = torch.randn(3, 3, 2, 32, 32)
     with torch.inference_mode():
         expected = network(clips)
     folded, _ = export.fold_batch_norms(network)
     for kind, written in export.EXPORTS.items():
         path = tmp_path / written.file
-        written.write(folded, clips, path, 18)
+        written.write(folded, clips[:2], path, 18)
         found = written.read(folded, path)
         for batch in (clips, clips[:1]):
             assert export.difference(found(batch), expected[: len(batch)]) < 1e-4, kind

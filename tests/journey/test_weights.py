@@ -78,7 +78,7 @@ def test_fine_tuning_starts_from_a_foreign_file_that_its_checkpoint_needs_no_mor
     with caplog.at_level("INFO", logger="gcvideo"):
         main(["fit", *command, "--model.weights.path", str(gone)])
     assert "PySlowFast naming, slow R50 at width 0.0625, 400 classes, clips of 4 x 16" in caplog.text
-    assert "2 start fresh (head)" in caplog.text
+    assert "2 (head) start fresh" in caplog.text
     gone.unlink()
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     model = VideoClassifier.load_from_checkpoint(checkpoint, weights_only=True)
@@ -97,7 +97,7 @@ def test_blocks_are_added_to_a_network_that_was_trained_without(dataset, tmp_pat
     command = stack(dataset, tmp_path / "run", "model/slow_r50_nl5", "finetune/add_blocks")
     with caplog.at_level("INFO", logger="gcvideo"):
         main(["fit", *command, "--model.weights.path", str(tmp_path / "slow.pth")])
-    assert "65 start fresh (blocks); 0 of the file left behind" in caplog.text
+    assert "65 (blocks) start fresh; 0 of the file left behind" in caplog.text
 
 
 def test_weights_that_do_not_fit_stop_the_run_with_a_list(dataset, pyslowfast, tmp_path, complaint):

@@ -26,14 +26,14 @@ class SlowFastNonlocal(nn.Module):
         self.conv_phi = nn.Conv3d(channels, channels // 2, 1)
         self.conv_g = nn.Conv3d(channels, channels // 2, 1)
         self.conv_out = nn.Conv3d(channels // 2, channels, 1)
-        self.norm = nn.BatchNorm3d(channels)
+        self.bn = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = nn.functional.max_pool3d(x, (1, 2, 2))
         theta, phi, g = self.conv_theta(x), self.conv_phi(pooled), self.conv_g(pooled)
         logits = torch.einsum("ncq,ncp->nqp", theta.flatten(2), phi.flatten(2)) * theta.shape[1] ** -0.5
         y = torch.einsum("nqp,ncp->ncq", logits.softmax(2), g.flatten(2)).reshape(theta.shape)
-        return x + self.norm(self.conv_out(y))
+        return x + self.bn(self.conv_out(y))
 
 
 class SlowFastBottleneck(nn.Module):

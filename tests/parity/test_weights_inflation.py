@@ -1,5 +1,6 @@
 """Image weights inflated into video networks, on clips that stand still."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_timms_resnet_101_is_inflated_as_well(image, tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone."])
-def test_image_blocks_for_global_context_become_those_of_clips(prefix, image, tmp_path):
+def test_image_blocks_for_global_context_become_those_of_clips(prefix, image, tmp_path, caplog):
     torch.manual_seed(0)
     theirs = with_every_layer_mattering(image_network_with_context(1 / 16))
     for name, module in theirs.named_modules():
@@ -127,11 +128,15 @@ def test_image_blocks_for_global_context_become_those_of_clips(prefix, image, tm
         state = {key: tensor for key, tensor in state.items() if ".fc." not in key}
         state["neck.lateral_convs.0.conv.weight"] = state["rpn_head.rpn_conv.bias"] = torch.zeros(3)
     torch.save({"state_dict": state}, tmp_path / "gcnet.pth")
-    network = inflated(
-        tmp_path / "gcnet.pth",
-        block=partial(GlobalContextBlock, reduction_ratio=16),
-        placement=Placement(res3="all", res4="all", res5="all", position="after_1x1x1"),
-    )
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        network = inflated(
+            tmp_path / "gcnet.pth",
+            block=partial(GlobalContextBlock, reduction_ratio=16),
+            placement=Placement(res3="all", res4="all", res5="all", position="after_1x1x1"),
+        )
+    left = "2 (neck, rpn_head)" if prefix else "2 (head)"
+    assert f"2 (head) start fresh; {left} of the file left behind" in caplog.text
+    assert "compare data.mean, data.std" in caplog.text
     pad_with_the_border_frames(network)
     expected = image_features(theirs, image)
     found = clip_features(network, image, num_frames=3)

@@ -1,5 +1,6 @@
 """Weights of networks that other codebases name, in ours: the same logits."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -86,6 +87,16 @@ def test_a_checkpoint_of_pyslowfast_with_non_local_blocks_gives_its_logits(pyslo
     torch.testing.assert_close(logits(network), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_the_first_releases_of_pyslowfast_called_a_blocks_norm_norm(pyslowfast, tmp_path):
+    state = pyslowfast.state_dict()
+    older = {re.sub(r"(nonlocal\d+)\.bn", r"\1.norm", key): tensor for key, tensor in state.items()}
+    assert len(older.keys() - state.keys()) == 4 * 5
+    torch.save({"model_state": older}, tmp_path / "nln.pyth")
+    network = ours(instantiation="scaled_embedded_gaussian", subsampling="pool_then_conv")
+    load_weights(network, Weights(tmp_path / "nln.pyth"))
+    torch.testing.assert_close(logits(network), logits(pyslowfast), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("settings", "instantiation", "subsampling"),
     [
@@ -99,7 +110,8 @@ def test_a_checkpoint_of_mmaction2_with_non_local_blocks_gives_its_logits(
 ):
     torch.manual_seed(0)
     theirs = randomised(MmactionSlowOnly(7, WIDTH, {2: [1, 3], 3: [0, 5]}, **settings))
-    text = f"non_local_cfg=dict(sub_sample=True, use_scale={settings['use_scale']}, mode='embedded_gaussian')"
+    text = "dict(type='DecordDecode', mode='accurate')"  # another mode, of no block
+    text += f"dict(sub_sample=True, use_scale={settings['use_scale']}, mode='embedded_gaussian')"
     torch.save({"state_dict": theirs.state_dict(), "meta": {"config": text}}, tmp_path / "slowonly.pth")
     network = ours(instantiation=instantiation, subsampling=subsampling)
     load_weights(network, Weights(tmp_path / "slowonly.pth"))

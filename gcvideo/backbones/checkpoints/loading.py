@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
+from gcvideo.backbones.checkpoints.namings import NAMINGS
 from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, recognise
 from gcvideo.backbones.checkpoints.renaming import write_naming
 from gcvideo.backbones.checkpoints.settings import settings_of
@@ -87,17 +88,16 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
     except ValueError as error:
         raise ValueError(f"{title}: {_advice(source, own, new)}\n{error}") from error
     log.info(
-        "loaded %s: %d tensors%s; %d start fresh%s; %d of the file left behind%s",
+        "loaded %s: %d tensors%s; %s start fresh; %s of the file left behind",
         title,
         len(state),
         f", {num_counters} counters of batch norms that the file lacks set to 0" if num_counters else "",
-        len(expected_missing),
-        f" ({', '.join(sorted(new))})" if expected_missing else "",
-        len(left) + len(source.named.not_ours),
-        f" ({', '.join(sorted({*new} | {key.split('.')[0] for key in source.named.not_ours}))})"
-        if left
-        else "",
+        _count_of_parts(expected_missing),
+        _count_of_parts([*left, *source.named.not_ours]),
     )
+    if source.format != own.format:
+        naming = NAMINGS[source.format]
+        log.info("recipes of %s normalise with %s; compare data.mean, data.std", naming.title, naming.pixels)
 
 
 def load_exactly(
@@ -125,6 +125,12 @@ def load_exactly(
     if others:
         log.info("weights of %s become those of the network", ", ".join(sorted(map(str, others))))
     network.load_state_dict(dict(state), strict=False)
+
+
+def _count_of_parts(keys: Collection[str]) -> str:
+    """How many keys there are, and of which parts: `67 (blocks, head)`."""
+    parts = {"blocks" if PARTS["blocks"] in key else key.split(".")[0] for key in keys}
+    return f"{len(keys)} ({', '.join(sorted(parts))})" if parts else "0"
 
 
 def complete(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
@@ -160,8 +166,10 @@ def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:
     """What would do, where the difference is one that is known."""
     if any("pathway1_" in key for key in source.named.unknown):
         return "the file is a SlowFast network of two pathways; expected one of a single pathway"
+    if source.depth is None:
+        return "the file is of no bottleneck network of 50, 101 or 152 layers; no network here has its shape"
     if source.depth != own.depth:
-        return f"depth is {own.depth}, but the file's is {source.depth or 'unknown'}; set depth to it"
+        return f"depth is {own.depth}, but the file's is {source.depth}; set depth to it"
     if source.width != own.width:
         return f"width is {own.width:g}, but the file's is {source.width:g}; set width to it"
     if not source.image and source.architecture != own.architecture:

@@ -20,6 +20,8 @@ class Naming(NamedTuple):
     inside: dict[str, str]
     """Layers of residual block {i}, behind the stage: theirs to ours. Where two of theirs are one of
     ours, the first is written."""
+    pixels: str
+    """What its recipes normalise pictures with, which no file of weights says."""
     position_axes: int
     """Axes of size 1 behind the weights of linear maps in context blocks, which are convolutions there."""
     image: bool = False
@@ -30,6 +32,10 @@ class Naming(NamedTuple):
     """What its context blocks can be, of what no weight shows."""
     not_ours: tuple[str, ...] = ()
     """How keys begin that belong to no classifier: necks and heads of detectors."""
+
+
+GREY = "mean 0.45, std 0.225"
+IMAGENET = "mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225"
 
 
 def _pytorchvideo(*stages: int, head: int) -> Naming:
@@ -47,6 +53,7 @@ def _pytorchvideo(*stages: int, head: int) -> Naming:
         },
         stages=(res2, res3, res4, res5),
         inside={f"{{i}}.{part}": part for part in residual + context},
+        pixels=GREY,
         position_axes=0,
     )
 
@@ -92,6 +99,7 @@ NAMINGS: dict[str, Naming] = {
         outside={"conv1": "stem.conv", "bn1": "stem.norm", "fc": "head.proj"},
         stages=("layer1", "layer2", "layer3", "layer4"),
         inside=IMAGE_RESIDUAL | IMAGE_GLOBAL_CONTEXT,
+        pixels=IMAGENET,
         position_axes=2,
         image=True,
         settings={"fusion": ("add",)},
@@ -101,6 +109,7 @@ NAMINGS: dict[str, Naming] = {
         outside={"backbone.conv1": "stem.conv", "backbone.bn1": "stem.norm"},
         stages=("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4"),
         inside=IMAGE_RESIDUAL | IMAGE_GLOBAL_CONTEXT,
+        pixels=IMAGENET,
         position_axes=2,
         image=True,
         settings={"fusion": ("add",)},
@@ -127,8 +136,10 @@ NAMINGS: dict[str, Naming] = {
             "pathway0_nonlocal{i}.conv_phi": "context.context.key",
             "pathway0_nonlocal{i}.conv_g": "context.context.value",
             "pathway0_nonlocal{i}.conv_out": "context.transform.0",
-            "pathway0_nonlocal{i}.norm": "context.transform.1",
+            "pathway0_nonlocal{i}.bn": "context.transform.1",
+            "pathway0_nonlocal{i}.norm": "context.transform.1",  # in its first releases
         },
+        pixels=GREY,
         position_axes=3,
         # Its softmax always divides the logits by the square root of the inner width.
         settings={
@@ -162,6 +173,7 @@ NAMINGS: dict[str, Naming] = {
             "{i}.non_local_block.conv_out.conv": "context.transform.0",
             "{i}.non_local_block.conv_out.bn": "context.transform.1",
         },
+        pixels=IMAGENET,
         position_axes=3,
         # mmcv divides unless told not to; MMAction2's I3D configs say use_scale=False, SlowOnly's True.
         settings={

@@ -76,7 +76,8 @@ class Recognised(NamedTuple):
         ]
         for kind in dict.fromkeys(self.blocks.values()):
             places = [place for place, other in self.blocks.items() if other == kind]
-            parts.append(f"{len(places)} {kind} blocks ({', '.join(places)})")
+            noun = "block" if len(places) == 1 else "blocks"
+            parts.append(f"{len(places)} {kind} {noun} ({', '.join(places)})")
         for name, values in self.settings.items():
             parts.append(f"{name} {' or '.join(values)}")
         parts += [f"clips of {self.clip.replace('x', ' x ')}"] if self.clip else []
@@ -165,7 +166,7 @@ def _settings(checkpoint: Checkpoint, format: str, named: Named) -> dict[str, tu
     if format == "mmaction2":
         pooled = any("non_local_block.g.0." in key for key in checkpoint.state)
         settings["subsampling"] = ("conv_then_pool" if pooled else "none",)
-        if found := re.search(r"mode=['\"](\w+)['\"]", said):
+        if found := re.search(r"mode=['\"](gaussian|embedded_gaussian|dot_product)['\"]", said):
             scaled = found[1] == "embedded_gaussian" and "use_scale=False" not in said
             settings["instantiation"] = ("scaled_embedded_gaussian" if scaled else found[1],)
     return settings
