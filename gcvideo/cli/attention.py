@@ -4,28 +4,44 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import pandas as pd
 import torch
+from jsonargparse import Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
+from torch import nn
 
 from gcvideo.analysis.attention import (
+    TWO_FRAMES_BY_TWO_PLACES,
     DistanceTable,
+    Drawing,
+    Query,
     WatchedVideos,
     as_in_the_paper,
+    as_markdown,
     as_text,
     choose_blocks,
     clip_distances,
+    context_blocks,
     context_name,
     notes,
+    plot_block,
+    plot_network,
+    stage_of,
 )
-from gcvideo.cli.inputs import find_videos, load
+from gcvideo.blocks import ContextBlock
+from gcvideo.cli.inputs import find_videos, load, unique_names
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.run import CHECKPOINTS
 from gcvideo.cli.untrained import from_configs
 from gcvideo.clip import VideoRecord
 from gcvideo.data import KineticsDataModule
+from gcvideo.data.decoding import DecodeError
+from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +67,37 @@ def parser() -> CommandParser:
         "--root", type=Path | None, help="Folder that a list's paths are relative to; else the list's own."
     )
     arguments.add_argument(
-        "--num_videos", type=int | None, help="Videos to measure, the first ones; all if unset, 0 for none."
+        "--num_videos",
+        type=Optional[NonNegativeInt],  # noqa: UP045 (not a class to the type checker)
+        help="Videos to measure, the first ones; all if unset, 0 for none.",
     )
-    arguments.add_argument("--num_clips", type=int, default=1, help="Clips per video.")
-    arguments.add_argument("--num_crops", type=int, default=1, help="Crops per clip.")
+    arguments.add_argument("--num_clips", type=PositiveInt, default=1, help="Clips measured per video.")
+    arguments.add_argument("--num_crops", type=PositiveInt, default=1, help="Crops measured per clip.")
     arguments.add_argument(
         "--blocks", type=str, nargs="+", help="Context blocks to look at, as res4.3; all if unset."
     )
     arguments.add_argument(
         "--num_pairs",
-        type=int,
+        type=PositiveInt,
         default=2000,
         help="Pairs of each kind that the Jensen-Shannon divergence of a clip is taken over.",
+    )
+    arguments.add_argument(
+        "--maps", type=NonNegativeInt, default=2, help="Videos to draw maps of, the first ones of the data."
+    )
+    arguments.add_argument(
+        "--videos", type=Path, nargs="+", help="Videos, folders or lists to draw maps of instead."
+    )
+    arguments.add_argument(
+        "--query",
+        type=str,
+        nargs="+",
+        metavar="T,Y,X",
+        help="Query points of the maps: shares, 0..1, of the clip's length, height and width, so that "
+        "0.5,0.5,0.5 is the middle of every block's feature map; by default two places in two frames.",
+    )
+    arguments.add_argument(
+        "--gradcam", type=str, nargs="+", metavar="STAGE", help="Stages to draw Grad-CAM of, as res5."
     )
     arguments.add_argument(
         "--out", type=Path | None, help="Folder to write to; by default attention/ in the run's folder."
@@ -80,59 +115,87 @@ def parser() -> CommandParser:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Measure what `arguments` name, print it and save it."""
+    """Measure and draw what `arguments` name."""
     own, overrides = without_overrides(arguments[1:])
     options = parser().parse_args(own)
-    if (options.checkpoint is None) == (options.config is None):
-        raise ValueError("name a network with either --checkpoint or --config")
-    if options.checkpoint is not None and overrides:
-        raise ValueError(f"{overrides[0]} overrides a --config; a checkpoint is taken as it is")
-
-    if options.checkpoint is not None:
-        model, data = load(options.checkpoint, device=options.device)
-    else:
-        model, data = from_configs("gcvideo attention", options.config, overrides, seed=options.seed)
-        model.to(options.device)
-    blocks = choose_blocks(model.network, options.blocks)
+    queries = [Query.parse(text) for text in options.query or ()] or TWO_FRAMES_BY_TWO_PLACES
+    model, data = network_and_data(options, overrides)
+    stages = {name: stage_of(model.network, name) for name in options.gradcam or ()}
+    only_stages = stages and not options.blocks and not context_blocks(model.network)
+    blocks = {} if only_stages else choose_blocks(model.network, options.blocks)
+    measured, drawn = chosen_videos(data, options)
     out = options.out or default_folder(options.checkpoint)
     out.mkdir(parents=True, exist_ok=True)
 
-    videos = records(data, options.data, root=options.root)[: options.num_videos]
     views = replace(data.test_views, num_clips=options.num_clips, num_crops=options.num_crops)
-    watched = WatchedVideos(model, data, data.evaluation_dataset(videos, views))
-    generator = torch.Generator().manual_seed(options.seed)
+    watched = WatchedVideos(model, data, measured if blocks else [], views)
+    measure(watched, blocks, out, num_pairs=options.num_pairs, seed=options.seed)
+    pictured = WatchedVideos(model, data, drawn, replace(data.test_views, num_clips=1, num_crops=1))
+    draw(pictured, Drawing(model, out), blocks, stages, queries)
+
+    unreadable = dict.fromkeys([*watched.unreadable, *pictured.unreadable])
+    if unreadable:
+        raise DecodeError(f"{len(unreadable)} of the videos could not be read:\n  " + "\n  ".join(unreadable))
+
+
+def network_and_data(
+    options: Namespace, overrides: Sequence[str]
+) -> tuple[VideoClassifier, KineticsDataModule]:
+    """Those of a checkpoint, or of config files before training."""
+    if (options.checkpoint is None) == (options.config is None):
+        raise ValueError("name a network with either --checkpoint or --config")
+    if options.checkpoint is None:
+        model, data = from_configs("gcvideo attention", options.config, overrides, seed=options.seed)
+        return model.to(options.device), data
+    if overrides:
+        raise ValueError(f"{overrides[0]} overrides a --config; a checkpoint is taken as it is")
+    return load(options.checkpoint, device=options.device)
+
+
+def measure(
+    watched: WatchedVideos, blocks: dict[str, ContextBlock], out: Path, *, num_pairs: int, seed: int
+) -> None:
+    """Distances inside every block, as a table."""
     table = DistanceTable()
+    generator = torch.Generator().manual_seed(seed)
     for view in watched.views("distances", blocks):
         for name, block in blocks.items():
             x = view.inputs[name]
-            found = clip_distances(block, x, num_pairs=options.num_pairs, generator=generator)
+            found = clip_distances(block, x, num_pairs=num_pairs, generator=generator)
             table.add(name, context_name(block.context), tuple(x.shape[2:]), found)
     if table.rows:
         save(table, watched.notes(), out)
-    watched.complain()
+
+
+def draw(
+    pictured: WatchedVideos,
+    drawing: Drawing,
+    blocks: dict[str, ContextBlock],
+    stages: dict[str, nn.Module],
+    queries: Sequence[Query],
+) -> None:
+    """Maps of every block, and Grad-CAM of every stage."""
+    paths = [record.path for record in pictured.records]
+    names = unique_names(paths)
+    for view in pictured.views("maps", blocks):
+        drawing.draw_attention(view, names[view.record.path], blocks, queries)
+        drawing.draw_grad_cam(view, names[view.record.path], stages)
+    if paths:
+        num_drawn = len(paths) - len(pictured.unreadable)
+        log.info("drew %d of %d videos in %s", num_drawn, len(paths), drawing.out)
 
 
 def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
     """Write and print the table."""
     summary = table.summary()
     said = [*notes(summary), *said_of_videos]
-    means, spreads = as_in_the_paper(summary, "mean"), as_in_the_paper(summary, "std")
     summary.to_csv(out / "distances.csv", index=False)
-    (out / "distances.md").write_text(as_markdown(means, spreads, said))
-    show(means, said)
-    log.info("wrote distances.csv and distances.md to %s", out)
-
-
-def as_markdown(means: pd.DataFrame, spreads: pd.DataFrame, said: Sequence[str]) -> str:
-    """The table with the standard deviations over clips, and what must be known of it."""
-    table = means.copy()
-    for column in means.columns[3:]:
-        table[column] = [
-            f"{as_text(mean)} ± {as_text(spread)}" if spread > 0 else as_text(mean)
-            for mean, spread in zip(means[column], spreads[column], strict=True)
-        ]
-    said = [*said, "± is the standard deviation over clips."]
-    return table.to_markdown(index=False) + "\n\n" + "\n".join(f"- {note}" for note in said) + "\n"
+    (out / "distances.md").write_text(as_markdown(summary, said))
+    plot_network(summary, out / "distances.png")
+    for block in summary["block"].unique():
+        plot_block(summary, block, out / f"distances_{block}.png")
+    show(as_in_the_paper(summary, "mean"), said)
+    log.info("wrote distances.csv, distances.md and plots to %s", out)
 
 
 def without_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -147,11 +210,24 @@ def without_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return own, overrides
 
 
-def records(data: KineticsDataModule, source: Path | None, *, root: Path | None) -> list[VideoRecord]:
-    """The videos of a folder or list, or else the test set; labels are of no account."""
-    if source is None:
-        return data.records("test")
-    return [VideoRecord(path, 0, str(path)) for path in find_videos([source], root=root)]
+def chosen_videos(
+    data: KineticsDataModule, options: Namespace
+) -> tuple[list[VideoRecord], list[VideoRecord]]:
+    """The videos to measure and those to draw; labels are of no account."""
+    from_data: list[VideoRecord] = []
+    if options.num_videos != 0 or (options.maps and not options.videos):
+        from_data = (
+            unlabelled([options.data], root=options.root)
+            if options.data is not None
+            else data.records("test")
+        )
+    measured = from_data[: options.num_videos]
+    drawn = unlabelled(options.videos, root=options.root) if options.videos else from_data[: options.maps]
+    return measured, drawn
+
+
+def unlabelled(paths: Sequence[Path], *, root: Path | None) -> list[VideoRecord]:
+    return [VideoRecord(path, 0, str(path)) for path in find_videos(paths, root=root)]
 
 
 def default_folder(checkpoint: Path | None) -> Path:
@@ -164,7 +240,13 @@ def default_folder(checkpoint: Path | None) -> Path:
 def show(means: pd.DataFrame, said: Sequence[str]) -> None:
     """Print the means, one section a block, and what must be known of them."""
     numbers = (Column(name, justify="right") for name in means.columns[3:])
-    printed = Table(Column("block", no_wrap=True), "pairs", *numbers)
+    printed = Table(
+        Column("block", no_wrap=True),
+        Column("pairs", no_wrap=True),
+        *numbers,
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for _, rows in means.groupby("block", sort=False):
         titles = [f"[bold]{rows['block'].iloc[0]}", rows["context"].iloc[0], "", ""]
         for title, (_, _, pairs, *values) in zip(titles, rows.itertuples(index=False), strict=True):

@@ -40,6 +40,7 @@ class ClipDistance(NamedTuple):
     note: str = ""
 
 
+@torch.inference_mode()
 def clip_distances(
     block: ContextBlock,
     x: Float[Tensor, "1 C T H W"],

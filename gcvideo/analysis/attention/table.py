@@ -15,8 +15,8 @@ ACROSS = {
     ("input", "cosine"): "input",
     ("output", "cosine"): "output",
     ("added", "cosine"): "added",
-    ("attention", "cosine"): "attention",
-    ("attention", "jensen_shannon"): "JSD",
+    ("attention", "cosine"): "att.",
+    ("attention", "jensen_shannon"): "JSD att.",
 }
 
 
@@ -117,6 +117,19 @@ def notes(summary: pd.DataFrame) -> list[str]:
             "distance 0 from each other, 1/2 from others."
         )
     return said
+
+
+def as_markdown(summary: pd.DataFrame, said: Sequence[str]) -> str:
+    """The table with the standard deviations over clips, and what must be known of it."""
+    means, spreads = as_in_the_paper(summary, "mean"), as_in_the_paper(summary, "std")
+    table = means.copy()
+    for column in means.columns[3:]:
+        table[column] = [
+            f"{as_text(mean)} ± {as_text(spread)}" if spread > 0 else as_text(mean)
+            for mean, spread in zip(means[column], spreads[column], strict=True)
+        ]
+    said = [*said, "± is the standard deviation over clips."]
+    return table.to_markdown(index=False) + "\n\n" + "\n".join(f"- {note}" for note in said) + "\n"
 
 
 def _listed(blocks: Iterable[str]) -> str:
