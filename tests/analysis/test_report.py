@@ -110,6 +110,17 @@ def test_videos_that_could_not_be_read_are_no_mistakes(tmp_path: Path) -> None:
     assert "gone.mp4" not in set(read_run(folder).mistakes()["video"])
 
 
+def test_maps_of_attention_are_shown_and_the_plots_of_single_blocks_are_not(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    (folder / "attention" / "films").mkdir(parents=True)
+    for name in ("distances.png", "distances_res3.1.png", "map_a_res3.1.png", "distances.csv"):
+        (folder / "attention" / name).write_bytes(b"picture")
+    attention = read_run(folder).attention
+    assert attention == dict.fromkeys(
+        ["distances.png", "map_a_res3.1.png"], "data:image/png;base64,cGljdHVyZQ=="
+    )
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

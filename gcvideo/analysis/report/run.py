@@ -26,7 +26,7 @@ class Run:
         curves: Logged values with their step and epoch, one row a moment; empty where nothing was logged.
         metrics: Of the test and the last validation, by their names (`test/top1`).
         predictions: predictions.csv of the test, or none.
-        attention: Pictures of attention/, by file name.
+        attention: Pictures of attention/ by file name, without the distances of single blocks.
         cost: Parameters, FLOPs and time of the run's network, once measured.
         thumbnails: JPEG files of videos, by video, once read.
     """
@@ -79,7 +79,7 @@ def read_run(folder: Path) -> Run:
         attention={
             file.name: data_uri(file.read_bytes(), PICTURE_KINDS[file.suffix])
             for file in sorted((folder / "attention").glob("*"))
-            if file.suffix in PICTURE_KINDS
+            if file.suffix in PICTURE_KINDS and not file.name.startswith("distances_")
         },
     )
 
