@@ -122,7 +122,7 @@ def _why_decord_differs(path: Path, findings: Findings, picks: Sequence[int], tr
     except ModuleNotFoundError:  # no wheel for this processor
         return "decord is not installed here"
     try:
-        with DecordReader(path, fps=findings.fps) as reader:
+        with DecordReader(path, fps=findings.fps, size=(findings.width, findings.height)) as reader:
             if len(reader) != findings.num_frames:
                 return f"decord counts {len(reader)} frames"
             difference = truth.why_different(reader.frames_at(picks).numpy())

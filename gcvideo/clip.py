@@ -13,6 +13,17 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 
+class Verified(NamedTuple):
+    """What data_prep/verify.py found when it decoded a video from its first frame to its last."""
+
+    num_frames: int
+    fps: float
+    width: int
+    height: int
+    plain: bool
+    """Whether decord gives the same frames."""
+
+
 class VideoRecord(NamedTuple):
     """One annotated video: one row of an annotation file."""
 
@@ -22,6 +33,7 @@ class VideoRecord(NamedTuple):
     """Class index, 0..K-1."""
     video_id: str
     """The path as written in the annotation: the video's name in every output."""
+    verified: Verified | None = None
 
 
 class Unreadable(NamedTuple):

@@ -4,11 +4,23 @@ import csv
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
-from gcvideo.clip import VideoRecord
+from gcvideo.clip import Verified, VideoRecord
 
 INTEGER = re.compile(r"\s*-?[0-9]+\s*")
 LABEL_AT_END = re.compile(r"[ ,]-?[0-9]+$")
+VERIFIED_COLUMNS = ("num_frames", "fps", "width", "height", "plain")
+
+
+class Row(NamedTuple):
+    """One video of an annotation file, as written."""
+
+    line: int
+    path: str
+    label: str
+    verified: tuple[str, ...] = ()
+    """The cells under VERIFIED_COLUMNS, where there are all of these."""
 
 
 class AnnotationError(ValueError):
@@ -21,7 +33,8 @@ def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoR
     Three forms are read, told apart by the file's first line: CSV with a header that has the columns `path`
     and `label` among any others, CSV `path,label[,...]` without a header, and `path label` separated by one
     space (the lists of PySlowFast and MMAction2; the path may contain spaces and commas). In CSV, a path with
-    a comma in it stands in double quotes.
+    a comma in it stands in double quotes. A list that data_prep/verify.py wrote says of each video how many
+    frames it has and whether decord reads it exactly.
 
     Args:
         file: The annotation file.
@@ -36,7 +49,7 @@ def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoR
     # Lexical, not Path.resolve(): a data set made of symbolic links stays inside its root.
     base = os.path.abspath(root)  # noqa: PTH100
     records = []
-    for line, path, label in _rows(file):
+    for line, path, label, cells in _rows(file):
         place = f"{file}:{line}"
         if not INTEGER.fullmatch(label):
             raise AnnotationError(
@@ -54,7 +67,7 @@ def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoR
                 f"{place}: path {path!r} leads out of {root}; make it relative to the root, "
                 "or set data.root to a folder that holds it"
             )
-        records.append(VideoRecord(Path(full), int(label), path))
+        records.append(VideoRecord(Path(full), int(label), path, _verified(cells, place)))
     if not records:
         raise AnnotationError(f"{file}: lists no video; expected rows `path,label`")
     return records
@@ -73,7 +86,7 @@ def read_paths(file: Path, *, root: Path) -> list[Path]:
     if "path" in header:
         column = header.index("path")
         rows = _comma_rows(file, lines[1:], columns=(column, column))
-        return [root / path for _, path, _ in rows]
+        return [root / row.path for row in rows]
     return [root / LABEL_AT_END.sub("", line) for _, line in lines]
 
 
@@ -103,7 +116,7 @@ def read_class_names(file: Path) -> list[str]:
 
 def largest_label(file: Path) -> int:
     """The largest label of an annotation file, to count classes where no class-name file is given."""
-    labels = [int(label) for _, _, label in _rows(file) if INTEGER.fullmatch(label)]
+    labels = [int(row.label) for row in _rows(file) if INTEGER.fullmatch(row.label)]
     if not labels:
         raise AnnotationError(f"{file}: lists no video with an integer label; expected rows `path,label`")
     return max(labels)
@@ -120,15 +133,33 @@ def _lines(file: Path) -> list[str]:
     return text.split("\n")
 
 
-def _rows(file: Path) -> list[tuple[int, str, str]]:
-    """(line number, path, label) of every row that is not blank."""
+def _verified(cells: tuple[str, ...], place: str) -> Verified | None:
+    if not cells:
+        return None
+    num_frames, fps, width, height, plain = cells
+    try:
+        verified = Verified(int(num_frames), float(fps), int(width), int(height), bool(int(plain)))
+    except ValueError as error:
+        raise AnnotationError(
+            f"{place}: {', '.join(VERIFIED_COLUMNS)} are {', '.join(cells)}; expected numbers as "
+            "data_prep/verify.py writes them"
+        ) from error
+    return verified
+
+
+def _rows(file: Path) -> list[Row]:
+    """Every row that is not blank."""
     lines = [(number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
     if not lines:
         return []
     number, first = lines[0]
     cells = [cell.strip() for cell in _cells(file, number, first)]
     if "path" in cells and "label" in cells:
-        return _comma_rows(file, lines[1:], columns=(cells.index("path"), cells.index("label")))
+        verified = [cells.index(name) for name in VERIFIED_COLUMNS if name in cells]
+        if len(verified) < len(VERIFIED_COLUMNS):
+            verified = []
+        columns = (cells.index("path"), cells.index("label"), *verified)
+        return _comma_rows(file, lines[1:], columns=columns)
     if "path" in cells or "label" in cells:
         raise AnnotationError(
             f"{file}:{number}: the header has columns {', '.join(cells)}; expected path and label among them"
@@ -145,24 +176,22 @@ def _cells(file: Path, number: int, line: str) -> list[str]:
         raise AnnotationError(f"{file}:{number}: {line!r} is not CSV ({error}); check its quotes") from error
 
 
-def _comma_rows(
-    file: Path, lines: list[tuple[int, str]], *, columns: tuple[int, int]
-) -> list[tuple[int, str, str]]:
-    path, label = columns
+def _comma_rows(file: Path, lines: list[tuple[int, str]], *, columns: tuple[int, ...]) -> list[Row]:
+    path, label, *verified = columns
     rows = []
     for number, line in lines:
         cells = _cells(file, number, line)
-        if len(cells) <= max(path, label):
+        if len(cells) <= max(columns):
             raise AnnotationError(f"{file}:{number}: {line!r} is not a row `path,label`")
-        rows.append((number, cells[path], cells[label]))
+        rows.append(Row(number, cells[path], cells[label], tuple(cells[column] for column in verified)))
     return rows
 
 
-def _space_rows(file: Path, lines: list[tuple[int, str]]) -> list[tuple[int, str, str]]:
+def _space_rows(file: Path, lines: list[tuple[int, str]]) -> list[Row]:
     rows = []
     for number, line in lines:
         path, _, label = line.strip().rpartition(" ")
         if not path:
             raise AnnotationError(f"{file}:{number}: {line!r} is not a row `path,label` or `path label`")
-        rows.append((number, path, label))
+        rows.append(Row(number, path, label))
     return rows

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
-from gcvideo.data.decoding import Backend, open_video
+from gcvideo.data.decoding import Backend, VideoReader, open_video
 
 SampleKey = tuple[int, int]
 """(epoch, index of the video). All randomness of a sample comes from the seed and this."""
@@ -89,30 +89,40 @@ class VideoDataset(Dataset[Clip]):
     def __getitem__(self, key: SampleKey) -> Clip:
         epoch, index = key
         record = self.records[index]
-        with _random_state(_mix(self.seed, epoch, index)):
-            with open_video(record.path, self.backend) as reader:
-                wanted, position = self.clips(len(reader)).unique(return_inverse=True)
-                decoded = reader.frames_at(wanted.tolist())
-                read_by = reader.name
-            views = arrange_views(decoded, position, self.crops)
-        return Clip(views, record.label, record.video_id, read_by)
+        with (
+            _random_state(_mix(self.seed, epoch, index)),
+            open_video(record.path, self.backend, verified=record.verified) as reader,
+        ):
+            views = read_views(reader, self.clips(len(reader)), self.crops)
+        return Clip(views, record.label, record.video_id, reader.name)
 
     def empty_batch(self) -> ClipBatch:
         """A batch of no video, shaped as any other: frames [0 V T H W 3]."""
         with _random_state(self.seed):
-            position = torch.zeros_like(self.clips(1))
-            views = arrange_views(torch.zeros(1, 256, 256, 3, dtype=torch.uint8), position, self.crops)
+            views = _arranged(self.crops(torch.zeros(1, 3, 256, 256, dtype=torch.uint8)), 0 * self.clips(1))
         return ClipBatch(views.new_empty(0, *views.shape), torch.empty(0, dtype=torch.long), [])
 
 
-def arrange_views(
-    decoded: UInt8[Tensor, "N H W 3"],
-    position: Int64[Tensor, "V T"],
+def read_views(
+    reader: VideoReader,
+    indices: Int64[Tensor, "V T"],
     crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
 ) -> UInt8[Tensor, "VS T S1 S2 3"]:
-    """The views of V temporal clips whose frames stand at `position` of `decoded`: all S crops of a clip,
-    then those of the next. Every frame is cropped once, in however many clips it stands."""
-    cropped = crops(rearrange(decoded, "N H W C -> N C H W"))
+    """The views of V temporal clips of a video: all S crops of a clip, then those of the next.
+
+    Every frame is decoded and cropped once, in however many clips it stands.
+    """
+    wanted, position = indices.unique(return_inverse=True)
+    random_state, parts = torch.get_rng_state(), []
+    for part in reader.parts_at(wanted.tolist()):
+        torch.set_rng_state(random_state)  # so that all parts are cropped alike
+        parts.append(crops(rearrange(part, "N H W C -> N C H W")))
+    return _arranged(torch.cat(parts, dim=-4), position)
+
+
+def _arranged(
+    cropped: UInt8[Tensor, "*S N 3 S1 S2"], position: Int64[Tensor, "V T"]
+) -> UInt8[Tensor, "VS T S1 S2 3"]:
     crops_first = cropped if cropped.ndim == 5 else cropped[None]
     return rearrange(crops_first[:, position], "S V T C H W -> (V S) T H W C").contiguous()
 

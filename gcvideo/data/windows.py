@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from gcvideo.data.dataset import arrange_views
+from gcvideo.data.dataset import read_views
 from gcvideo.data.decoding import open_video
 from gcvideo.data.sampling import ClipFrames
 
@@ -70,8 +70,7 @@ class SlidingWindows:
     def __iter__(self) -> Iterator[Windows]:
         with self.reader as reader:
             for starts in self.starts.split(WINDOWS_PER_READ):
-                wanted, position = self.clip.at(starts, len(reader)).unique(return_inverse=True)
-                views = arrange_views(reader.frames_at(wanted.tolist()), position, self.crops)
+                views = read_views(reader, self.clip.at(starts, len(reader)), self.crops)
                 yield Windows(
                     (starts / reader.fps).tolist(),
                     ((starts + self.clip.span).clamp(max=len(reader)) / reader.fps).tolist(),

@@ -1,13 +1,11 @@
 """Processes that read batches of clips; a decoder that hangs or dies takes one of them along, not the run."""
 
-import atexit
 import faulthandler
 import logging
 import os
 import signal
 import threading
 import time
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,6 +13,7 @@ from heapq import heappop, heappush
 from itertools import count
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
+from multiprocessing.util import Finalize
 from typing import Any, NamedTuple
 
 import torch
@@ -72,9 +71,9 @@ class WorkerPool:
         self._waiting: list[tuple[int, list[SampleKey]]] = []
         self._tickets = count()
         self._deaths_between_videos = 0
-        self._close = weakref.finalize(self, _end_all, self._workers, os.getpid())
-        # Before multiprocessing's own hook, which would wait for processes that ignore its SIGTERM.
-        atexit.register(self._close)
+        # At exit, also of a process that is multiprocessing's own, before that waits for its children: they
+        # ignore its SIGTERM.
+        self._close = Finalize(self, _end_all, args=(self._workers, os.getpid()), exitpriority=0)
 
     def fetch(self, batches: Sequence[list[SampleKey]]) -> Iterator[Fetched]:
         """The batches of these keys, in this order."""
@@ -98,7 +97,6 @@ class WorkerPool:
     def close(self) -> None:
         """Ends the processes, whatever they are doing."""
         self._close()
-        atexit.unregister(self._close)
 
     def _start(self) -> None:
         while len(self._workers) < self._num_workers:

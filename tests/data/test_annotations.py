@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gcvideo.clip import Verified, VideoRecord
 from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_class_names
 
 HEADER = "path,label\n"
@@ -36,7 +37,7 @@ def test_three_forms_say_the_same(tmp_path, text):
 def test_a_record_knows_its_file_below_the_root_its_label_and_its_name_as_written(tmp_path):
     file = written(tmp_path, "a/x.mp4,3\n")
     (record,) = read_annotations(file, root=tmp_path / "videos", num_classes=4)
-    assert record == (tmp_path / "videos/a/x.mp4", 3, "a/x.mp4")
+    assert record == VideoRecord(tmp_path / "videos/a/x.mp4", 3, "a/x.mp4")
 
 
 @pytest.mark.parametrize(
@@ -158,3 +159,27 @@ def test_the_largest_label_is_found_in_every_form(tmp_path):
         assert largest_label(written(tmp_path, text)) == 11
     with pytest.raises(AnnotationError, match="lists no video with an integer label"):
         largest_label(written(tmp_path, "x,camel\n"))
+
+
+VERIFIED = "path,label,num_frames,fps,width,height,codec,rotation,stream,plain\n"
+
+
+def test_a_verified_list_says_how_many_frames_a_video_has_and_whether_it_is_plain(tmp_path):
+    rows = "a.mp4,1,250,25.0,340,256,h264,0,0,1\nb.avi,2,31,29.97,64,48,mpeg4,0,0,0\n"
+    records = read_annotations(written(tmp_path, VERIFIED + rows), root=tmp_path, num_classes=3)
+    assert [record.verified for record in records] == [
+        Verified(num_frames=250, fps=25.0, width=340, height=256, plain=True),
+        Verified(num_frames=31, fps=29.97, width=64, height=48, plain=False),
+    ]
+    some_columns = read_annotations(
+        written(tmp_path, "path,label,num_frames,plain\na.mp4,1,250,1\n"), root=tmp_path, num_classes=3
+    )
+    assert some_columns[0].verified is None
+
+
+def test_what_a_verified_list_says_must_be_numbers(tmp_path):
+    file = written(tmp_path, VERIFIED + "a.mp4,1,many,25.0,340,256,h264,0,0,1\n")
+    with pytest.raises(
+        AnnotationError, match=r"list\.csv:2: num_frames, fps, .* are many, 25\.0, .*verify\.py"
+    ):
+        read_annotations(file, root=tmp_path, num_classes=3)

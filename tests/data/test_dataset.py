@@ -11,6 +11,9 @@ from gcvideo.clip import Clip
 from gcvideo.data import dataset as dataset_module
 from gcvideo.data.dataset import EpochOrder, VideoDataset, collate
 from gcvideo.data.decoding import DecodeError, open_video
+from gcvideo.data.decoding import reader as reader_module
+from gcvideo.data.decoding.decord import DecordReader
+from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
 from gcvideo.data.transforms import ScaleJitter, UniformCrops
 from tests.data.annotated import write_records
@@ -40,16 +43,16 @@ def same(first: Clip, second: Clip) -> bool:
 
 @pytest.fixture
 def counted_decodes(monkeypatch):
-    """The indices of every `frames_at`, one list for every video opened."""
+    """The indices of every decode, one list for every video opened."""
     opened = []
 
     @contextmanager
-    def counting(path, backend):
+    def counting(path, backend, **settings):
         calls = []
         opened.append(calls)
-        with open_video(path, backend) as reader:
-            given = reader.frames_at
-            monkeypatch.setattr(reader, "frames_at", lambda wanted: calls.append(wanted) or given(wanted))
+        with open_video(path, backend, **settings) as reader:
+            given = reader.parts_at
+            monkeypatch.setattr(reader, "parts_at", lambda wanted: calls.append(wanted) or given(wanted))
             yield reader
 
     monkeypatch.setattr(dataset_module, "open_video", counting)
@@ -74,6 +77,27 @@ def test_all_views_of_a_video_come_from_one_decode_of_each_frame(records, counte
     ((wanted,),) = counted_decodes
     assert wanted == sorted(set(wanted))
     assert set(wanted) == set(UniformClips(CLIP, num_clips=10)(LENGTHS[0]).flatten().tolist())
+
+
+@pytest.mark.parametrize("backend", ["decord", "pyav"])
+def test_large_frames_are_decoded_in_one_pass_some_at_a_time_and_cropped_alike(records, backend, monkeypatch):
+    whole = VideoDataset(records, clips=RandomClip(CLIP), crops=JITTER.transform, backend=backend)
+    expected = [whole[epoch, 0] for epoch in range(3)]
+    passes, sizes = [], []
+
+    def watched(reader, ascending, part_size):
+        passes.append(ascending)
+        for part in original(reader, ascending, part_size):
+            sizes.append(len(part))
+            yield part
+
+    reader_class = {"decord": DecordReader, "pyav": PyAVReader}[backend]
+    original = reader_class._decode
+    monkeypatch.setattr(reader_class, "_decode", watched)
+    monkeypatch.setattr(reader_module, "PART_BYTES", 3 * 96 * 128 * 3)
+    assert all(same(whole[epoch, 0], clip) for epoch, clip in enumerate(expected))
+    assert len(passes) == 3
+    assert sizes == [3, 1] * 3
 
 
 def test_the_thirty_views_stand_clip_by_clip_and_crop_by_crop(records):

@@ -1,5 +1,6 @@
 """Reads plain video files with decord."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -28,20 +29,21 @@ class DecordReader(AscendingReader):
     It trusts decord: on other files the frames can be wrong without an error, or never come.
     """
 
-    def __init__(self, path: Path, *, fps: float) -> None:
+    def __init__(self, path: Path, *, fps: float, size: tuple[int, int]) -> None:
         reader = _open(path)
         self._unused: decord.VideoReader | None = reader
-        super().__init__(path, num_frames=len(reader), fps=fps, name="decord")
+        super().__init__(path, num_frames=len(reader), fps=fps, size=size, name="decord")
 
     def close(self) -> None:
         self._unused = None
 
-    def _decode(self, ascending: list[int]) -> UInt8[Tensor, "N H W 3"]:
+    def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         # decord decodes ahead without bound once it has been asked for a frame, so that a reader
         # serves one request and is dropped.
         reader, self._unused = self._unused or _open(self.path), None
         try:
-            return torch.from_numpy(reader.get_batch(ascending).asnumpy())
+            for first in range(0, len(ascending), part_size):
+                yield torch.from_numpy(reader.get_batch(ascending[first : first + part_size]).asnumpy())
         except _DECORD_ERRORS as error:
             raise DecodeError(
                 f"{self.path}: decord cannot decode frames {ascending[0]}..{ascending[-1]} "

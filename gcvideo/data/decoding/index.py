@@ -19,6 +19,10 @@ from gcvideo.data.decoding.reader import DecodeError, check_regular_file
 # Without this list, a playlist under a video's name makes FFmpeg open the files it names.
 CONTAINERS = "mov,matroska,avi,asf,flv,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,ogg,nut,mxf,dv,rm"
 
+LARGEST_PICTURE = (8192, 4320)
+"""Width and height. A file of a kilobyte can state a picture that takes all memory."""
+MAX_PIXELS = LARGEST_PICTURE[0] * LARGEST_PICTURE[1]
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -98,6 +102,11 @@ class StreamIndex:
             raise DecodeError(f"{self.path}: states no frame rate; write it again as an MP4 file")
         return float(stated)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as coded, in pixels."""
+        return self.context.width, self.context.height
+
     def close(self) -> None:
         self.packets.clear()
         self.container.close()
@@ -111,6 +120,7 @@ def index_stream(path: Path) -> StreamIndex:
             str(path.absolute()),  # a relative name such as concat:a.mp4 would be a protocol
             mode="r",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+            options={"max_pixels": str(MAX_PIXELS)},  # for the decoder that finds out what the file states
             metadata_errors="replace",
         )
     except FFmpegError as error:
@@ -138,5 +148,11 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
         raise DecodeError(f"{path}: has no video stream; drop it from the list")
     if stream.codec_context is None:
         raise DecodeError(f"{path}: no decoder for its video stream; write it again as H.264")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if not 0 < width * height <= MAX_PIXELS:
+        size = f"{width} x {height} pixels" if width * height else "of no or too large a size"
+        largest = f"{LARGEST_PICTURE[0]} x {LARGEST_PICTURE[1]}"
+        raise DecodeError(f"{path}: its pictures are {size}; up to {largest} pixels are read")
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     stream.codec_context.thread_count = 1  # the workers run in parallel, not the decoder
     return stream

@@ -1,5 +1,7 @@
 """Which files decord reads exactly."""
 
+from pathlib import Path
+
 from av.error import FFmpegError
 
 from gcvideo.data.decoding.bitstream import starts_closed_group
@@ -8,7 +10,19 @@ from gcvideo.data.decoding.index import StreamIndex
 PLAIN_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 PLAIN_CODECS = ("h264", "vp8", "vp9")
 PLAIN_PIXELS = ("yuv420p", "yuvj420p")
+FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+EBML_ID = b"\x1aE\xdf\xa3"
 NARROWEST_PLAIN_WIDTH = 17  # decord refuses 16 and less
+
+
+def starts_as_plain(path: Path) -> bool:
+    """Whether the first bytes are those of an MP4 or Matroska file, and not of a playlist.
+
+    ISO/IEC 14496-12, 4.2: a box is its size and its type. RFC 8794, 8.1: the EBML header's id.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    return start[4:] in FIRST_BOXES or start[:4] == EBML_ID
 
 
 def why_not_plain(index: StreamIndex) -> str | None:
@@ -64,6 +78,7 @@ def _packet_reason(index: StreamIndex) -> str | None:
 
 
 def _picture_reason(index: StreamIndex) -> str | None:
+    index.context.flush_buffers()
     try:
         frames = index.context.decode(index.packets[0]) + index.context.decode(None)
     except FFmpegError as error:

@@ -36,7 +36,7 @@ class PyAVReader(AscendingReader):
         self._index = index
         self._timeline = index.timeline
         self._reformatter = VideoReformatter()
-        super().__init__(index.path, num_frames=0, fps=index.fps, name=name)
+        super().__init__(index.path, num_frames=0, fps=index.fps, size=index.size, name=name)
         if self._timeline is None:
             self._num_frames = sum(1 for _ in self._all_frames())
         else:
@@ -47,15 +47,18 @@ class PyAVReader(AscendingReader):
     def close(self) -> None:
         self._index.close()
 
-    def _decode(self, ascending: list[int]) -> UInt8[Tensor, "N H W 3"]:
+    def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
+        num_given = 0
         if self._timeline is not None:
             try:
-                return self._to_rgb(self._frames_by_time(self._timeline, ascending), len(ascending))
+                for part in self._to_rgb(self._frames_by_time(self._timeline, ascending), part_size):
+                    yield part
+                    num_given += len(part)
+                return
             except (_TimelineError, FFmpegError):
                 logger.debug("%s: its time stamps do not hold; it is decoded in order", self.path)
-        frames = self._to_rgb(self._frames_by_count(ascending), len(ascending))
+        yield from self._to_rgb(self._frames_by_count(ascending[num_given:]), part_size)
         self._timeline = None
-        return frames
 
     def _frames_by_time(self, timeline: Timeline, ascending: list[int]) -> Iterator[VideoFrame]:
         keys = self._index.key_positions
@@ -136,20 +139,22 @@ class PyAVReader(AscendingReader):
             yield from context.decode(self._index.packets[position])
         yield from context.decode(None)
 
-    def _to_rgb(self, frames: Iterator[VideoFrame], num_frames: int) -> UInt8[Tensor, "N H W 3"]:
-        batch = None
-        for number, frame in enumerate(frames):
-            picture = torch.from_numpy(self._upright_rgb(frame))
-            if batch is None:
-                batch = picture.new_empty(num_frames, *picture.shape)
-            if picture.shape != batch.shape[1:]:
+    def _to_rgb(self, frames: Iterator[VideoFrame], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
+        shape, part = None, []
+        for frame in frames:
+            picture = self._upright_rgb(frame)
+            if shape not in (None, picture.shape):
                 raise DecodeError(
-                    f"{self.path}: its frame size changes from {tuple(batch.shape[1:3])} to "
-                    f"{tuple(picture.shape[:2])}; write it again at one size"
+                    f"{self.path}: its frame size changes from {shape[:2]} to {picture.shape[:2]}; "
+                    "write it again at one size"
                 )
-            batch[number] = picture
-        assert batch is not None
-        return batch
+            shape = picture.shape
+            part.append(picture)
+            if len(part) == part_size:
+                yield torch.from_numpy(np.stack(part))
+                part = []
+        if part:
+            yield torch.from_numpy(np.stack(part))
 
     def _upright_rgb(self, frame: VideoFrame) -> np.ndarray:
         """The frame as a player turns it, by quarter turns counter-clockwise."""
