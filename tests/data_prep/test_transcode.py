@@ -9,7 +9,7 @@ from av.video.frame import PictureType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import encoding, transcode
+from data_prep import encoding, transcode, transcoding
 from data_prep.atomic import read_table
 from data_prep.x264 import EncodingSettings, target_size
 from gcvideo.data.decoding.index import index_stream
@@ -26,9 +26,8 @@ SETTINGS = EncodingSettings(short_side=64, gop=16, crf=18, preset="veryfast")
 
 
 def made_of(source: Path, target: Path, settings: EncodingSettings = SETTINGS) -> dict[str, object]:
-    [row] = transcode.transcode_one(
-        transcode.Task("x", source, target, target.with_name("partial"), settings)
-    )
+    task = transcoding.Task("x", source, target, target.with_name("partial"), settings)
+    [row] = transcoding.transcode_one(task)
     return row
 
 
@@ -279,8 +278,7 @@ def test_the_command_writes_videos_lists_and_report_and_does_nothing_twice(
     ]
     for shard in ("0", "1"):
         assert transcode.main([*arguments, "--shard", shard, "--num-shards", "2"]) == 0
-    monkeypatch.delattr(transcode, "transcode_one")
-    monkeypatch.setattr(transcode, "transcode_one", None, raising=False)
+    monkeypatch.setattr(transcoding, "transcode_one", None)  # whoever is asked to encode fails
     assert transcode.main(arguments) == 0
     rows = {row["path"]: row for row in read_table(tmp_path / "out/transcode_report.csv")}
     assert rows["a b/ü (1).mkv"]["status"] == "encoded"
@@ -291,6 +289,26 @@ def test_the_command_writes_videos_lists_and_report_and_does_nothing_twice(
     )
     assert (tmp_path / "out/lists/classes.txt").read_text() == "x\ny\n"
     assert numbers_shown(pictures(tmp_path / "out/a b/ü (1).mp4")) == list(range(70))
+
+
+def test_a_dry_run_says_how_much_there_is_to_do_and_writes_nothing(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--root", str(source.parent), "--output", str(tmp_path / "out"), "--short-side", "64"]
+    assert transcode.main([*arguments, "--dry-run"]) == 0
+    assert "would look at 1 videos; 0 have an output; nothing was written" in words(capsys)
+    assert not (tmp_path / "out").exists()
+    assert transcode.main([*arguments, "--workers", "1"]) == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    words(capsys)
+    assert transcode.main([*arguments, "--dry-run"]) == 0
+    assert "would look at 1 videos; 1 have an output; nothing was written" in words(capsys)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said since the last call, however its lines were broken."""
+    return " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

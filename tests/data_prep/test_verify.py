@@ -307,6 +307,17 @@ def test_a_list_without_the_columns_is_an_error(zoo: Path, tmp_path: Path) -> No
         run(zoo, tmp_path / "out", "--lists", str(tmp_path / "train.csv"))
 
 
+def test_a_dry_run_says_how_much_there_is_to_do_and_writes_nothing(
+    zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.csv").write_text("path,label\ngood.mp4,1\nempty.mp4,0\n")
+    run(zoo, tmp_path / "out", "--lists", str(tmp_path / "train.csv"), "--dry-run")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "would decode 2 videos" in said
+    assert "nothing was written" in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("step", ["download", "extract", "annotations", "transcode", "verify", "stats"])
 def test_each_step_runs_from_anywhere_and_explains_itself(tmp_path: Path, step: str) -> None:
     script = Path(__file__).parents[2] / f"data_prep/{step}.py"
