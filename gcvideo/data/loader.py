@@ -72,12 +72,13 @@ class VideoLoader:
         batches = list(self.batch_sampler)[self._first_batch :]
         self._first_batch = 0
         read_by: Counter[str] = Counter()
-        for batch, batch_read_by in self._fetched(batches):
+        for number, (batch, batch_read_by) in enumerate(self._fetched(batches), start=1):
             read_by += batch_read_by
             if batch.unreadable:
                 self.unreadable.handle(batch.unreadable, epoch=self.sampler.epoch)
+            if number == len(batches):  # now, since Lightning does not ask for what is behind the last
+                log.info("%s", describe(read_by))
             yield _pinned(batch) if self.pin_memory else batch
-        log.info("%s", describe(read_by))
 
     def _fetched(self, batches: list) -> Iterator[Fetched]:
         if self.num_workers > 0:
