@@ -19,7 +19,8 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def no_log_handler_of_a_command_outlives_its_test() -> Iterator[None]:
+def no_log_settings_of_a_command_outlive_its_test() -> Iterator[None]:
     """`gcvideo` logs to the standard error of the moment, which pytest replaces for every test."""
     yield
     logging.getLogger("gcvideo").handlers.clear()
+    logging.getLogger("gcvideo").setLevel(logging.NOTSET)

@@ -7,6 +7,7 @@ from gcvideo.backbones.checkpoints import read_checkpoint
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.annotations import read_paths
 from gcvideo.training import VideoClassifier
+from gcvideo.training.checkpoint_file import require_whole
 
 VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 
@@ -55,7 +56,7 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
     """The classifier, ready to predict, and the data module whose clips and views it was trained with.
 
     Raises:
-        ValueError: The file is missing, or not what `gcvideo fit` writes.
+        ValueError: The file is missing, damaged, or not what `gcvideo fit` writes.
     """
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint}: no such checkpoint")
@@ -64,6 +65,7 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
             f"{checkpoint}: holds weights alone; expected a checkpoint of `gcvideo fit`, which knows its "
             "network, classes and clips too"
         )
+    require_whole(checkpoint)
     model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=device, weights_only=True)
     data = KineticsDataModule.load_from_checkpoint(checkpoint, weights_only=True)
     return model.eval(), data

@@ -101,5 +101,6 @@ def _silence_dependencies() -> None:
         r"`torch\.jit\.script` is deprecated",  # pytorchvideo and fvcore, when imported
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning on recent torch
         r"LightningCLI's args parameter is intended to run from within Python",  # as it does here
+        r"Checkpoint directory .* exists and is not empty",  # when a run is resumed
     ):
         warnings.filterwarnings("ignore", message=message)

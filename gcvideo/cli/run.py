@@ -5,20 +5,21 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
-from gcvideo.training import VideoClassifier
+from gcvideo.training import CheckpointFiles, ExactResume, MetricsFile, Safeguard, VideoClassifier
+from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
+from gcvideo.training.safeguard import CHECKPOINTS
 
 log = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
 
 
 class VideoCLI(LightningCLI):
@@ -32,13 +33,20 @@ class VideoCLI(LightningCLI):
             help="Folder of the run. By default a new runs/DATE-TIME, or the folder of the run that "
             "ckpt_path belongs to.",
         )
+        parser.add_argument(
+            "--resume",
+            type=Literal["auto"] | None,
+            default=None,
+            help="fit only: auto goes on from the newest whole checkpoint in run_dir, or starts afresh where "
+            "there is none yet.",
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Safeguard, "safeguard")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/top1",
                 "checkpoint.mode": "max",
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
             }
         )
@@ -50,18 +58,45 @@ class VideoCLI(LightningCLI):
         ours = ("fit", "validate", "test")
         return {name: skip for name, skip in LightningCLI.subcommands().items() if name in ours}
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        checkpoint = self.config[self.config.subcommand].ckpt_path
+        if checkpoint is not None:  # which is read next, for the network's configuration
+            require_whole(Path(checkpoint))
+
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]
+        self.resumed_file = self._resumed_file(config)
         if config.run_dir is None:
             config.run_dir = self._default_run_dir(config)
         config.trainer.default_root_dir = str(config.run_dir)
         config.checkpoint.dirpath = str(config.run_dir / CHECKPOINTS)
         stands = (config.run_dir / "config.yaml").exists()
-        if self.config.subcommand == "fit" and stands and config.ckpt_path is None:
+        resumes = config.resume is not None or config.ckpt_path is not None
+        if self.config.subcommand == "fit" and stands and not resumes:
             raise ValueError(
-                f"{config.run_dir} holds a run already; choose another run_dir, "
-                f"or resume it with --ckpt_path {config.run_dir / CHECKPOINTS / 'last.ckpt'}"
+                f"{config.run_dir} holds a run already; choose another run_dir, or go on with --resume auto"
             )
+        config.resume = None  # config.yaml says what a run is, not how it was started
+
+    def _resumed_file(self, config: Any) -> Path | None:
+        """With `--resume auto` the newest whole checkpoint of the run folder, if there is one yet."""
+        if config.resume is None:
+            return None
+        if self.config.subcommand != "fit":
+            raise ValueError("resume is for fit; name a checkpoint as --ckpt_path")
+        if config.run_dir is None or config.ckpt_path is not None:
+            raise ValueError(
+                "resume auto takes the newest checkpoint of --run_dir; name that, and no ckpt_path"
+            )
+        newest = newest_checkpoint(config.run_dir / CHECKPOINTS)
+        for reason in newest.damaged:
+            log.warning("passed over %s", reason)
+        if newest.file is None:
+            log.info("%s has no checkpoint yet; starting", config.run_dir)
+        else:
+            log.info("resuming from %s", newest.file)
+        return newest.file
 
     def _default_run_dir(self, config: Any) -> Path:
         if config.ckpt_path is not None and Path(config.ckpt_path).parent.name == CHECKPOINTS:
@@ -75,14 +110,16 @@ class VideoCLI(LightningCLI):
             run_dir = str(config.run_dir)
             kwargs["logger"] = self.config.subcommand == "fit" and [
                 TensorBoardLogger(run_dir, name="", version=""),
-                CSVLogger(run_dir, name="metrics"),
+                MetricsFile(config.run_dir / "metrics" / "metrics.csv"),
             ]
             if kwargs["logger"]:
-                kwargs["callbacks"] = [
-                    *kwargs.get("callbacks", []),
-                    LearningRateMonitor("step"),
-                ]
+                configured = self.config_init[self.config.subcommand].trainer.callbacks
+                kwargs["callbacks"] = [*(configured or []), LearningRateMonitor("step")]
+        if self.resumed_file is not None:
+            self.config_init[self.config.subcommand].ckpt_path = str(self.resumed_file)
         trainer = super().instantiate_trainer(**kwargs)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none of one's own
+            trainer.strategy.checkpoint_io = CheckpointFiles()
         log.info("run folder: %s", config.run_dir)
         return trainer
 
@@ -108,7 +145,11 @@ def run(arguments: Sequence[str]) -> None:
         args=list(arguments),
         parser_class=RunParser,
         # Our sampler shares the videos out itself, without Lightning's repeated ones.
-        trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+        trainer_defaults={
+            "use_distributed_sampler": False,
+            "enable_model_summary": False,
+            "callbacks": [ExactResume()],
+        },
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
         seed_everything_default=0,

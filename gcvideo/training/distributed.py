@@ -2,7 +2,9 @@
 
 from itertools import chain
 
+import torch
 import torch.distributed as dist
+from torch import Tensor
 
 
 def gather_rows(rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -12,3 +14,19 @@ def gather_rows(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     parts: list[list[dict[str, object]]] = [[] for _ in range(dist.get_world_size())]
     dist.all_gather_object(parts, rows)
     return list(chain.from_iterable(parts))
+
+
+def any_process(*facts: bool | Tensor, device: torch.device) -> list[bool]:
+    """Which of the facts are true in some process, by one all-reduce."""
+    known = torch.stack([torch.as_tensor(fact, device=device).to(torch.uint8) for fact in facts])
+    if dist.is_initialized():
+        dist.all_reduce(known, dist.ReduceOp.MAX)
+    return known.bool().tolist()
+
+
+def fewest(count: int, *, device: torch.device) -> int:
+    """The smallest of the counts of all processes."""
+    known = torch.tensor(count, device=device)
+    if dist.is_initialized():
+        dist.all_reduce(known, dist.ReduceOp.MIN)
+    return int(known)

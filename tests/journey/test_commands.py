@@ -84,7 +84,7 @@ def test_a_run_folder_is_never_used_twice(
 ) -> None:
     said = complaint(["fit", *STACK, "--data.root", str(dataset), "--run_dir", str(run_dir)])
     assert "holds a run already" in said
-    assert "last.ckpt" in said
+    assert "--resume auto" in said
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""Being asked to stop: SIGTERM and SIGUSR1."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+EXIT_CODE = 128 + signal.SIGTERM
+"""143: what a shell reports of a process that SIGTERM ended."""
+
+
+class Stopped(SystemExit):
+    """The run was asked to stop; the process ends with exit code 143."""
+
+    def __init__(self) -> None:
+        super().__init__(EXIT_CODE)
+
+
+class StopSignals:
+    """Notes SIGTERM and SIGUSR1, which a scheduler sends before it takes the machine away.
+
+    Python's own handlers run only between two instructions of the main thread, which may wait for another
+    process or a device for minutes. So a thread reads the signals too, and ends the process for good when it
+    is still there `grace_seconds` later, with its loader workers.
+    """
+
+    def __init__(self, grace_seconds: float) -> None:
+        self.grace_seconds = grace_seconds
+        self.received: signal.Signals | None = None
+        self.may_end: Callable[[], bool] = lambda: True
+        """Whether a signal may end, at once, what the main thread is doing; else it is only noted."""
+        self._process = os.getpid()
+        self._previous: dict[signal.Signals, Any] = {}
+        self._over = threading.Event()
+
+    def listen(self) -> None:
+        """From now on signals come here; only the main thread can say so."""
+        self._over.clear()
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._previous_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._writing = writing
+        threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
+
+    def ignore(self) -> None:
+        """Signals go where they went before."""
+        if not self._previous:
+            return
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+        signal.set_wakeup_fd(self._previous_descriptor)
+        self._over.set()
+        os.close(self._writing)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a loader's worker, which ends with its parent
+            return
+        self.received = self.received or signal.Signals(number)
+        if self.may_end():
+            self.may_end = lambda: False
+            raise Stopped
+
+    def _watch(self, reading: int) -> None:
+        with os.fdopen(reading, "rb", buffering=0) as numbers:
+            while number := numbers.read(1):
+                if number[0] in SIGNALS:
+                    self.received = self.received or signal.Signals(number[0])
+                    break
+        if self.received and not self._over.wait(self.grace_seconds):
+            log.error("still busy %g s after %s; ending", self.grace_seconds, self.received.name)
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            os._exit(EXIT_CODE)
+
+
+class NoSignals(_SignalConnector):
+    """Instead of Lightning's own, which ends with exit code 0 and can wait for ever for other processes."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__(trainer)
+
+    def register_signal_handlers(self) -> None:
+        """Leave them as they are."""
+
+
+def requeue() -> None:
+    """Ask Slurm to start this job again when it can; outside of Slurm, do nothing."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    subprocess.run(["scontrol", "requeue", job], check=True)
+    log.info("Slurm was asked to requeue job %s", job)

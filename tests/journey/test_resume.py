@@ -1,0 +1,107 @@
+"""`gcvideo fit --resume auto`, as a job script types it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gcvideo.cli import main
+from tests.data.annotated import write_dataset
+from tests.training.runs import write_config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of one epoch, and its videos; the folder must stay as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    root = write_dataset(folder / "videos", train=4, val=2, test=2)
+    main(["fit", "--config", str(write_config(folder, root, trainer={"max_epochs": 1, "logger": False}))])
+    return folder
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def resume(folder: Path, *arguments: str) -> None:
+    run_dir = ("--run_dir", str(folder / "run"))
+    main(["fit", "--config", str(folder / "run.yaml"), *run_dir, "--resume", "auto", *arguments])
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
+    """The one line that a command says which must fail."""
+
+    def run(arguments: list[str]) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 1
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        return said.strip().splitlines()[-1]
+
+    return run
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # it is a copy
+def test_a_damaged_checkpoint_is_passed_over_and_named(folder, capsys):
+    last = folder / "run" / "checkpoints" / "last.ckpt"
+    os.truncate(last, 5000)
+    resume(folder, "--trainer.max_epochs", "2")
+    said = capsys.readouterr().err
+    assert f"passed over {last}: is no checkpoint, or is cut short (5000 bytes)" in said
+    assert f"resuming from {last.with_name('best.ckpt')}" in said
+    assert "resumed after step 2: epoch 1, batch 0" in said
+
+
+@pytest.mark.parametrize("left", [["run"], ["run", "run/config.yaml"], []])
+def test_a_run_without_a_checkpoint_starts(folder, capsys, left):
+    for path in [folder / "run" / "checkpoints", folder / "run" / "config.yaml", folder / "run"]:
+        if str(path.relative_to(folder)) not in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    resume(folder)
+    assert "has no checkpoint yet; starting" in capsys.readouterr().err
+    assert (folder / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_how_a_run_was_started_is_not_part_of_its_config(folder):
+    resume(folder)
+    config = yaml.safe_load((folder / "run" / "config.yaml").read_text())
+    assert (config["resume"], config["ckpt_path"]) == (None, None)
+    last = folder / "run" / "checkpoints" / "last.ckpt"
+    main(["test", "--config", str(folder / "run" / "config.yaml"), "--ckpt_path", str(last)])
+
+
+def test_what_cannot_be_resumed_is_refused(finished, refused):
+    command = ["--config", str(finished / "run.yaml")]
+    for arguments, said in [
+        (["test", *command, "--resume", "auto"], "gcvideo test: resume is for fit; name a checkpoint as"),
+        (
+            ["fit", *command, "--resume", "auto", "--run_dir", "null"],
+            "gcvideo fit: resume auto takes the newest",
+        ),
+        (["fit", *command], "run holds a run already; choose another run_dir, or go on with --resume auto"),
+    ]:
+        assert said in refused(arguments)
+
+
+def test_a_damaged_checkpoint_ends_every_command_in_one_line(folder, refused):
+    last = folder / "run" / "checkpoints" / "last.ckpt"
+    changed = bytearray(last.read_bytes())
+    changed[len(changed) // 2] ^= 4
+    last.write_bytes(changed)
+    command = ["--config", str(folder / "run.yaml"), "--ckpt_path", str(last)]
+    for arguments in (
+        ["fit", *command],
+        ["test", *command],
+        ["predict", str(folder / "videos" / "00.mp4"), "--checkpoint", str(last)],
+    ):
+        assert f"{last}: is damaged: archive/data/" in refused(arguments)

@@ -1,0 +1,123 @@
+"""Callbacks that watch a run, and that do to it what the world does."""
+
+import hashlib
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from gcvideo.clip import ViewBatch
+from gcvideo.data.transforms import ScaleJitter
+
+Moment = Literal["start", "step", "decoding", "validation", "saving"]
+
+
+class Record(Callback):
+    """Writes down every training batch of every process: step, videos, learning rate, loss and clips by bits.
+
+    The last line is the state of the random generator at the end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module, outputs, batch: ViewBatch, batch_idx) -> None:
+        self._write(
+            trainer,
+            batch=trainer.fit_loop.total_batch_idx + 1,
+            step=trainer.global_step,
+            epoch=trainer.current_epoch,
+            videos=batch.video_id,
+            loss=float(outputs["loss"]).hex(),
+            rate=trainer.optimizers[0].param_groups[0]["lr"].hex(),
+            clips=digest(batch.views),
+        )
+
+    def on_train_end(self, trainer: Trainer, pl_module) -> None:
+        self._write(trainer, random=digest(torch.get_rng_state()))
+
+    def _write(self, trainer: Trainer, **facts: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"{trainer.global_rank}.jsonl").open("a") as file:
+            file.write(json.dumps(facts) + "\n")
+
+
+def digest(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+class Signal(Callback):
+    """Sends itself a signal, in one process or all, when so many steps are done.
+
+    At the start of training, at the end of the step, while the next clips are decoded, in the validation that
+    follows, or while the checkpoint of the step is written.
+    """
+
+    def __init__(
+        self, number: int, *, step: int, moment: Moment = "step", process: int | None = None
+    ) -> None:
+        self.number = number
+        self.step = step
+        self.moment = moment
+        self.process = process
+
+    def on_train_start(self, trainer: Trainer, pl_module) -> None:
+        self._send(trainer, "start")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self._send(trainer, "step")
+        threading.Timer(0.3, self._send, (trainer, "decoding", trainer.global_step)).start()
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module, batch, batch_idx) -> None:
+        if not trainer.sanity_checking:
+            self._send(trainer, "validation")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module, checkpoint) -> None:
+        self._send(trainer, "saving")
+
+    def _send(self, trainer: Trainer, moment: Moment, step: int | None = None) -> None:
+        step = trainer.global_step if step is None else step
+        here = self.process in (None, trainer.global_rank)
+        if here and (moment, step) == (self.moment, self.step):
+            os.kill(os.getpid(), self.number)
+
+
+class SlowJitter(ScaleJitter):
+    """Takes its time over every clip."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(crop_size=32, min_short_side=32, max_short_side=40)
+        self.seconds = seconds
+
+    def transform(self, frames: Tensor) -> Tensor:
+        time.sleep(self.seconds)
+        return super().transform(frames)
+
+
+class NotFinite(Callback):
+    """Makes the clips of one step infinite in one process."""
+
+    def __init__(self, *, step: int, process: int = 0) -> None:
+        self.step = step
+        self.process = process
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module, batch: ViewBatch, batch_idx) -> None:
+        if (trainer.global_step + 1, trainer.global_rank) == (self.step, self.process):
+            batch.views.fill_(torch.inf)
+
+
+class BadGradient(Callback):
+    """Leaves the loss as it is and makes one gradient of one step NaN."""
+
+    def __init__(self, *, step: int) -> None:
+        self.step = step
+
+    def on_after_backward(self, trainer: Trainer, pl_module) -> None:
+        if trainer.global_step + 1 == self.step:
+            next(pl_module.parameters()).grad[0, 0] = torch.nan
