@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
 
 import pandas as pd
 import torch
@@ -52,8 +51,9 @@ def parser() -> CommandParser:
         prog="gcvideo attention",
         description="Measure how far apart positions are in the input, the context and the attention of "
         "every context block (GCNet, table 1), over a data set: over all pairs of positions, over those of "
-        "one frame, of one place, and of neither. Takes a checkpoint, or the config files of a network, "
-        "which is measured as it is initialised; of those any key can be given as --model.key or --data.key.",
+        "one frame, of one place, and of neither. Draws attention maps of some videos, and Grad-CAM. Takes a "
+        "checkpoint, or the config files of a network, which is measured as it is initialised; of those any "
+        "key can be given as --model.key or --data.key.",
     )
     arguments.add_argument("--checkpoint", type=Path | None, help="Checkpoint written by `gcvideo fit`.")
     arguments.add_argument("--config", action="append", type=str, help="Config file, as for fit; repeatable.")
@@ -68,7 +68,7 @@ def parser() -> CommandParser:
     )
     arguments.add_argument(
         "--num_videos",
-        type=Optional[NonNegativeInt],  # noqa: UP045 (not a class to the type checker)
+        type=NonNegativeInt,
         help="Videos to measure, the first ones; all if unset, 0 for none.",
     )
     arguments.add_argument("--num_clips", type=PositiveInt, default=1, help="Clips measured per video.")

@@ -31,9 +31,7 @@ def grad_cam_layers(
     with torch.inference_mode():
         probabilities = network(clip).softmax(dim=1)[0]
     likeliest = int(probabilities.argmax())
-    # A leaf that wants a gradient, so that frozen networks have one too.
-    leaf = clip.detach().clone().requires_grad_()
-    found = LayerGradCam(network, stage).attribute(leaf, target=likeliest, relu_attributions=True)
+    found = LayerGradCam(network, stage).attribute(clip, target=likeliest, relu_attributions=True)
     values = LayerAttribution.interpolate(
         cast(Tensor, found).detach(), tuple(clip.shape[2:]), interpolate_mode="trilinear"
     )[0, 0]

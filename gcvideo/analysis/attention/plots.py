@@ -79,7 +79,7 @@ def plot_network(summary: pd.DataFrame, file: Path) -> None:
     left.set_title("all pairs of positions", fontsize=11)
     right.set_title("attention $a_i$, by what a pair shares", fontsize=11)
     left.set_ylabel("mean distance")
-    _scale(left, "y", rows)
+    _scale(left, "y", _rows(rows, (rows["pairs"] == "all") | (rows["column"] == "att.")))
     right.grid(axis="y", alpha=0.3)
     for axes in (left, right):
         axes.tick_params("x", rotation=45 if len(blocks) > 6 else 0)
