@@ -92,12 +92,15 @@ def draw_grid(frames: UInt8[Tensor, "T H W 3"], layers: Layers, file: Path, *, t
 
 
 def chosen_frames(num_frames: int, points: Sequence[Query | None]) -> list[int]:
-    """Frames to show, MOST_COLUMNS at most: those of the points, then others spread evenly."""
+    """Frames to show, MOST_COLUMNS at most: spread evenly, and the nearest moved to those of the points."""
     if num_frames <= MOST_COLUMNS:
         return list(range(num_frames))
+    free = np.linspace(0, num_frames - 1, MOST_COLUMNS).round().astype(int).tolist()
     wanted = dict.fromkeys(frame_of(point, num_frames) for point in points if point is not None)
-    even = np.linspace(0, num_frames - 1, MOST_COLUMNS).round().astype(int).tolist()
-    return sorted(list(dict.fromkeys([*wanted, *even]))[:MOST_COLUMNS])
+    moved = list(wanted)[:MOST_COLUMNS]
+    for frame in moved:
+        free.remove(min(free, key=lambda other: abs(other - frame)))
+    return sorted([*moved, *free])
 
 
 def frame_of(point: Query, num_frames: int) -> int:

@@ -1,5 +1,6 @@
 """Pictures and films: what is drawn where, read back from the files."""
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -75,8 +76,11 @@ def test_of_many_frames_those_of_the_queries_are_shown() -> None:
     chosen = chosen_frames(32, points)
     assert len(chosen) == 8
     assert chosen == sorted(set(chosen))
-    assert {10, 31} <= set(chosen)
+    assert {0, 10, 31} <= set(chosen)
+    assert max(b - a for a, b in itertools.pairwise(chosen)) <= 2 * 31 / 7
     assert chosen_frames(8, points) == list(range(8))
+    crowded = [Query(time / 20, 0, 0) for time in range(20)]
+    assert len(set(chosen_frames(32, crowded))) == 8
 
 
 def test_a_grid_has_a_row_of_frames_and_one_for_each_layer(tmp_path: Path) -> None:
