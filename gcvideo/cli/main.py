@@ -102,5 +102,6 @@ def _silence_dependencies() -> None:
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning on recent torch
         r"LightningCLI's args parameter is intended to run from within Python",  # as it does here
         r"Checkpoint directory .* exists and is not empty",  # when a run is resumed
+        r"The `srun` command is available on your system but is not used",  # nor need be
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -2,20 +2,18 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import UInt8
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.annotations import largest_label, read_annotations, read_class_names
-from gcvideo.data.dataset import EpochOrder, VideoDataset
+from gcvideo.data.dataset import Crops, EpochOrder, VideoDataset
 from gcvideo.data.decoding import Backend
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.sampling import ClipFrames, RandomClip, StartRule, UniformClips
@@ -218,7 +216,7 @@ class KineticsDataModule(LightningDataModule):
         self,
         records: Sequence[VideoRecord],
         clips: RandomClip | UniformClips,
-        crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
+        crops: Crops,
     ) -> VideoDataset:
         return VideoDataset(records, clips=clips, crops=crops, backend=self.backend, seed=self.seed)
 

@@ -57,8 +57,9 @@ class VideoLoader:
         self._pool: WorkerPool | None = None
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
-        return len(self.batch_sampler)
+        """Batches of a whole epoch. In evaluation at least one, if only of no video, since a process without
+        a batch would not be there when the others put their figures together."""
+        return len(self.batch_sampler) or int(not self.batch_sampler.drop_last)
 
     def skip(self, num_batches: int) -> None:
         """The iteration that begins next leaves out this many batches, without reading them."""
@@ -69,7 +70,7 @@ class VideoLoader:
     def __iter__(self) -> Iterator[ClipBatch]:
         """The epoch's batches. It begins with the first `next()`: Lightning sets the epoch only after it has
         asked for the iterator."""
-        batches = list(self.batch_sampler)[self._first_batch :]
+        batches = (list(self.batch_sampler) or [[]] * len(self))[self._first_batch :]
         self._first_batch = 0
         read_by: Counter[str] = Counter()
         for number, (batch, batch_read_by) in enumerate(self._fetched(batches), start=1):

@@ -91,6 +91,7 @@ class VideoClassifier(LightningModule):
         self.val_metrics = video_metrics(len(class_names)).clone(prefix="val/")
         self.test_metrics = video_metrics(len(class_names)).clone(prefix="test/")
         self.predictions = PredictionTable(class_names)
+        self.num_views: int | None = None
 
     def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B K"]:
         """Class probabilities of videos, averaged over their views."""
@@ -139,7 +140,11 @@ class VideoClassifier(LightningModule):
         self.predictions.add(batch.video_id, probabilities, batch.target.tolist())
         self.predictions.add_unreadable(batch.unreadable)
 
+    def on_validation_epoch_start(self) -> None:
+        self.num_views = None
+
     def on_test_epoch_start(self) -> None:
+        self.num_views = None
         self.predictions = PredictionTable(self.class_names)
 
     def on_test_epoch_end(self) -> None:
@@ -164,11 +169,21 @@ class VideoClassifier(LightningModule):
     def _evaluate(self, batch: ViewBatch, metrics: MetricCollection) -> Float[Tensor, "B K"]:
         probabilities = batch.views.new_empty(0, len(self.class_names))
         if len(batch.views):
+            self._require_same_views(batch)
             probabilities = self(batch.views)
             metrics.update(probabilities, batch.target)
         for name, metric in metrics.items():  # of every process, since they are put together at the end
             self.log(name, metric, prog_bar=name.endswith(("loss", "top1")), batch_size=len(probabilities))
         return probabilities
+
+    def _require_same_views(self, batch: ViewBatch) -> None:
+        num_views = batch.views.shape[1]
+        if self.num_views not in (None, num_views):
+            raise ValueError(
+                f"{batch.video_id[0]} has {num_views} views, and the videos before it {self.num_views}; "
+                "expected the same views of every video"
+            )
+        self.num_views = num_views
 
     def configure_optimizers(self) -> Any:
         global_batch = self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches

@@ -121,3 +121,10 @@ class BadGradient(Callback):
     def on_after_backward(self, trainer: Trainer, pl_module) -> None:
         if trainer.global_step + 1 == self.step:
             next(pl_module.parameters()).grad[0, 0] = torch.nan
+
+
+class InEvaluation(Callback):
+    """Trains with the network in evaluation: norms have fixed statistics, and nothing is dropped."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module) -> None:
+        pl_module.network.eval()

@@ -219,6 +219,19 @@ def test_a_test_writes_every_video_once_and_sorted(tmp_path, caplog):
             assert row["probability"] == pytest.approx(probabilities.max().item(), abs=2e-6)
 
 
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_a_video_with_another_number_of_views_is_an_error(tmp_path, stage):
+    data = batches(8, num_views=3, batch_size=4)
+    wrong = data[1]._replace(views=data[1].views[:, :2])
+    run, model = trainer(tmp_path), VideoClassifier(ReadLogits, NAMES)
+    evaluate = {"val": run.validate, "test": run.test}[stage]
+    evaluate(model, Loader(data), verbose=False)
+    evaluate(model, Loader([wrong]), verbose=False)
+    message = rf"{wrong.video_id[0]} has 2 views, and the videos before it 3; expected the same views"
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, Loader([data[0], wrong]), verbose=False)
+
+
 def test_the_networks_weights_are_channels_last_only_where_asked():
     def layout(**settings) -> bool:
         weight = VideoClassifier(TwoLayers, NAMES, **settings).network.first.weight
