@@ -13,6 +13,9 @@ from torch.utils.data import Dataset, Sampler
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, VideoReader, open_video
 
+Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
+"""Cuts frames to the size of the network: one crop [N 3 S S], or a list of several."""
+
 SampleKey = tuple[int, int]
 """(epoch, index of the video). All randomness of a sample comes from the seed and this."""
 
@@ -63,7 +66,7 @@ class VideoDataset(Dataset[Clip]):
     Args:
         records: The videos.
         clips: Frame indices [V T] of the temporal views of a video with a given number of frames.
-        crops: Spatial views [S N 3 H W] (or one, [N 3 H W]) of frames [N 3 H W].
+        crops: Spatial views of frames [N 3 H W]: one as a tensor, or several as a list of tensors.
         backend: Which decoder reads the files.
         seed: What every random choice derives from, together with the epoch and the video's index.
     """
@@ -73,7 +76,7 @@ class VideoDataset(Dataset[Clip]):
         records: Sequence[VideoRecord],
         *,
         clips: Callable[[int], Int64[Tensor, "V T"]],
-        crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
+        crops: Crops,
         backend: Backend = "decord",
         seed: int = 0,
     ) -> None:
@@ -99,32 +102,38 @@ class VideoDataset(Dataset[Clip]):
     def empty_batch(self) -> ClipBatch:
         """A batch of no video, shaped as any other: frames [0 V T H W 3]."""
         with _random_state(self.seed):
-            views = _arranged(self.crops(torch.zeros(1, 3, 256, 256, dtype=torch.uint8)), 0 * self.clips(1))
-        return ClipBatch(views.new_empty(0, *views.shape), torch.empty(0, dtype=torch.long), [])
+            cut = _as_list(self.crops(torch.zeros(1, 3, 256, 256, dtype=torch.uint8)))
+            num_clips, num_frames = self.clips(1).shape
+        height, width = cut[0].shape[-2:]
+        frames = cut[0].new_empty(0, num_clips * len(cut), num_frames, height, width, 3)
+        return ClipBatch(frames, torch.empty(0, dtype=torch.long), [])
 
 
 def read_views(
-    reader: VideoReader,
-    indices: Int64[Tensor, "V T"],
-    crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
+    reader: VideoReader, indices: Int64[Tensor, "V T"], crops: Crops
 ) -> UInt8[Tensor, "VS T S1 S2 3"]:
     """The views of V temporal clips of a video: all S crops of a clip, then those of the next.
 
-    Every frame is decoded and cropped once, in however many clips it stands.
+    Every frame is decoded and resized once, in however many clips it stands, and copied once into each view.
     """
     wanted, position = indices.unique(return_inverse=True)
-    random_state, parts = torch.get_rng_state(), []
+    random_state, first, views = torch.get_rng_state(), 0, None
     for part in reader.parts_at(wanted.tolist()):
         torch.set_rng_state(random_state)  # so that all parts are cropped alike
-        parts.append(crops(rearrange(part, "N H W C -> N C H W")))
-    return _arranged(torch.cat(parts, dim=-4), position)
+        cut = _as_list(crops(rearrange(part, "N H W C -> N C H W")))
+        if views is None:
+            height, width = cut[0].shape[-2:]
+            views = part.new_empty(len(indices), len(cut), indices.shape[1], height, width, 3)
+        for clip, time in ((first <= position) & (position < first + len(part))).nonzero().tolist():
+            for crop, frames in enumerate(cut):
+                views[clip, crop, time] = frames[position[clip, time] - first].movedim(0, -1)
+        first += len(part)
+    assert views is not None  # a clip has frames
+    return views.flatten(0, 1)
 
 
-def _arranged(
-    cropped: UInt8[Tensor, "*S N 3 S1 S2"], position: Int64[Tensor, "V T"]
-) -> UInt8[Tensor, "VS T S1 S2 3"]:
-    crops_first = cropped if cropped.ndim == 5 else cropped[None]
-    return rearrange(crops_first[:, position], "S V T C H W -> (V S) T H W C").contiguous()
+def _as_list(cropped: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    return [cropped] if isinstance(cropped, Tensor) else cropped
 
 
 def collate(clips: list[Clip]) -> ClipBatch:

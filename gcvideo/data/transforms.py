@@ -107,7 +107,7 @@ class UniformCrops:
         self.crop_size = crop_size
         self.num_crops = num_crops
 
-    def __call__(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "S N 3 crop crop"]:
+    def __call__(self, frames: UInt8[Tensor, "N 3 H W"]) -> list[UInt8[Tensor, "N 3 crop crop"]]:
         frames = TF.resize(frames, [self.short_side])
         height, width = frames.shape[-2:]
         crops = []
@@ -116,7 +116,7 @@ class UniformCrops:
             top = (height - self.crop_size) * (along if height > width else 0.5)
             left = (width - self.crop_size) * (0.5 if height > width else along)
             crops.append(TF.crop(frames, round(top), round(left), self.crop_size, self.crop_size))
-        return torch.stack(crops)
+        return crops
 
 
 class Normalize(nn.Module):

@@ -1,6 +1,6 @@
 """A clip slid over a video of any length: where in time something happens."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from gcvideo.data.dataset import read_views
+from gcvideo.data.dataset import Crops, read_views
 from gcvideo.data.decoding import open_video
 from gcvideo.data.sampling import ClipFrames
 
@@ -42,7 +42,7 @@ class SlidingWindows:
     Args:
         path: The video.
         clip: Which frames make a window.
-        crops: Spatial crops [S N 3 H W] (or one, [N 3 H W]) of frames [N 3 H W].
+        crops: Spatial crops of frames [N 3 H W]: one as a tensor, or several as a list of tensors.
         hop_seconds: From the start of one window to the next; by default half a window.
 
     Raises:
@@ -55,7 +55,7 @@ class SlidingWindows:
         path: Path,
         *,
         clip: ClipFrames,
-        crops: Callable[[UInt8[Tensor, "N 3 H W"]], Tensor],
+        crops: Crops,
         hop_seconds: float | None = None,
     ) -> None:
         if hop_seconds is not None and hop_seconds <= 0:

@@ -29,8 +29,8 @@ def records(tmp_path_factory):
     return write_records(tmp_path_factory.mktemp("videos"), LENGTHS)
 
 
-def whole(frames: Tensor) -> Tensor:
-    return frames[None]
+def whole(frames: Tensor) -> list[Tensor]:
+    return [frames]
 
 
 def training_dataset(records, seed: int = 0) -> VideoDataset:

@@ -3,6 +3,7 @@
 import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -35,6 +36,7 @@ class PyAVReader(AscendingReader):
     def __init__(self, index: StreamIndex, *, name: str = "pyav") -> None:
         self._index = index
         self._timeline = index.timeline
+        self._length_size = nal_length_size(index.codec, index.context.extradata)
         self._reformatter = VideoReformatter()
         super().__init__(index.path, num_frames=0, fps=index.fps, size=index.size, name=name)
         if self._timeline is None:
@@ -77,6 +79,7 @@ class PyAVReader(AscendingReader):
         times, shown = timeline.times, timeline.shown
         wanted = {shown[number] for number in numbers}
 
+        @cache
         def is_decoded(position: int) -> bool:
             return position in wanted or not self._is_droppable(timeline, position)
 
@@ -100,11 +103,10 @@ class PyAVReader(AscendingReader):
         Only packets shown before one decoded earlier are looked at: where a container (AVI) states
         decoding times alone, there is none, and frames are not numbered by a guess.
         """
-        length_size = nal_length_size(self._index.codec, self._index.context.extradata)
         return (
-            length_size is not None
+            self._length_size is not None
             and timeline.reordered[position]
-            and is_unreferenced(self._index.packets[position], length_size)
+            and is_unreferenced(self._index.packets[position], self._length_size)
         )
 
     def _frames_by_count(self, ascending: list[int]) -> Iterator[VideoFrame]:
