@@ -175,12 +175,6 @@ class KineticsDataModule(LightningDataModule):
 
     def val_dataloader(self) -> VideoLoader:
         dataset = self.evaluation_dataset(self.records("val"), self.val_views)
-        if len(dataset) < self._num_processes:
-            # Where a process has no batch, the others wait for it when they next exchange buffers.
-            raise ValueError(
-                f"{self.lists['val']} lists {len(dataset)} videos for {self._num_processes} processes; "
-                "each needs at least one; use fewer processes or more videos"
-            )
         return self._loader(
             dataset, training=False, batch_size=self.batch_size, unreadable=ReportUnreadable()
         )
