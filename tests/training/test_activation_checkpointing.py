@@ -9,8 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
-from gcvideo.training import VideoClassifier
-from gcvideo.training.activation_checkpointing import ActivationCheckpointing
+from gcvideo.training import ActivationCheckpointing, VideoClassifier
 from tests.training.networks import TwoLayers
 from tests.training.test_finetuning import classifier, fit
 
