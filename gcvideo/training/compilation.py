@@ -80,7 +80,7 @@ class CompileNetwork(Callback):
         if not difference <= self.tolerance:
             raise ValueError(
                 f"the compiled network's loss is {compiled:.6g} and the eager one's {eager:.6g}, a relative "
-                f"difference of {difference:.2g}; tolerance is {self.tolerance:g}, so leave CompileNetwork out"
+                f"difference of {difference:.2g}; tolerance is {self.tolerance:g}; leave CompileNetwork out"
             )
         log.info(
             "compiled the network in %.0f s; its loss differs from the eager one's by %.1g",
