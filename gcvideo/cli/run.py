@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
@@ -20,6 +21,9 @@ from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
 from gcvideo.training.safeguard import CHECKPOINTS
 
 log = logging.getLogger(__name__)
+
+PROCESS_TIMEOUT = timedelta(minutes=10)
+"""How long processes wait for one that hangs; one that is gone is noticed at once. torch waits 30 minutes."""
 
 
 class VideoCLI(LightningCLI):
@@ -120,6 +124,8 @@ class VideoCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none of one's own
             trainer.strategy.checkpoint_io = CheckpointFiles()
+        if config.trainer.strategy == "auto" and isinstance(trainer.strategy, DDPStrategy):
+            trainer.strategy._timeout = PROCESS_TIMEOUT
         log.info("run folder: %s", config.run_dir)
         return trainer
 

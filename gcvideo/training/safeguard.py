@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from gcvideo.clip import ViewBatch
 from gcvideo.training.distributed import any_process, fewest, gather_rows
 from gcvideo.training.finite import all_finite, gradients, scales_its_loss
+from gcvideo.training.presence import Presence, is_broken_connection
 from gcvideo.training.stopping import NoSignals, Stopped, StopSignals, requeue
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Safeguard(Checkpoint):
     A loss or gradient norm that is not finite, in any process, stops all of them before the step changes a
     weight: ValueError, which names the step and the videos of the batch. (Infinite gradients under a loss
     scaler are left to the scaler.)
+
+    When a process is lost, the others end and name it.
 
     What one process knows the others learn before every optimizer step, by one all-reduce of five numbers.
 
@@ -68,6 +71,7 @@ class Safeguard(Checkpoint):
         self.every_seconds = every_minutes * 60
         self.every_steps = every_steps
         self.signals = StopSignals(grace_seconds)
+        self.presence = Presence()
         self._saved_step = 0
         self._saved_at = 0.0
         self._stop = self._requeue = self._save = False
@@ -82,9 +86,11 @@ class Safeguard(Checkpoint):
             trainer._signal_connector = NoSignals(trainer)
             self.signals.may_end = lambda: self._is_idle(trainer)
             self.signals.listen()
+            self.presence.begin()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.signals.ignore()
+        self.presence.end()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
@@ -176,6 +182,14 @@ class Safeguard(Checkpoint):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        absent = self.presence.absent() if is_broken_connection(exception) else []
+        self.presence.end()
+        if absent:
+            names = ", ".join(map(str, absent))
+            raise ConnectionError(
+                f"process {names} of {trainer.world_size} (counted from 0) is gone or does not answer, see "
+                f"there; the last checkpoint is of step {self._saved_step}, and --resume auto goes on from it"
+            ) from exception
         if not isinstance(exception, Stopped):
             return
         if self._between_steps and trainer.global_step > self._saved_step:

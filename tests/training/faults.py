@@ -56,16 +56,24 @@ class Signal(Callback):
     """Sends itself a signal, in one process or all, when so many steps are done.
 
     At the start of training, at the end of the step, while the next clips are decoded, in the validation that
-    follows, or while the checkpoint of the step is written.
+    follows, or while the checkpoint of the step is written; if `once` is given, only where that file is not
+    there yet.
     """
 
     def __init__(
-        self, number: int, *, step: int, moment: Moment = "step", process: int | None = None
+        self,
+        number: int,
+        *,
+        step: int,
+        moment: Moment = "step",
+        process: int | None = None,
+        once: Path | None = None,
     ) -> None:
         self.number = number
         self.step = step
         self.moment = moment
         self.process = process
+        self.once = once
 
     def on_train_start(self, trainer: Trainer, pl_module) -> None:
         self._send(trainer, "start")
@@ -85,6 +93,10 @@ class Signal(Callback):
         step = trainer.global_step if step is None else step
         here = self.process in (None, trainer.global_rank)
         if here and (moment, step) == (self.moment, self.step):
+            if self.once is not None:
+                if self.once.exists():
+                    return
+                self.once.touch()
             os.kill(os.getpid(), self.number)
 
 

@@ -88,7 +88,7 @@ def start(
     return started
 
 
-def finish(started: Sequence[ForkServerProcess], *, seconds: float = 60.0) -> list[int | None]:
+def finish(started: Sequence[ForkServerProcess], *, seconds: float = 120.0) -> list[int | None]:
     """The exit codes; None of a process that is still there, which is killed."""
     for process in started:
         process.join(seconds)
@@ -99,8 +99,8 @@ def finish(started: Sequence[ForkServerProcess], *, seconds: float = 60.0) -> li
     return codes
 
 
-def run(config: Path, *arguments: str, **settings: Any) -> list[int | None]:
-    return finish(start(config, *arguments, **settings))
+def run(config: Path, *arguments: str, seconds: float = 120.0, **settings: Any) -> list[int | None]:
+    return finish(start(config, *arguments, **settings), seconds=seconds)
 
 
 def _be(line: list[str], environment: dict[str, str], said: Path) -> None:

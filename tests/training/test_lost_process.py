@@ -1,0 +1,70 @@
+"""One process of a run is lost: the others end and name it, and torchrun starts them again."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.annotated import write_dataset
+from tests.training.runs import assert_same_end, fault, run, said, write_config
+
+LIMIT_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "videos", train=9, val=5, test=1)
+
+
+@pytest.mark.parametrize(("lost", "processes"), [(1, 2), (0, 2), (1, 3)])
+def test_a_process_that_dies_is_named_by_the_others_which_end(tmp_path, root, lost, processes):
+    kill = fault("Signal", number=int(signal.SIGKILL), step=2, process=lost)
+    config = write_config(tmp_path, root, kill, data={"batch_size": 1}, safeguard={"every_steps": 1})
+    codes = run(config, processes=processes, seconds=LIMIT_SECONDS)
+    survivors = [process for process in range(processes) if process != lost]
+    assert [codes[process] for process in survivors] == [1] * len(survivors)
+    told = (tmp_path / f"said.{survivors[0]}").read_text()
+    assert "Traceback" not in told
+    assert f"process {lost} of {processes} (counted from 0) is gone or does not answer" in told
+    assert "the last checkpoint is of step 1, and --resume auto goes on from it" in told
+
+
+def torchrun(config: Path) -> subprocess.CompletedProcess[str]:
+    """The run under a real torchrun, which may start it three times again."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launcher += ["--max-restarts=3", "--no-python"]
+    command = [sys.executable, "-c", "from gcvideo.cli import main; main()", "fit", "--config", str(config)]
+    return subprocess.run(
+        [*launcher, *command, "--trainer.devices=2", "--resume=auto"],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_of_ten_runs_that_torchrun_starts_again_end_as_one_never_stopped(tmp_path, root):
+    whole = tmp_path / "whole"
+    assert run(write_config(whole, root), processes=2) == [0, 0], said(whole)
+    for number in range(10):
+        killed = tmp_path / str(number)
+        moment = ("step", "saving", "validation")[number % 3]
+        kill = fault(
+            "Signal",
+            number=int(signal.SIGKILL),
+            step=2,
+            moment=moment,
+            process=(number + 1) % 2,
+            once=str(tmp_path / f"killed {number}"),
+        )
+        config = write_config(killed, root, kill, safeguard={"every_steps": 1})
+        done = torchrun(config)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (tmp_path / f"killed {number}").exists()
+        assert_same_end(killed, whole)
