@@ -1,0 +1,240 @@
+"""From a video file to the frames of one sample: gcvideo beside the ways of MMAction2 and pytorchvideo.
+
+One process and one thread, as in one loader worker; the alternatives take turns. Resizing and cropping are
+torchvision's on uint8 for all but pytorchvideo, whose clips are float32 before that; normalisation
+is on the device and not counted, but for pytorchvideo, which does it here.
+
+    python scripts/bench_reading.py                          # on clips that it encodes itself
+    python scripts/bench_reading.py --videos FOLDER          # on 10 s cut from your own videos
+"""
+
+import argparse
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import av  # before decord, which brings FFmpeg libraries of its own
+import decord
+import numpy as np
+import torch
+from interleaved import describe_machine, in_turns, spread
+from pytorchvideo.data.encoded_video import EncodedVideo
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from gcvideo.data.dataset import read_views
+from gcvideo.data.decoding import Backend, open_video
+from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
+from gcvideo.data.transforms import ScaleJitter, UniformCrops
+
+console = Console(width=140)
+CLIP = ClipFrames(8, 8)
+SECONDS = 10
+MEAN, STD = [0.45] * 3, [0.225] * 3
+KINDS = {
+    "B-frames, GOP 250 (as downloaded)": {"bf": "3", "g": "250", "sc_threshold": "40"},
+    "B-frames, GOP 16 (data_prep/transcode.py)": {"bf": "3", "g": "16", "sc_threshold": "0"},
+    "no B-frames, GOP 250": {"bf": "0", "g": "250"},
+}
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    torch.set_num_threads(1)
+    decord.bridge.set_bridge("native")
+    console.print(describe_machine())
+    with tempfile.TemporaryDirectory() as folder:
+        clips = {
+            kind: encode(arguments, Path(folder), number, options)
+            for number, (kind, options) in enumerate(
+                track(KINDS.items(), "encode", console=Console(stderr=True))
+            )
+        }
+        report("training clip of 8 frames at stride 8", TRAINING, clips, rounds=arguments.rounds)
+        report("test video of 10 clips x 3 crops", TESTING, clips, rounds=max(arguments.rounds // 4, 1))
+
+
+def report(
+    title: str, ways: dict[str, Callable[[Path], object]], clips: dict[str, list[Path]], *, rounds: int
+) -> None:
+    table = Table(
+        "way", *(f"ms, {kind}" for kind in clips), title=f"{title}: ms [quartiles], times as slow as ours"
+    )
+    seconds: dict[str, dict[str, list[float]]] = {}
+    for kind, paths in clips.items():
+        together = [
+            in_turns({n: partial(way, path) for n, way in ways.items()}, rounds=rounds) for path in paths
+        ]
+        seconds[kind] = {name: [s for one in together for s in one[name]] for name in ways}
+    for name in ways:
+        cells = []
+        for kind in clips:
+            ours = seconds[kind]["gcvideo, pyav"]
+            ratio = spread([t / o for t, o in zip(seconds[kind][name], ours, strict=True)])
+            ms = spread([1e3 * s for s in seconds[kind][name]])
+            cells.append(f"{ms.median:.1f} \\[{ms.lower:.1f} - {ms.upper:.1f}]  {ratio.median:.2f} x")
+        table.add_row(name, *cells)
+    console.print(table)
+
+
+def ours(path: Path, *, backend: Backend) -> Tensor:
+    with open_video(path, backend) as reader:
+        return read_views(reader, RandomClip(CLIP)(len(reader)), ScaleJitter().transform)
+
+
+def decord_clip(path: Path) -> Tensor:
+    """MMAction2: DecordInit, SampleFrames, DecordDecode, Resize, RandomCrop, Flip."""
+    reader = decord.VideoReader(str(path), num_threads=1)
+    start = random.randint(0, len(reader) - CLIP.span)
+    frames = reader.get_batch(start + np.arange(8) * 8).asnumpy()
+    return ScaleJitter().transform(torch.from_numpy(frames).permute(0, 3, 1, 2))
+
+
+def pytorchvideo_clip(path: Path, *, decoder: str) -> Tensor:
+    """EncodedVideo.get_clip of the clip's seconds, every eighth frame, then float32 transforms."""
+    video = EncodedVideo.from_path(str(path), decode_audio=False, decoder=decoder)
+    span = 64 / 30
+    start = random.uniform(0, float(video.duration) - span)
+    decord.bridge.set_bridge("torch")  # as its decord reader wants, for everyone
+    clip = video.get_clip(start, start + span)["video"]
+    decord.bridge.set_bridge("native")
+    frames = clip[:, torch.linspace(0, clip.shape[1] - 1, 8).long()] / 255
+    frames = F.normalize(frames.permute(1, 0, 2, 3), MEAN, STD)
+    resized = F.resize(frames, [random.randint(256, 320)], antialias=False)
+    top, left = (random.randint(0, size - 224) for size in resized.shape[-2:])
+    return resized[..., top : top + 224, left : left + 224]
+
+
+def ours_test(path: Path, *, backend: Backend) -> Tensor:
+    with open_video(path, backend) as reader:
+        return read_views(reader, UniformClips(CLIP, num_clips=10)(len(reader)), THREE_CROPS)
+
+
+def decord_test(path: Path) -> Tensor:
+    """MMAction2: all 80 frames of the ten clips in one get_batch, each resized and cropped three times."""
+    reader = decord.VideoReader(str(path), num_threads=1)
+    starts = np.linspace(0, len(reader) - CLIP.span, 10).round().astype(int)
+    frames = reader.get_batch((starts[:, None] + np.arange(8) * 8).ravel()).asnumpy()
+    return THREE_CROPS(torch.from_numpy(frames).permute(0, 3, 1, 2))
+
+
+def decord_per_view(path: Path) -> Tensor:
+    """Every one of the thirty views opens the file and decodes its eight frames."""
+    views = []
+    for view in range(30):
+        reader = decord.VideoReader(str(path), num_threads=1)
+        start = round((len(reader) - CLIP.span) * (view // 3) / 9)
+        frames = reader.get_batch(start + np.arange(8) * 8).asnumpy()
+        views.append(THREE_CROPS(torch.from_numpy(frames).permute(0, 3, 1, 2))[view % 3])
+    return torch.stack(views)
+
+
+def pyav_per_view(path: Path) -> Tensor:
+    """PySlowFast: every view seeks, takes all frames of its 64 as RGB, then resizes in float32."""
+    views = []
+    for view in range(30):
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            first = (stream.frames - 64) * (view // 3) // 10
+            ticks = int(1 / (stream.average_rate * stream.time_base))  # of the time base, per frame
+            container.seek(max(first * ticks - 1024, 0), stream=stream)
+            frames = []
+            for frame in container.decode(stream):
+                if frame.pts >= first * ticks:
+                    frames.append(torch.from_numpy(frame.to_rgb().to_ndarray()))
+                if len(frames) == 64:
+                    break
+        clip = torch.stack([frames[number] for number in torch.linspace(0, 63, 8).long()])
+        normalised = F.normalize(clip.permute(0, 3, 1, 2) / 255, MEAN, STD)
+        resized = F.resize(normalised, [256], antialias=False)
+        left = (resized.shape[-1] - 256) * (view % 3) // 2
+        views.append(resized[..., :256, left : left + 256])
+    return torch.stack(views)
+
+
+THREE_CROPS = UniformCrops(short_side=256, crop_size=256, num_crops=3)
+TRAINING: dict[str, Callable[[Path], object]] = {
+    "gcvideo, pyav": partial(ours, backend="pyav"),
+    "gcvideo, decord": partial(ours, backend="decord"),
+    "MMAction2's way (decord)": decord_clip,
+    "pytorchvideo (decord)": partial(pytorchvideo_clip, decoder="decord"),
+    "pytorchvideo (its default, pyav)": partial(pytorchvideo_clip, decoder="pyav"),
+}
+TESTING: dict[str, Callable[[Path], object]] = {
+    "gcvideo, pyav": partial(ours_test, backend="pyav"),
+    "gcvideo, decord": partial(ours_test, backend="decord"),
+    "MMAction2's way (get_batch of 80)": decord_test,
+    "one decode per view (decord)": decord_per_view,
+    "PySlowFast's way (pyav)": pyav_per_view,
+}
+
+
+def encode(arguments: argparse.Namespace, folder: Path, kind: int, options: dict[str, str]) -> list[Path]:
+    """10 s at 340 x 256 and 30 frames per second, H.264 at CRF 23."""
+    files = []
+    for number, pictures in enumerate(sources(arguments)):
+        file = folder / f"{kind}-{number}.mp4"
+        with av.open(str(file), "w") as container:
+            settings = {"crf": "23", "preset": "medium", "threads": "2", **options}
+            stream = container.add_stream("libx264", rate=Fraction(30), options=settings)
+            stream.width, stream.height, stream.pix_fmt = 340, 256, "yuv420p"
+            for picture in pictures:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+        files.append(file)
+    return files
+
+
+def sources(arguments: argparse.Namespace) -> Iterator[Iterator[np.ndarray]]:
+    """Pictures of each clip: of the user's videos from their beginning, or noise that drifts."""
+    if arguments.videos is None:
+        for seed in range(arguments.num_videos):
+            yield drifting_noise(seed)
+        return
+    paths = [path for path in sorted(arguments.videos.rglob("*.mp4")) if path.is_file()]
+    random.Random(0).shuffle(paths)
+    for path in paths[: arguments.num_videos]:
+        yield pictures_of(path)
+
+
+def pictures_of(path: Path) -> Iterator[np.ndarray]:
+    """The first 300 frames, from the start again where there are fewer."""
+    shown = 0
+    while shown < 30 * SECONDS:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.reformat(width=340, height=256, format="rgb24").to_ndarray()
+                shown += 1
+                if shown == 30 * SECONDS:
+                    return
+
+
+def drifting_noise(seed: int) -> Iterator[np.ndarray]:
+    """Smooth texture that moves and breathes, with grain: codes to about 500 kbit/s."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 24, 32)).astype(np.float32))
+    texture = F.resize(coarse, [512, 680], antialias=False)[0]
+    for number in range(30 * SECONDS):
+        top, left = (int(60 + 60 * np.sin(number / period)) for period in (37, 23))
+        picture = texture[:, top : top + 256, left : left + 340].permute(1, 2, 0).numpy()
+        yield np.clip(picture + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
+    parser.add_argument("--num-videos", type=int, default=4, help="clips of each kind")
+    parser.add_argument("--rounds", type=int, default=12, help="turns per clip and way")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Alternatives measured in turns within one run, so that whatever else the machine does meets all of them."""
+
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+from typing import NamedTuple
+
+import torch
+from torch.utils.benchmark import Timer
+
+PACKAGES = ("torch", "torchvision", "pytorchvideo", "lightning", "av", "decord")
+
+
+class Spread(NamedTuple):
+    """Median and quartiles of one figure over the rounds."""
+
+    median: float
+    lower: float
+    upper: float
+
+
+def in_turns(
+    alternatives: Mapping[str, Callable[[], object]], *, rounds: int, seconds_per_turn: float = 0.3
+) -> dict[str, list[float]]:
+    """Seconds of one call of every alternative, in each of `rounds` rounds.
+
+    A turn repeats the call for about `seconds_per_turn`; every other round goes through the alternatives
+    backwards.
+    """
+    timers = {name: Timer("call()", globals={"call": call}) for name, call in alternatives.items()}
+    repeats = {}
+    for name, timer in timers.items():
+        timer.timeit(1)  # the first call allocates and compiles
+        repeats[name] = max(int(seconds_per_turn / timer.timeit(1).mean), 1)
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    for number in range(rounds):
+        for name in list(timers)[:: 1 if number % 2 == 0 else -1]:
+            seconds[name].append(timers[name].timeit(repeats[name]).mean)
+    return seconds
+
+
+def spread(values: list[float]) -> Spread:
+    """Median and quartiles."""
+    if len(values) < 2:
+        return Spread(values[0], values[0], values[0])
+    lower, _, upper = quantiles(values, n=4)
+    return Spread(median(values), lower, upper)
+
+
+def times_faster(theirs: list[float], ours: list[float]) -> Spread:
+    """How many times as fast ours is, from the ratios of the single rounds."""
+    return spread([slow / fast for slow, fast in zip(theirs, ours, strict=True)])
+
+
+def describe_machine() -> str:
+    """Processor or GPU, threads and versions, in one line."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in _cpu_info()
+            if line.startswith(("model name", "Hardware"))
+        ),
+        platform.processor(),
+    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return f"{device}, {torch.get_num_threads()} threads; Python {platform.python_version()}, {versions}"
+
+
+def _cpu_info() -> list[str]:
+    file = Path("/proc/cpuinfo")
+    return file.read_text().splitlines() if file.exists() else []
