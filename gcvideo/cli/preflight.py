@@ -1,0 +1,167 @@
+"""`gcvideo preflight`: what is wrong with the machines of a run, before it starts."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+from rich.console import Console
+
+from gcvideo.analysis.preflight import (
+    AbsentError,
+    Job,
+    Meeting,
+    Place,
+    Preflight,
+    Report,
+    checks_still_running,
+    inspect,
+)
+from gcvideo.cli.parser import RunParser
+from gcvideo.cli.run import VideoCLI
+from gcvideo.data import KineticsDataModule
+from gcvideo.training import VideoClassifier
+
+log = logging.getLogger(__name__)
+
+GOODBYE_SECONDS = 5.0
+"""How long rank 0 waits for the others to read the verdict, before its store ends with it."""
+LOG_COLUMNS = 180
+"""Width of the table where no terminal says it."""
+
+
+class PreflightCLI(VideoCLI):
+    """What `gcvideo fit` would run with the same arguments, put together and not run."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        super().add_arguments_to_parser(parser)
+        parser.add_class_arguments(Preflight, "preflight")
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {"fit": VideoCLI.subcommands()["fit"]}
+
+    def setup_parser(self, *args: Any) -> None:
+        super().setup_parser(*args)
+        self._subcommand_parsers["fit"].prog = "gcvideo preflight"
+        self._subcommand_parsers["fit"].description = (
+            "Check, with the arguments of fit and under the same launcher (torchrun, srun), from every "
+            "process: versions, configuration, lists and clocks agree; videos can be read; run_dir is shared "
+            "and can be written to; gradients can be exchanged, and how fast; the loader keeps the training "
+            "step fed. Prints one table; exits with 1 if anything is wrong."
+        )
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Leave it at that."""
+
+    def job(self) -> Job:
+        """What was put together."""
+        config = self.parser.dump(self.config, skip_link_targets=False, skip_none=False)
+        run_dir = self.config["fit"].run_dir
+        return Job(self.trainer, self.model, self.datamodule, yaml.safe_load(config)["fit"], run_dir)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Check what `arguments` would run; exit with 1 where anything is wrong."""
+    place = Place.here()
+    settings, job = _put_together(arguments, place)
+    meeting = Meeting.join(place, seconds=settings.timeout_seconds)
+    report = Report()
+    try:
+        with _ended_by_sigterm(place), _quiet("gcvideo.data.loader"):
+            inspect(job, meeting, settings, report)
+    except AbsentError as absent:
+        report.add_absent(absent.ranks, str(absent))
+    except Ended:
+        report.add_absent(meeting.awaited, "was not heard from when the launcher ended rank 0")
+        if not meeting.awaited:
+            raise
+    code = _announce(report, meeting) if place.rank == 0 else _await_verdict(meeting, settings)
+    if checks_still_running():  # nothing ends them but the end of the process
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _put_together(arguments: Sequence[str], place: Place) -> tuple[Preflight, Job | str]:
+    """The settings, and what `gcvideo fit` would run here, or why it would not."""
+    try:
+        cli = PreflightCLI(
+            VideoClassifier,
+            KineticsDataModule,
+            args=["fit", *arguments[1:]],
+            parser_class=RunParser,
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+        )
+    except SystemExit as refused:
+        if place.num_ranks == 1 or not refused.code:
+            raise
+        return Preflight(), "its arguments are refused; see what it says itself"
+    except (ValueError, OSError) as error:
+        if place.num_ranks == 1:
+            raise
+        return Preflight(), " ".join(str(error).split())
+    return cli.config_init["fit"].preflight, cli.job()
+
+
+class Ended(SystemExit):
+    """SIGTERM, which a launcher sends when another process has died."""
+
+
+@contextmanager
+def _ended_by_sigterm(place: Place) -> Iterator[None]:
+    """On rank 0, which then still says what it knows."""
+    if place.rank > 0:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Only warnings of one log."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _announce(report: Report, meeting: Meeting) -> int:
+    """Print the report, tell the others how it ended, and return the exit code."""
+    console = Console(width=None if sys.stdout.isatty() else LOG_COLUMNS, highlight=False)
+    console.print(report.table())
+    for sentence in report.sentences():
+        console.print(sentence, markup=False, soft_wrap=True)
+    code = int(report.failed)
+    console.print(f"preflight: {'failed' if code else 'nothing is wrong'}")
+    meeting.conclude(code, absent=report.absent, seconds=GOODBYE_SECONDS)
+    return code
+
+
+def _await_verdict(meeting: Meeting, settings: Preflight) -> int:
+    """The exit code that rank 0 found; 1 where it found none."""
+    try:
+        return meeting.verdict(seconds=settings.timeout_seconds)
+    except AbsentError as absent:
+        log.error("rank %d: %s, which prints the report", meeting.place.rank, absent)
+        return 1

@@ -1,0 +1,197 @@
+"""`gcvideo preflight` on machines that are well, and on machines of which some are not."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from gcvideo.cli import main
+from tests.data.annotated import write_dataset
+from tests.training.runs import context, free_port, write_config
+
+TIMEOUT_SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Machines, each with a folder of its own that holds the same videos, and a run folder that all see."""
+    folder = tmp_path_factory.mktemp("machines")
+    videos = write_dataset(folder / "videos", train=10, val=5, test=2)
+    for rank in range(5):
+        shutil.copytree(videos, folder / f"machine{rank}" / "videos")
+    rows = (videos / "train.csv").read_text().splitlines()
+    (folder / "machine3" / "videos" / "train.csv").write_text("\n".join([rows[0], *rows[:0:-1]]) + "\n")
+    (folder / "machine4" / "videos" / "09.mp4").write_bytes(b"")
+    write_config(folder, Path("videos"))
+    return folder
+
+
+def preflight(
+    folder: Path,
+    *arguments: str,
+    ranks: int = 2,
+    faults: Mapping[int, Callable[[], None]] | None = None,
+    waited_for: int = 0,
+) -> tuple[list[int | None], str]:
+    """The exit codes of processes that are on a machine each, and what they say.
+
+    Args:
+        faults: What is done on a machine before the command begins.
+        waited_for: The rank that must end by itself; the others have little more time.
+    """
+    port = str(free_port())
+    line = ["preflight", "--config", str(folder / "run.yaml"), f"--trainer.devices={ranks}"]
+    line += ["--preflight.measure_seconds=0.2", f"--preflight.timeout_seconds={TIMEOUT_SECONDS}", *arguments]
+    started = []
+    for rank in range(ranks):
+        environment = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+        fault = (faults or {}).get(rank, bool)
+        process = context.Process(target=be, args=(folder / f"machine{rank}", environment, line, fault))
+        process.start()
+        started.append(process)
+    for process in [started[waited_for], *started]:
+        process.join(90 if process is started[waited_for] else 5)
+    codes = [process.exitcode for process in started]
+    for process in started:
+        process.kill()
+        process.join()
+    return codes, "".join((folder / f"machine{rank}" / "said").read_text() for rank in range(ranks))
+
+
+def be(machine: Path, environment: dict[str, str], line: list[str], fault: Callable[[], None]) -> None:
+    """The life of one process."""
+    os.chdir(machine)
+    os.environ.update(environment)
+    stream = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(stream, sys.stdout.fileno())
+    os.dup2(stream, sys.stderr.fileno())
+    sys.argv = ["gcvideo", *line]
+    fault()
+    main(sys.argv[1:])
+
+
+def failures(said: str) -> list[tuple[str, str]]:
+    """What failed, by rank and check."""
+    return re.findall(r"^FAILED: rank (\d+)(?: on \S+)?: ([^:]+)", said, re.MULTILINE)
+
+
+def test_machines_that_are_well_pass(folder):
+    codes, said = preflight(folder)
+    assert (codes, failures(said)) == ([0, 0], []), said
+    assert "preflight: nothing is wrong" in said
+    assert len(re.findall(r"13 read +\d+ GB free +[-+]\d+ ms +\d+\.\d\d GB/s", said)) == 2
+    assert len(re.findall(r"clips/s +$", said, re.MULTILINE)) == 2
+    assert not list((folder / "run").glob(".preflight*"))
+
+
+def other_version() -> None:
+    version = metadata.version
+    metadata.version = lambda name: "1.0" if name == "torch" else version(name)
+
+
+def other_configuration() -> None:
+    sys.argv.append("--model.learning_rate=0.2")
+
+
+def other_clock() -> None:
+    now = time.time
+    time.time = lambda: now() + 100
+
+
+def test_every_machine_that_differs_is_named_and_no_other(folder):
+    faults = {1: other_version, 2: other_configuration, 3: other_clock}
+    codes, said = preflight(folder, ranks=5, faults=faults)
+    found = {("1", "versions"), ("2", "config"), ("3", "clock"), ("3", "lists"), ("4", "videos")}
+    assert (codes, set(failures(said))) == ([1] * 5, found), said
+    assert f"versions: torch is 1.0, elsewhere {metadata.version('torch')}" in said
+    assert "config: model.learning_rate is 0.2, elsewhere 0.5" in said
+    assert "clock: is +100.0 s from that of rank 0" in said
+    assert re.search(r"lists: videos/train.csv is 10 videos \(\w+\), elsewhere 10 videos", said)
+    assert re.search(r"videos: 1 of 13 cannot be read, such as \S+machine4/videos/09.mp4: .*empty", said)
+
+
+def test_a_run_folder_that_is_not_shared_is_found(folder):
+    codes, said = preflight(folder, "--run_dir", "run_here")
+    assert (codes, failures(said)) == ([1, 1], [("1", "run_dir")]), said
+
+
+def refused() -> None:
+    sys.argv.append("--data.batch_size=many")
+
+
+def no_data() -> None:
+    sys.argv.append("--data.root=elsewhere")
+
+
+def test_a_machine_on_which_the_run_cannot_be_put_together_is_named(folder):
+    codes, said = preflight(folder, ranks=3, faults={1: refused, 2: no_data})
+    assert codes == [1, 1, 1], said
+    assert failures(said) == [("1", "config"), ("2", "config")], said
+    assert "elsewhere/train.csv: no such file" in said
+
+
+def hang() -> None:
+    time.sleep(1000)
+
+
+def freeze_in_all_reduce() -> None:
+    _instead_of_all_reduce(lambda *_, **__: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def die_in_all_reduce() -> None:
+    _instead_of_all_reduce(lambda *_, **__: os._exit(9))
+
+
+def _instead_of_all_reduce(work: Callable[..., None]) -> None:
+    from gcvideo.analysis.preflight import inspection
+
+    inspection.check_all_reduce = work
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "code"), [(hang, None), (freeze_in_all_reduce, None), (die_in_all_reduce, 9)]
+)
+def test_a_process_that_is_not_heard_from_is_named_in_time(folder, fault, code):
+    start = time.monotonic()
+    codes, said = preflight(folder, faults={1: fault})
+    assert codes == [1, code], said
+    assert ("1", "process") in failures(said), said
+    # Beside the limit: starting the command, what is done before, and 5 s of waiting for rank 1 here.
+    assert time.monotonic() - start < TIMEOUT_SECONDS + 40
+
+
+@pytest.mark.slow
+def test_without_rank_0_the_others_end_in_time(folder):
+    codes, said = preflight(folder, faults={0: freeze_in_all_reduce}, waited_for=1)
+    assert codes[0] is None
+    assert codes[1] == 1, said
+    assert "rank 1: nothing was heard from rank 0, which prints the report" in said
+
+
+def test_one_process_alone_is_checked(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder / "machine4")
+    command = ["preflight", "--config", str(folder / "run.yaml"), "--preflight.measure_seconds=0.1"]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert (ended.value.code, failures(capsys.readouterr().out)) == (1, [("0", "videos")])
+    monkeypatch.chdir(folder / "machine1")
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 0
+
+
+def test_settings_that_make_no_sense_are_refused(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder / "machine0")
+    with pytest.raises(SystemExit) as ended:
+        main(["preflight", "--config", str(folder / "run.yaml"), "--preflight.num_videos=0"])
+    assert ended.value.code == 1
+    assert "preflight.num_videos is 0; expected more than 0" in capsys.readouterr().err
