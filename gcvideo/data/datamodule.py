@@ -75,7 +75,8 @@ class KineticsDataModule(LightningDataModule):
         batch_size: Training and validation clips per process.
         test_batch_size: Test videos per process; each of them brings all its views.
         num_workers: Loader processes per training process; by default the processors it may use, at most 8.
-        backend: Decoder: decord (files on which it is not exact go to PyAV) or pyav.
+        backend: Decoder: pyav; or decord for what a list of data_prep/verify.py calls plain, and pyav for all
+            else. The frames are the same.
         timeout_seconds: How long reading one video may take; 0 is for ever. A decoder that takes longer, or
             dies, costs one loader process; without loader processes (num_workers 0) it ends the run.
         on_error: What a training video does that cannot be read. With raise it ends the run; with skip it is

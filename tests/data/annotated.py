@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcvideo.clip import VideoRecord
+from gcvideo.clip import Verified, VideoRecord
+from gcvideo.data.decoding import Backend, VideoReader, open_video
+from gcvideo.data.decoding.index import index_stream
+from gcvideo.data.decoding.plain import why_not_plain
+from gcvideo.data.decoding.pyav import PyAVReader
 from tests.data.encoding import h264, write_video
 
 CLASS_NAMES = ["one", "two", "three"]
@@ -18,6 +22,19 @@ def write_records(root: Path, lengths: Sequence[int]) -> list[VideoRecord]:
         write_video(path, num_frames=num_frames, options=h264(keyint=12))
         records.append(VideoRecord(path, index % 3, path.name))
     return records
+
+
+def verified(path: Path) -> Verified:
+    """What data_prep/verify.py finds of an undamaged video."""
+    index = index_stream(path)
+    plain, size = why_not_plain(index) is None, index.size
+    with PyAVReader(index) as reader:
+        return Verified(len(reader), reader.fps, *size, plain)
+
+
+def open_verified(path: Path, backend: Backend) -> VideoReader:
+    """The video as it is opened from a list that data_prep/verify.py wrote."""
+    return open_video(path, backend, verified=verified(path))
 
 
 def write_dataset(root: Path, *, train: int, val: int, test: int) -> Path:

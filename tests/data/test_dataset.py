@@ -16,7 +16,7 @@ from gcvideo.data.decoding.decord import DecordReader
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
 from gcvideo.data.transforms import ScaleJitter, UniformCrops
-from tests.data.annotated import write_records
+from tests.data.annotated import verified, write_records
 from tests.data.encoding import numbers_shown
 
 LENGTHS = [40, 25, 5, 33]
@@ -26,7 +26,8 @@ JITTER = ScaleJitter(crop_size=64, min_short_side=72, max_short_side=96)
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    return write_records(tmp_path_factory.mktemp("videos"), LENGTHS)
+    unverified = write_records(tmp_path_factory.mktemp("videos"), LENGTHS)
+    return [record._replace(verified=verified(record.path)) for record in unverified]
 
 
 def whole(frames: Tensor) -> list[Tensor]:

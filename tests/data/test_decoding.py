@@ -16,6 +16,7 @@ from gcvideo.data.decoding.decord import DecordReader, decord
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.pyav import PyAVReader
+from tests.data.annotated import open_verified
 from tests.data.encoding import (
     copy_packets,
     cut_by_stream_copy,
@@ -246,7 +247,7 @@ def test_exactly_the_frames_asked_for_are_returned(
     asked = requests(len(numbers))
     for kind in ("strided", "random", "second"):
         indices = asked[kind]
-        with open_video(video(name), backend) as reader:
+        with open_verified(video(name), backend) as reader:
             assert len(reader) == len(numbers)
             assert shown_by(reader, indices) == [numbers[i] for i in indices], kind
 
@@ -257,18 +258,20 @@ def test_one_reader_answers_one_request_after_another(
     name: str, backend: Backend, video: Callable[[str], Path]
 ) -> None:
     numbers = CASES[name].numbers
-    with open_video(video(name), backend) as reader:
+    with open_verified(video(name), backend) as reader:
         for kind, indices in requests(len(numbers)).items():
             assert shown_by(reader, indices) == [numbers[i] for i in indices], kind
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_decord_reads_plain_files_and_pyav_every_other(name: str, video: Callable[[str], Path]) -> None:
+def test_decord_reads_verified_plain_files_and_pyav_the_others(
+    name: str, video: Callable[[str], Path]
+) -> None:
     expected = CASES[name].why_not_plain
     index = index_stream(video(name))
     reason = why_not_plain(index)
     index.close()
-    with open_video(video(name), "decord") as reader:
+    with open_verified(video(name), "decord") as reader:
         if expected is None:
             assert reason is None
             assert isinstance(reader, DecordReader)
@@ -276,13 +279,13 @@ def test_decord_reads_plain_files_and_pyav_every_other(name: str, video: Callabl
             assert reason is not None
             assert expected in reason
             assert isinstance(reader, PyAVReader)
-    with open_video(video(name), "pyav") as reader:
+    with open_verified(video(name), "pyav") as reader:
         assert isinstance(reader, PyAVReader)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name].why_not_plain is None])
 def test_both_backends_return_the_same_pixels(name: str, video: Callable[[str], Path]) -> None:
-    with open_video(video(name), "decord") as decord, open_video(video(name), "pyav") as pyav:
+    with open_verified(video(name), "decord") as decord, open_verified(video(name), "pyav") as pyav:
         torch.testing.assert_close(decord.frames_at([0, 13, 29]), pyav.frames_at([0, 13, 29]), rtol=0, atol=0)
 
 
@@ -301,7 +304,7 @@ def test_both_backends_return_the_same_pixels(name: str, video: Callable[[str], 
 def test_fps_is_frames_over_the_time_between_them(
     name: str, fps: float, backend: Backend, video: Callable[[str], Path]
 ) -> None:
-    with open_video(video(name), backend) as reader:
+    with open_verified(video(name), backend) as reader:
         assert reader.fps == pytest.approx(fps, rel=1e-3)
 
 
@@ -311,7 +314,7 @@ def test_an_index_outside_the_video_is_an_index_error(
     index: int, backend: Backend, video: Callable[[str], Path]
 ) -> None:
     with (
-        open_video(video("b_frames.mp4"), backend) as reader,
+        open_verified(video("b_frames.mp4"), backend) as reader,
         pytest.raises(IndexError, match=rf"frame {index} was asked for.* 60 frames"),
     ):
         reader.frames_at([0, index])
@@ -320,7 +323,7 @@ def test_an_index_outside_the_video_is_an_index_error(
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_asking_for_no_frame_is_an_error(backend: Backend, video: Callable[[str], Path]) -> None:
     with (
-        open_video(video("b_frames.mp4"), backend) as reader,
+        open_verified(video("b_frames.mp4"), backend) as reader,
         pytest.raises(ValueError, match="no frame was asked for"),
     ):
         reader.frames_at([])
@@ -343,7 +346,7 @@ def test_sound_time_stamps_spare_the_decode_from_the_start(
 ) -> None:
     caplog.set_level("DEBUG", logger="gcvideo.data.decoding")
     numbers = CASES[name].numbers
-    with open_video(video(name), "pyav") as reader:
+    with open_verified(video(name), "pyav") as reader:
         for indices in requests(len(numbers)).values():
             assert shown_by(reader, indices) == [numbers[i] for i in indices]
     assert "decoded in order" not in caplog.text
@@ -360,7 +363,7 @@ def test_decord_decodes_ahead_no_longer_than_a_request_lasts(
             opened.append(weakref.ref(self))
 
     monkeypatch.setattr(decord, "VideoReader", WatchedReader)
-    with open_video(video("b_frames.mp4"), "decord") as reader:
+    with open_verified(video("b_frames.mp4"), "decord") as reader:
         for _ in range(2):
             assert shown_by(reader, [7]) == [7]
             assert all(watched() is None for watched in opened)
@@ -379,7 +382,7 @@ def test_unwanted_unreferenced_pictures_are_not_decoded(
 
     original = PyAVReader._decoded
     monkeypatch.setattr(PyAVReader, "_decoded", count)
-    with open_video(video("one_group.mp4"), "pyav") as reader:
+    with open_verified(video("one_group.mp4"), "pyav") as reader:
         assert shown_by(reader, [3, 50]) == [3, 50]
     assert len(decoded) == 1
     assert decoded[0] < 0.7 * NUM_FRAMES

@@ -11,6 +11,7 @@ import torch
 from av.error import FFmpegError
 
 from gcvideo.data.decoding import DecodeError, open_video
+from tests.data.annotated import open_verified
 
 REAL_VIDEOS = Path(
     os.environ.get("GCVIDEO_REALVIDEOS", Path(__file__).parents[2].parent / "shared" / "realvideos")
@@ -54,7 +55,7 @@ def assert_both_backends_agree_with_a_decode_in_order(path: Path) -> None:
     wanted = sorted({*some, num_frames - 1})
     truth, count = decoded_in_order(path, set(wanted))
     for backend in ("decord", "pyav"):
-        with open_video(path, backend) as reader:
+        with open_verified(path, backend) as reader:
             if count < num_frames:
                 with pytest.raises(DecodeError, match=path.name):
                     reader.frames_at(wanted)

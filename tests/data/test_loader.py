@@ -307,4 +307,6 @@ def test_without_workers_a_hanging_decoder_ends_the_run_and_its_file_is_named(re
 def test_the_log_counts_what_read_the_files(records, caplog):
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         list(loader_of(records))
-    assert [record.message for record in caplog.records] == ["decord read 12 files"]
+    assert [record.message for record in caplog.records] == [
+        "pyav read 12 files (12: no list says that it is plain)"
+    ]

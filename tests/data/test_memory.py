@@ -20,6 +20,7 @@ READ_AND_MEASURE = """
     from pathlib import Path
     import torch
     from gcvideo.clip import VideoRecord
+    from tests.data.annotated import verified
     from gcvideo.data.dataset import VideoDataset
     from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
     from gcvideo.data.transforms import ScaleJitter, UniformCrops
@@ -35,7 +36,8 @@ READ_AND_MEASURE = """
 
     def read(path):
         for clips, crops in samplers:
-            dataset = VideoDataset([VideoRecord(path, 0, "")], clips=clips, crops=crops, backend=backend)
+            record = VideoRecord(path, 0, "", verified(path))
+            dataset = VideoDataset([record], clips=clips, crops=crops, backend=backend)
             for epoch in range(3):
                 dataset[epoch, 0]
 

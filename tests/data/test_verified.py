@@ -34,6 +34,12 @@ def test_pyav_reads_what_was_found_not_plain(plain_video):
         assert numbers_shown(reader.frames_at([3, 19]).numpy()) == [3, 19]
 
 
+def test_pyav_reads_what_nobody_verified(plain_video):
+    with open_video(plain_video) as reader:
+        assert reader.name == "pyav: no list says that it is plain"
+        assert numbers_shown(reader.frames_at([3, 19]).numpy()) == [3, 19]
+
+
 def test_a_plain_file_that_decord_cannot_open_is_read_with_pyav(tmp_path):
     path = write_video(tmp_path / "a.avi", num_frames=20, codec="mpeg4")
     with open_video(path, verified=PLAIN) as reader:

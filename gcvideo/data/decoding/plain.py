@@ -26,7 +26,7 @@ def starts_as_plain(path: Path) -> bool:
 
 
 def why_not_plain(index: StreamIndex) -> str | None:
-    """Why decord may return other frames than those asked for, or None for a plain file.
+    """Why decord may return other frames than those asked for, or None for a file that is plain if undamaged.
 
     decord is exact on MP4 and Matroska files of H.264 with closed groups of pictures, VP8 and VP9,
     with sound time stamps. It numbers frames wrongly, without a word, on open groups, edit lists
