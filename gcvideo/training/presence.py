@@ -30,7 +30,9 @@ class Presence:
         self._over.set()
 
     def absent(self) -> list[int]:
-        """The processes that have not counted for some seconds."""
+        """The processes that have not counted for some seconds; none where there is only one."""
+        if not dist.is_initialized():
+            return []
         processes = range(dist.get_world_size())
         try:
             before = _counts(processes)
@@ -49,11 +51,6 @@ class Presence:
                 store.set(f"presence/{process}", str(number))
             except dist.DistError:
                 return  # who keeps the store is gone; the run's own connections tell of it
-
-
-def is_broken_connection(error: BaseException) -> bool:
-    """Whether the other processes, or one of them, could not be reached."""
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def _counts(processes: Sequence[int]) -> list[bytes]:

@@ -2,11 +2,14 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
@@ -74,6 +77,7 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        follow_folder(checkpoint["callbacks"], trainer.checkpoint_callbacks)
         if trainer.state.fn != TrainerFn.FITTING:
             return
         self.resumed = checkpoint["callbacks"].get(self.state_key)
@@ -135,6 +139,25 @@ def seed_step(seed: int, *, batches: int, process: int) -> None:
     """Seed torch's generators of all devices for the step after so many batches."""
     state = np.random.SeedSequence([seed, batches, process]).generate_state(1, np.uint64)
     torch.manual_seed(int(state[0] >> np.uint64(1)))
+
+
+def follow_folder(states: dict[str, Any], callbacks: Sequence[Checkpoint]) -> None:
+    """Where a run's folder was moved, let the states of its callbacks name its checkpoints where they are.
+
+    Lightning alone forgets the best score then, and a worse checkpoint replaces the best one.
+    """
+    for callback in callbacks:
+        state = states.get(callback.state_key)
+        if not isinstance(callback, ModelCheckpoint) or state is None:
+            continue
+        old, new = state["dirpath"], callback.dirpath
+        if not (Path(new or "") / Path(state["best_model_path"]).name).is_file():
+            continue  # another run, which begins with this checkpoint
+        state["dirpath"] = new
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            state[name] = state[name].replace(old, str(new))
+        models = state["best_k_models"]
+        state["best_k_models"] = {path.replace(old, str(new)): score for path, score in models.items()}
 
 
 def set_progress(loops: dict[str, Any], place: Place) -> None:

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from gcvideo.clip import ViewBatch
 from gcvideo.training.distributed import any_process, fewest, gather_rows
 from gcvideo.training.finite import all_finite, gradients, scales_its_loss
-from gcvideo.training.presence import Presence, is_broken_connection
+from gcvideo.training.presence import Presence
 from gcvideo.training.stopping import NoSignals, Stopped, StopSignals, requeue
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,8 @@ class Safeguard(Checkpoint):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        absent = self.presence.absent() if is_broken_connection(exception) else []
+        # Which a broken connection is, with words that differ between backends.
+        absent = self.presence.absent() if isinstance(exception, RuntimeError) else []
         self.presence.end()
         if absent:
             names = ", ".join(map(str, absent))

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from torch import Tensor
 
 from gcvideo.cli import main
 from tests.data.annotated import write_dataset
@@ -50,7 +52,25 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
     return run
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # it is a copy
+def best_score(run: Path) -> Tensor:
+    states = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    return next(state["best_model_score"] for name, state in states.items() if "ModelCheckpoint" in name)
+
+
+def test_a_run_whose_folder_was_moved_still_knows_its_best_checkpoint(folder):
+    last = folder / "run" / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    (state,) = [state for name, state in content["callbacks"].items() if "ModelCheckpoint" in name]
+    unbeatable = torch.tensor(2.0)
+    state["best_model_score"] = state["kth_value"] = unbeatable
+    state["best_k_models"] = dict.fromkeys(state["best_k_models"], unbeatable)
+    torch.save(content, last)
+    best = (folder / "run" / "checkpoints" / "best.ckpt").read_bytes()
+    resume(folder, "--trainer.max_epochs", "2")
+    assert (folder / "run" / "checkpoints" / "best.ckpt").read_bytes() == best
+    assert best_score(folder / "run") == unbeatable
+
+
 def test_a_damaged_checkpoint_is_passed_over_and_named(folder, capsys):
     last = folder / "run" / "checkpoints" / "last.ckpt"
     os.truncate(last, 5000)
@@ -71,7 +91,6 @@ def test_a_run_without_a_checkpoint_starts(folder, capsys, left):
     assert (folder / "run" / "checkpoints" / "last.ckpt").is_file()
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_how_a_run_was_started_is_not_part_of_its_config(folder):
     resume(folder)
     config = yaml.safe_load((folder / "run" / "config.yaml").read_text())

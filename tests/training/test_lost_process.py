@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.annotated import write_dataset
-from tests.training.runs import assert_same_end, fault, run, said, write_config
+from tests.training.runs import assert_same_end, fault, finish, run, said, start, write_config
 
 LIMIT_SECONDS = 60.0
 
@@ -30,6 +30,20 @@ def test_a_process_that_dies_is_named_by_the_others_which_end(tmp_path, root, lo
     assert "Traceback" not in told
     assert f"process {lost} of {processes} (counted from 0) is gone or does not answer" in told
     assert "the last checkpoint is of step 1, and --resume auto goes on from it" in told
+
+
+def test_a_process_that_hangs_is_named_when_the_time_limit_of_the_others_is_over(tmp_path, root):
+    stop = fault("Signal", number=int(signal.SIGSTOP), step=2, process=1)
+    config = write_config(tmp_path, root, stop, data={"batch_size": 1})
+    strategy = "lightning.pytorch.strategies.DDPStrategy"
+    limited = [f"--trainer.strategy={strategy}", "--trainer.strategy.timeout=0:00:05"]
+    waiting, hanging = start(config, *limited, processes=2)
+    try:
+        assert finish([waiting], seconds=LIMIT_SECONDS) == [1]
+        assert hanging.is_alive()
+    finally:
+        finish([hanging], seconds=0.0)
+    assert "process 1 of 2 (counted from 0) is gone or does not answer" in (tmp_path / "said.0").read_text()
 
 
 def torchrun(config: Path) -> subprocess.CompletedProcess[str]:
