@@ -212,9 +212,9 @@ def without_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def chosen_videos(
     data: KineticsDataModule, options: Namespace
-) -> tuple[list[VideoRecord], list[VideoRecord]]:
+) -> tuple[Sequence[VideoRecord], Sequence[VideoRecord]]:
     """The videos to measure and those to draw; labels are of no account."""
-    from_data: list[VideoRecord] = []
+    from_data: Sequence[VideoRecord] = []
     if options.num_videos != 0 or (options.maps and not options.videos):
         from_data = (
             unlabelled([options.data], root=options.root)

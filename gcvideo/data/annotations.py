@@ -1,33 +1,29 @@
 """Annotation rows: which videos there are and what each of them shows."""
 
-import csv
 import os
 import re
+from array import array
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from gcvideo.clip import Verified, VideoRecord
+from gcvideo.data.records import RecordColumns, VideoRecords
+from gcvideo.data.rows import (
+    INTEGER,
+    VERIFIED_COLUMNS,
+    AnnotationError,
+    Cells,
+    RowError,
+    by_commas,
+    named,
+    read_lines,
+    read_rows,
+    split_cells,
+)
 
-INTEGER = re.compile(r"\s*-?[0-9]+\s*")
 LABEL_AT_END = re.compile(r"[ ,]-?[0-9]+$")
-VERIFIED_COLUMNS = ("num_frames", "fps", "width", "height", "plain")
 
 
-class Row(NamedTuple):
-    """One video of an annotation file, as written."""
-
-    line: int
-    path: str
-    label: str
-    verified: tuple[str, ...] = ()
-    """The cells under VERIFIED_COLUMNS, where there are all of these."""
-
-
-class AnnotationError(ValueError):
-    """An annotation or class-name file says something that cannot be trained on."""
-
-
-def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoRecord]:
+def read_annotations(file: Path, *, root: Path, num_classes: int) -> VideoRecords:
     """The videos that an annotation file lists, in its order.
 
     Three forms are read, told apart by the file's first line: CSV with a header that has the columns `path`
@@ -48,29 +44,12 @@ def read_annotations(file: Path, *, root: Path, num_classes: int) -> list[VideoR
     """
     # Lexical, not Path.resolve(): a data set made of symbolic links stays inside its root.
     base = os.path.abspath(root)  # noqa: PTH100
-    records = []
-    for line, path, label, cells in _rows(file):
-        place = f"{file}:{line}"
-        if not INTEGER.fullmatch(label):
-            raise AnnotationError(
-                f"{place}: label {label!r} is not an integer; expected 0..{num_classes - 1}"
-            )
-        if int(label) not in range(num_classes):
-            raise AnnotationError(
-                f"{place}: label {int(label)} is out of range; expected 0..{num_classes - 1}"
-            )
-        if not path:
-            raise AnnotationError(f"{place}: the path is empty; expected a video file below {root}")
-        full = os.path.normpath(os.path.join(base, path))  # noqa: PTH118
-        if os.path.commonpath([base, full]) != base:
-            raise AnnotationError(
-                f"{place}: path {path!r} leads out of {root}; make it relative to the root, "
-                "or set data.root to a folder that holds it"
-            )
-        records.append(VideoRecord(Path(full), int(label), path, _verified(cells, place)))
-    if not records:
+    columns = RecordColumns.empty()
+    for rows in read_rows(file, partial(_columns, root=root, base=base, num_classes=num_classes)):
+        columns.extend(rows)
+    if not columns.label:
         raise AnnotationError(f"{file}: lists no video; expected rows `path,label`")
-    return records
+    return VideoRecords(base, columns)
 
 
 def read_paths(file: Path, *, root: Path) -> list[Path]:
@@ -79,15 +58,20 @@ def read_paths(file: Path, *, root: Path) -> list[Path]:
     Raises:
         AnnotationError: The file is missing or lists nothing.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(_lines(file), start=1) if line.strip()]
+    lines = [(number, line.strip()) for number, line in enumerate(read_lines(file), start=1) if line.strip()]
     if not lines:
         raise AnnotationError(f"{file}: lists no video; expected one path a line")
-    header = [cell.strip() for cell in _cells(file, *lines[0])]
-    if "path" in header:
-        column = header.index("path")
-        rows = _comma_rows(file, lines[1:], columns=(column, column))
-        return [root / row.path for row in rows]
-    return [root / LABEL_AT_END.sub("", line) for _, line in lines]
+    number, first = lines[0]
+    with named(file, number):
+        header = split_cells(first)
+    if "path" not in header:
+        return [root / LABEL_AT_END.sub("", line) for _, line in lines]
+    paths = []
+    for number, line in lines[1:]:
+        with named(file, number):
+            ((path,),) = by_commas([line], columns=(header.index("path"),))
+        paths.append(root / path)
+    return paths
 
 
 def read_class_names(file: Path) -> list[str]:
@@ -96,7 +80,7 @@ def read_class_names(file: Path) -> list[str]:
     Raises:
         AnnotationError: The file is missing or empty, or a name stands in it twice.
     """
-    names = [name.strip() for name in _lines(file)]
+    names = [name.strip() for name in read_lines(file)]
     while names and not names[-1]:
         names.pop()
     if not names:
@@ -116,82 +100,65 @@ def read_class_names(file: Path) -> list[str]:
 
 def largest_label(file: Path) -> int:
     """The largest label of an annotation file, to count classes where no class-name file is given."""
-    labels = [int(row.label) for row in _rows(file) if INTEGER.fullmatch(row.label)]
+    labels = set[int]().union(*read_rows(file, _labels))
     if not labels:
         raise AnnotationError(f"{file}: lists no video with an integer label; expected rows `path,label`")
     return max(labels)
 
 
-def _lines(file: Path) -> list[str]:
-    if not file.is_file():
-        raise AnnotationError(f"{file}: no such file; pass its path, or make it with data_prep")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{file}: is not UTF-8 text ({error}); write it again as UTF-8") from error
-    # Not splitlines(), which also splits at signs that a file name may hold, such as U+2028.
-    return text.split("\n")
+def _labels(cells: Cells) -> set[int]:
+    return {int(label) for label in set(cells[1]) if INTEGER.fullmatch(label)}
 
 
-def _verified(cells: tuple[str, ...], place: str) -> Verified | None:
-    if not cells:
-        return None
-    num_frames, fps, width, height, plain = cells
-    try:
-        verified = Verified(int(num_frames), float(fps), int(width), int(height), bool(int(plain)))
-    except ValueError as error:
-        raise AnnotationError(
-            f"{place}: {', '.join(VERIFIED_COLUMNS)} are {', '.join(cells)}; expected numbers as "
-            "data_prep/verify.py writes them"
-        ) from error
-    return verified
+def _columns(cells: Cells, *, root: Path, base: str, num_classes: int) -> RecordColumns:
+    """The rows as records below `base`, which is the absolute form of `root`; RowError if one cannot be."""
+    paths, labels, *verified = cells
+    class_index = {label: _class_index(label, num_classes) for label in set(labels)}
+    below = base.rstrip("/") + "/"
+    for path in paths:
+        if not path or ".." in path or (path[0] == "/" and not path.startswith(below)):
+            _check_inside(path, root=root, base=base)
+    text = "".join(paths)
+    encoded = paths if text.isascii() else [path.encode() for path in paths]
+    return RecordColumns(
+        bytearray(text.encode()),
+        array("q", map(len, encoded)),
+        array("q", map(class_index.__getitem__, labels)),
+        *_verified(verified),
+    )
 
 
-def _rows(file: Path) -> list[Row]:
-    """Every row that is not blank."""
-    lines = [(number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
-    if not lines:
-        return []
-    number, first = lines[0]
-    cells = [cell.strip() for cell in _cells(file, number, first)]
-    if "path" in cells and "label" in cells:
-        verified = [cells.index(name) for name in VERIFIED_COLUMNS if name in cells]
-        if len(verified) < len(VERIFIED_COLUMNS):
-            verified = []
-        columns = (cells.index("path"), cells.index("label"), *verified)
-        return _comma_rows(file, lines[1:], columns=columns)
-    if "path" in cells or "label" in cells:
-        raise AnnotationError(
-            f"{file}:{number}: the header has columns {', '.join(cells)}; expected path and label among them"
+def _class_index(label: str, num_classes: int) -> int:
+    if not INTEGER.fullmatch(label):
+        raise RowError(f"label {label!r} is not an integer; expected 0..{num_classes - 1}")
+    if int(label) not in range(num_classes):
+        raise RowError(f"label {int(label)} is out of range; expected 0..{num_classes - 1}")
+    return int(label)
+
+
+def _check_inside(path: str, *, root: Path, base: str) -> None:
+    if not path:
+        raise RowError(f"the path is empty; expected a video file below {root}")
+    full = os.path.normpath(os.path.join(base, path))  # noqa: PTH118
+    if os.path.commonpath([base, full]) != base:
+        raise RowError(
+            f"path {path!r} leads out of {root}; make it relative to the root, "
+            "or set data.root to a folder that holds it"
         )
-    if len(cells) > 1 and (INTEGER.fullmatch(cells[1]) or " " not in first.strip()):
-        return _comma_rows(file, lines, columns=(0, 1))
-    return _space_rows(file, lines)
 
 
-def _cells(file: Path, number: int, line: str) -> list[str]:
+def _verified(cells: Cells) -> "tuple[array[int], array[float], array[int], array[int], array[int]]":
+    num_frames, fps, width, height, plain = cells or [()] * len(VERIFIED_COLUMNS)
     try:
-        return next(csv.reader([line], strict=True))
-    except csv.Error as error:
-        raise AnnotationError(f"{file}:{number}: {line!r} is not CSV ({error}); check its quotes") from error
-
-
-def _comma_rows(file: Path, lines: list[tuple[int, str]], *, columns: tuple[int, ...]) -> list[Row]:
-    path, label, *verified = columns
-    rows = []
-    for number, line in lines:
-        cells = _cells(file, number, line)
-        if len(cells) <= max(columns):
-            raise AnnotationError(f"{file}:{number}: {line!r} is not a row `path,label`")
-        rows.append(Row(number, cells[path], cells[label], tuple(cells[column] for column in verified)))
-    return rows
-
-
-def _space_rows(file: Path, lines: list[tuple[int, str]]) -> list[Row]:
-    rows = []
-    for number, line in lines:
-        path, _, label = line.strip().rpartition(" ")
-        if not path:
-            raise AnnotationError(f"{file}:{number}: {line!r} is not a row `path,label` or `path label`")
-        rows.append(Row(number, path, label))
-    return rows
+        return (
+            array("q", map(int, num_frames)),
+            array("d", map(float, fps)),
+            array("q", map(int, width)),
+            array("q", map(int, height)),
+            array("b", [int(cell) != 0 for cell in plain]),
+        )
+    except (ValueError, OverflowError) as error:
+        found = ", ".join(column[0] for column in cells)
+        raise RowError(
+            f"{', '.join(VERIFIED_COLUMNS)} are {found}; expected numbers as data_prep/verify.py writes them"
+        ) from error

@@ -16,6 +16,7 @@ from gcvideo.data.annotations import largest_label, read_annotations, read_class
 from gcvideo.data.dataset import Crops, EpochOrder, VideoDataset
 from gcvideo.data.decoding import Backend
 from gcvideo.data.loader import VideoLoader
+from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, RandomClip, StartRule, UniformClips
 from gcvideo.data.transforms import (
     Blend,
@@ -151,7 +152,7 @@ class KineticsDataModule(LightningDataModule):
         log.info("%s does not exist; classes are numbered 0..%d", self.classes_file, num_classes - 1)
         return [str(label) for label in range(num_classes)]
 
-    def records(self, split: str) -> list[VideoRecord]:
+    def records(self, split: str) -> VideoRecords:
         """The annotated videos of train, val or test."""
         return read_annotations(self.lists[split], root=self.videos, num_classes=len(self.class_names))
 

@@ -18,6 +18,7 @@ Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
 
 SampleKey = tuple[int, int]
 """(epoch, index of the video). All randomness of a sample comes from the seed and this."""
+KEYS_AT_ONCE = 1 << 16
 
 
 class EpochOrder(Sampler[SampleKey]):
@@ -49,12 +50,17 @@ class EpochOrder(Sampler[SampleKey]):
         """Called by Lightning before every epoch."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[SampleKey]:
+    def indices(self) -> Int64[Tensor, " N"]:
+        """The videos of the present epoch in their order."""
         order = torch.arange(self.num_videos)
         if self.shuffle:
             generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
             order = torch.randperm(self.num_videos, generator=generator)
-        return iter([(self.epoch, index) for index in order[self.share].tolist()])
+        return order[self.share]
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        epoch = self.epoch
+        return ((epoch, index) for part in self.indices().split(KEYS_AT_ONCE) for index in part.tolist())
 
     def __len__(self) -> int:
         return len(range(self.num_videos)[self.share])

@@ -2,12 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-
-from torch.utils.data import BatchSampler
+from collections.abc import Iterable, Iterator
 
 from gcvideo.clip import ClipBatch
-from gcvideo.data.dataset import EpochOrder, VideoDataset
+from gcvideo.data.dataset import EpochOrder, SampleKey, VideoDataset
 from gcvideo.data.unreadable import UnreadablePolicy
 from gcvideo.data.workers import Fetched, WorkerPool, fetch, last_resort
 
@@ -47,8 +45,8 @@ class VideoLoader:
     ) -> None:
         self.dataset = dataset
         self.sampler = order
-        # torch's annotation wants integers of a sampler and takes anything.
-        self.batch_sampler = BatchSampler(order, batch_size, drop_last)  # pyright: ignore[reportArgumentType]
+        self.batch_size = batch_size
+        self.drop_last = drop_last
         self.num_workers = num_workers
         self.timeout_seconds = timeout_seconds
         self.unreadable = unreadable
@@ -59,7 +57,14 @@ class VideoLoader:
     def __len__(self) -> int:
         """Batches of a whole epoch. In evaluation at least one, if only of no video, since a process without
         a batch would not be there when the others put their figures together."""
-        return len(self.batch_sampler) or int(not self.batch_sampler.drop_last)
+        return len(self._starts)
+
+    @property
+    def _starts(self) -> range:
+        """Where each batch begins in the order of an epoch."""
+        num_videos = len(self.sampler)
+        end = num_videos - num_videos % self.batch_size if self.drop_last else max(num_videos, 1)
+        return range(0, end, self.batch_size)
 
     def skip(self, num_batches: int) -> None:
         """The iteration that begins next leaves out this many batches, without reading them."""
@@ -70,18 +75,21 @@ class VideoLoader:
     def __iter__(self) -> Iterator[ClipBatch]:
         """The epoch's batches. It begins with the first `next()`: Lightning sets the epoch only after it has
         asked for the iterator."""
-        batches = (list(self.batch_sampler) or [[]] * len(self))[self._first_batch :]
+        starts = self._starts[self._first_batch :]
         self._first_batch = 0
+        epoch, order = self.sampler.epoch, self.sampler.indices()
+        # One after the other: a list of all would be millions of tuples.
+        batches = ([(epoch, i) for i in order[start : start + self.batch_size].tolist()] for start in starts)
         read_by: Counter[str] = Counter()
         for number, (batch, batch_read_by) in enumerate(self._fetched(batches), start=1):
             read_by += batch_read_by
             if batch.unreadable:
                 self.unreadable.handle(batch.unreadable, epoch=self.sampler.epoch)
-            if number == len(batches):  # now, since Lightning does not ask for what is behind the last
+            if number == len(starts):  # now, since Lightning does not ask for what is behind the last
                 log.info("%s", describe(read_by))
             yield _pinned(batch) if self.pin_memory else batch
 
-    def _fetched(self, batches: list) -> Iterator[Fetched]:
+    def _fetched(self, batches: Iterable[list[SampleKey]]) -> Iterator[Fetched]:
         if self.num_workers > 0:
             self._pool = self._pool or WorkerPool(
                 self.dataset, num_workers=self.num_workers, timeout_seconds=self.timeout_seconds

@@ -6,11 +6,11 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.util import Finalize
@@ -75,23 +75,27 @@ class WorkerPool:
         # ignore its SIGTERM.
         self._close = Finalize(self, _end_all, args=(self._workers, os.getpid()), exitpriority=0)
 
-    def fetch(self, batches: Sequence[list[SampleKey]]) -> Iterator[Fetched]:
-        """The batches of these keys, in this order."""
+    def fetch(self, batches: Iterable[list[SampleKey]]) -> Iterator[Fetched]:
+        """The batches of these keys, in this order; keys are asked for as the batches come."""
         self._start()
-        tickets = [next(self._tickets) for _ in batches]
-        self._waiting = list(zip(tickets, batches, strict=True))
+        numbered = zip(self._tickets, batches)  # noqa: B905 (there is no end of tickets)
+        self._waiting = list(islice(numbered, BATCHES_AHEAD * self._num_workers))
+        tickets = deque(ticket for ticket, _ in self._waiting)
         results: dict[int, Fetched | Exception] = {}
-        for ticket in tickets:
-            end = ticket + BATCHES_AHEAD * self._num_workers
-            self._give_out(end)
+        self._give_out()
+        while tickets:
+            ticket = tickets.popleft()
             while ticket not in results:
                 # A ticket from before is of an iteration that nobody finished.
-                results |= {t: result for t, result in self._collect() if t >= tickets[0]}
-                self._give_out(end)
+                results |= {t: result for t, result in self._collect() if t >= ticket}
+                self._give_out()
             result = results.pop(ticket)
             if isinstance(result, Exception):
                 raise result
-            self._give_out(end + 1)
+            for batch in islice(numbered, 1):
+                heappush(self._waiting, batch)
+                tickets.append(batch[0])
+            self._give_out()
             yield result
 
     def close(self) -> None:
@@ -102,9 +106,9 @@ class WorkerPool:
         while len(self._workers) < self._num_workers:
             self._workers.append(_Worker(self._dataset, self._timeout_seconds))
 
-    def _give_out(self, end: int) -> None:
-        """Give waiting batches with tickets before `end` to the processes with the least to do."""
-        while self._waiting and self._waiting[0][0] < end:
+    def _give_out(self) -> None:
+        """Give waiting batches to the processes with the least to do."""
+        while self._waiting:
             worker = min(self._workers, key=lambda worker: len(worker.given))
             if len(worker.given) >= BATCHES_AHEAD:
                 return

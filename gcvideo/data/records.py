@@ -1,0 +1,80 @@
+"""The videos of a list, however many, in a few arrays that all processes share."""
+
+from array import array
+from collections.abc import Sequence
+from os.path import join, normpath
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import torch
+
+from gcvideo.clip import Verified, VideoRecord
+
+
+class RecordColumns(NamedTuple):
+    """N videos column by column, to be added to."""
+
+    text: bytearray
+    """The paths as written, in UTF-8, one behind the other."""
+    num_bytes: "array[Any]"
+    """Length of each path in `text`."""
+    label: "array[Any]"
+    num_frames: "array[Any]"
+    """This and what follows as in Verified; empty where nothing is verified."""
+    fps: "array[Any]"
+    width: "array[Any]"
+    height: "array[Any]"
+    plain: "array[Any]"
+
+    @classmethod
+    def empty(cls) -> "RecordColumns":
+        return cls(bytearray(), *map(array, "qqqdqqb"))
+
+    def extend(self, other: "RecordColumns") -> None:
+        """Add the videos of `other` behind these."""
+        for column, more in zip(self, other, strict=True):
+            column.extend(more)
+
+
+class VideoRecords(Sequence[VideoRecord]):
+    """Annotated videos, each made into a VideoRecord when it is asked for.
+
+    A list of millions of Python objects would be copied into every loader process: looking at an object
+    changes its count of references, and so the memory page that a fork had shared. Tensors have no such
+    counts inside, and torch hands them to spawned processes as shared memory.
+
+    Args:
+        root: Folder that the paths are relative to, absolute.
+        columns: The videos, at least one. Their memory is taken over: they cannot be added to any more.
+    """
+
+    def __init__(self, root: str, columns: RecordColumns) -> None:
+        self.root = root
+        self.text = torch.frombuffer(columns.text, dtype=torch.uint8)
+        self.ends = torch.frombuffer(columns.num_bytes, dtype=torch.int64).cumsum(0)
+        self.label = torch.frombuffer(columns.label, dtype=torch.int64)
+        dtypes = (torch.int64, torch.float64, torch.int64, torch.int64, torch.bool)
+        self.verified = tuple(
+            torch.frombuffer(column, dtype=dtype)
+            for column, dtype in zip(columns[3:], dtypes, strict=True)
+            if column
+        )
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, index: int) -> VideoRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[VideoRecord]: ...
+    def __getitem__(self, index: int | slice) -> VideoRecord | list[VideoRecord]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(len(self))[index]]
+        position = range(len(self))[index]  # of a negative index too
+        start = int(self.ends[position - 1]) if position else 0
+        video_id = self.text[start : int(self.ends[position])].numpy().tobytes().decode()
+        verified = (
+            Verified._make(column[position].item() for column in self.verified) if self.verified else None
+        )
+        path = Path(normpath(join(self.root, video_id)))  # noqa: PTH118
+        return VideoRecord(path, int(self.label[position]), video_id, verified)
