@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pickle import UnpicklingError
 from typing import NamedTuple
 
 
@@ -66,18 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = importlib.import_module(COMMANDS[name].module)
     try:
         command.run(arguments)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, UnpicklingError) as error:
         if os.environ.get("GCVIDEO_TRACEBACK"):
             raise
         sys.exit(_complaint(f"gcvideo {name}: {error_message(error)}", code=1))
 
 
 def error_message(error: Exception) -> str:
-    """What went wrong, without the traceback that a loader's worker process sends along."""
-    text = str(error).strip()
-    if text.startswith("Caught ") and "Original Traceback" in text:
-        return text.splitlines()[-1].partition(": ")[2]
-    return text
+    """What went wrong, in a line."""
+    if isinstance(error, UnpicklingError):  # whose own message advises to run the code
+        return "the checkpoint is none, or names code that loading it would run; nothing was loaded"
+    return str(error).strip()
 
 
 def _complaint(message: str, *, code: int) -> int:
