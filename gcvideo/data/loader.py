@@ -45,6 +45,7 @@ class VideoLoader:
     ) -> None:
         self.dataset = dataset
         self.sampler = order
+        self.batch_sampler = None  # Lightning asks for one wherever there is a sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.num_workers = num_workers
