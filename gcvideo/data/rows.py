@@ -14,7 +14,8 @@ from gcvideo.clip import Verified
 
 INTEGER = re.compile(r"\s*-?[0-9]+\s*")
 VERIFIED_COLUMNS = Verified._fields
-LINES_AT_ONCE = 1 << 16
+LINES_AT_ONCE = 1 << 12
+"""More would be slower: every list that lives costs Python's garbage collection."""
 
 T = TypeVar("T")
 Cells = Sequence[Sequence[str]]
