@@ -128,13 +128,14 @@ def said(folder: Path) -> str:
 
 
 def batches(folder: Path) -> dict[tuple[int, int], dict[str, Any]]:
-    """By process and batch what Record wrote; one that was done twice must have been the same both times."""
+    """By process and batch what Record wrote; a batch that was done twice is the same both times, or both."""
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for file in sorted((folder / "record").glob("*.jsonl")):
         for line in file.read_text().splitlines():
             facts = json.loads(line)
             key = int(file.stem), facts.get("batch", 0)
-            assert found.setdefault(key, facts) == facts
+            if found.setdefault(key, facts) != facts:
+                found[key] = {"twice, and not the same": [found[key], facts]}
     return found
 
 
@@ -142,33 +143,34 @@ def last_checkpoint(folder: Path) -> dict[str, Any]:
     return torch.load(folder / "run" / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def assert_same_end(folder: Path, other: Path) -> None:
-    """Two runs trained on the same clips in the same order and ended with the same bits."""
-    assert batches(folder) == batches(other)
+def differences(folder: Path, other: Path) -> list[str]:
+    """In what two runs differ, bit for bit.
+
+    Clips and losses of every batch and the random state behind the last; weights, optimizer and learning
+    rates at the end; the best score; the file of metrics.
+    """
     ends = last_checkpoint(folder), last_checkpoint(other)
-    for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
-        assert_same(*(end[part] for end in ends))
-    best, same_best = (
-        next(
-            state["best_model_score"] for name, state in end["callbacks"].items() if "ModelCheckpoint" in name
-        )
-        for end in ends
-    )
-    assert torch.equal(best, same_best)
-    metrics = Path("run") / "metrics" / "metrics.csv"
-    assert (folder / metrics).read_text() == (other / metrics).read_text()
+    parts = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
+    metrics = [(run / "run" / "metrics" / "metrics.csv").read_text() for run in (folder, other)]
+    same = {
+        "batches": batches(folder) == batches(other),
+        **{part: same_values(*(end[part] for end in ends)) for part in parts},
+        "best score": same_values(*(_best_score(end) for end in ends)),
+        "metrics.csv": metrics[0] == metrics[1],
+    }
+    return [part for part, is_same in same.items() if not is_same]
 
 
-def assert_same(value: Any, other: Any) -> None:
+def _best_score(checkpoint: dict[str, Any]) -> torch.Tensor:
+    states = checkpoint["callbacks"].items()
+    return next(state["best_model_score"] for name, state in states if "ModelCheckpoint" in name)
+
+
+def same_values(value: Any, other: Any) -> bool:
     if isinstance(value, torch.Tensor):
-        assert torch.equal(value, other)
-    elif isinstance(value, dict):
-        assert value.keys() == other.keys()
-        for key in value:
-            assert_same(value[key], other[key])
-    elif isinstance(value, list):
-        assert len(value) == len(other)
-        for one, another in zip(value, other, strict=True):
-            assert_same(one, another)
-    else:
-        assert value == other
+        return torch.equal(value, other)
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(same_values(value[key], other[key]) for key in value)
+    if isinstance(value, list):
+        return len(value) == len(other) and all(map(same_values, value, other))
+    return value == other

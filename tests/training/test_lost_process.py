@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.annotated import write_dataset
-from tests.training.runs import assert_same_end, fault, finish, run, said, start, write_config
+from tests.training.runs import differences, fault, finish, run, said, start, write_config
 
 LIMIT_SECONDS = 60.0
 
@@ -19,7 +19,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "videos", train=9, val=5, test=1)
 
 
-@pytest.mark.parametrize(("lost", "processes"), [(1, 2), (0, 2), (1, 3)])
+@pytest.mark.parametrize(("lost", "processes"), [(0, 2), (1, 3)])
 def test_a_process_that_dies_is_named_by_the_others_which_end(tmp_path, root, lost, processes):
     kill = fault("Signal", number=int(signal.SIGKILL), step=2, process=lost)
     config = write_config(tmp_path, root, kill, data={"batch_size": 1}, safeguard={"every_steps": 1})
@@ -81,4 +81,4 @@ def test_ten_of_ten_runs_that_torchrun_starts_again_end_as_one_never_stopped(tmp
         done = torchrun(config)
         assert done.returncode == 0, done.stdout + done.stderr
         assert (tmp_path / f"killed {number}").exists()
-        assert_same_end(killed, whole)
+        assert differences(killed, whole) == []

@@ -6,71 +6,57 @@ from pathlib import Path
 import pytest
 
 from tests.data.annotated import write_dataset
-from tests.training.runs import assert_same_end, batches, fault, last_checkpoint, run, said, write_config
+from tests.training.runs import batches, fault, last_checkpoint, run, said, write_config
+from tests.training.trials import (
+    NUM_VIDEOS,
+    PRECISE,
+    STEPS_PER_EPOCH,
+    Kill,
+    Outcome,
+    every_kill,
+    try_kill,
+    whole_run,
+)
 
-PRECISE = {"class_path": "gcvideo.training.PreciseBatchNorm", "init_args": {"num_batches": 2}}
-SETTINGS = {"trainer": {"callbacks": [PRECISE]}}
-STEPS_PER_EPOCH = {1: 7, 2: 3}
+AS_IF_NOTHING_HAPPENED = Outcome(survived=True, unlike=[])
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "videos", train=15, val=5, test=1)
+    return write_dataset(tmp_path_factory.mktemp("data") / "videos", **NUM_VIDEOS)
 
 
 @pytest.fixture(scope="module")
 def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Folders of runs that were never stopped, by the number of processes."""
-    folders = {processes: tmp_path_factory.mktemp(f"whole{processes}") for processes in (1, 2)}
-    for processes, folder in folders.items():
-        assert run(write_config(folder, root, **SETTINGS), processes=processes) == [0] * processes
-    return folders
+    return {
+        processes: whole_run(tmp_path_factory.mktemp(f"whole{processes}"), root, processes=processes)
+        for processes in (1, 2)
+    }
 
 
 def test_a_whole_run_reads_every_video_once_an_epoch_in_another_order_each(whole):
     for processes, folder in whole.items():
-        by_epoch = [
-            [
-                video
-                for facts in batches(folder).values()
-                if facts.get("epoch") == epoch
-                for video in facts["videos"]
-            ]
+        facts = [facts for facts in batches(folder).values() if "epoch" in facts]
+        first, second = (
+            [video for of_batch in facts if of_batch["epoch"] == epoch for video in of_batch["videos"]]
             for epoch in range(2)
-        ]
-        assert [len(set(videos)) for videos in by_epoch] == [len(videos) for videos in by_epoch]
-        assert len(by_epoch[0]) == STEPS_PER_EPOCH[processes] * 2 * processes
-        assert by_epoch[0] != by_epoch[1]
-
-
-def killed_and_resumed(
-    folder: Path, root: Path, *, step: int, moment: str, every: int, workers: int, processes: int, **settings
-) -> None:
-    settings = {**SETTINGS, **settings, "safeguard": {"every_steps": every}}
-    settings["data"] = {"num_workers": workers}
-    kill = fault("Signal", number=int(signal.SIGKILL), step=step, moment=moment)
-    codes = run(write_config(folder, root, kill, **settings), processes=processes)
-    assert codes == [-signal.SIGKILL] * processes
-    config = write_config(folder, root, **settings)
-    assert run(config, "--resume", "auto", processes=processes) == [0] * processes, said(folder)
+        )
+        assert len(set(first)) == len(first) == STEPS_PER_EPOCH[processes] * 2 * processes
+        assert len(set(second)) == len(second) == len(first)
+        assert first != second
 
 
 @pytest.mark.parametrize(
-    ("step", "moment", "every", "workers", "processes"),
+    "kill",
     [
-        (1, "step", 1, 2, 1),  # before anything was saved
-        (4, "saving", 1, 0, 1),
-        (7, "validation", 3, 0, 1),
-        (3, "step", 1, 0, 2),  # the last step of an epoch; its validation is still to come
+        Kill(1, workers=2),  # before anything was saved
+        Kill(7, "validation", every=3),
+        Kill(3, processes=2),  # the last step of an epoch; its validation is still to come
     ],
 )
-def test_a_killed_run_that_is_resumed_ends_as_one_never_stopped(
-    tmp_path, root, whole, step, moment, every, workers, processes
-):
-    killed_and_resumed(
-        tmp_path, root, step=step, moment=moment, every=every, workers=workers, processes=processes
-    )
-    assert_same_end(tmp_path, whole[processes])
+def test_a_killed_run_that_is_resumed_ends_as_one_never_stopped(tmp_path, root, whole, kill):
+    assert try_kill(kill, tmp_path, root, whole[kill.processes]) == AS_IF_NOTHING_HAPPENED
 
 
 @pytest.mark.slow
@@ -78,29 +64,18 @@ def test_a_killed_run_that_is_resumed_ends_as_one_never_stopped(
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_wherever_a_run_is_killed_it_ends_as_one_never_stopped(tmp_path, root, whole, workers, processes):
-    last = 2 * STEPS_PER_EPOCH[processes]
-    for step in range(1, last):
-        for moment in ("step", "saving"):
-            for every in (1, 3):
-                if moment == "saving" and step % every and step % STEPS_PER_EPOCH[processes]:
-                    continue
-                folder = tmp_path / f"{step}-{moment}-{every}"
-                killed_and_resumed(
-                    folder, root, step=step, moment=moment, every=every, workers=workers, processes=processes
-                )
-                assert_same_end(folder, whole[processes])
+    for number, kill in enumerate(every_kill(workers=workers, processes=processes)):
+        outcome = try_kill(kill, tmp_path / str(number), root, whole[processes])
+        assert outcome == AS_IF_NOTHING_HAPPENED, kill
 
 
 def test_validations_within_an_epoch_and_accumulated_gradients_are_resumed(tmp_path, root):
-    """Killed at each of the steps that are followed by a validation, or by half a step."""
+    """Killed where half the gradients of a step are there, and in a validation."""
     trainer = {"val_check_interval": 2, "accumulate_grad_batches": 2, "callbacks": [PRECISE]}
-    assert run(write_config(tmp_path / "whole", root, trainer=trainer)) == [0]
-    for step, moment in [(1, "validation"), (4, "saving")]:
-        folder = tmp_path / f"{step}-{moment}"
-        killed_and_resumed(
-            folder, root, step=step, moment=moment, every=1, workers=0, processes=1, trainer=trainer
-        )
-        assert_same_end(folder, tmp_path / "whole")
+    whole = whole_run(tmp_path / "whole", root, processes=1, trainer=trainer)
+    for kill in (Kill(1, "validation"), Kill(4, "saving")):
+        outcome = try_kill(kill, tmp_path / str(kill.step), root, whole, trainer=trainer)
+        assert outcome == AS_IF_NOTHING_HAPPENED
 
 
 def test_a_finished_run_that_is_resumed_does_nothing(tmp_path, root):
@@ -115,7 +90,7 @@ def test_a_finished_run_that_is_resumed_does_nothing(tmp_path, root):
 def test_one_process_goes_on_where_two_were(tmp_path, root, whole):
     """With the same clips a step; blending and dropout differ, for they are drawn in each process."""
     kill = fault("Signal", number=int(signal.SIGKILL), step=2, moment="step")
-    settings = {**SETTINGS, "safeguard": {"every_steps": 1}}
+    settings = {"trainer": {"callbacks": [PRECISE]}, "safeguard": {"every_steps": 1}}
     run(write_config(tmp_path, root, kill, **settings), processes=2)
     config = write_config(tmp_path, root, **settings, data={"batch_size": 4})
     (tmp_path / "record").rename(tmp_path / "record of two")

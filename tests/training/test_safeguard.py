@@ -16,36 +16,24 @@ from gcvideo.training.finite import all_finite, gradients, scales_its_loss
 from gcvideo.training.stopping import StopSignals
 from tests.data.annotated import write_dataset
 from tests.training.networks import TwoLayers
-from tests.training.runs import (
-    assert_same_end,
-    batches,
-    context,
-    fault,
-    last_checkpoint,
-    run,
-    said,
-    write_config,
-)
+from tests.training.runs import batches, context, fault, last_checkpoint, run, said, write_config
+from tests.training.trials import NUM_VIDEOS, Outcome, Stop, every_stop, try_stop, whole_run
 
 SAVE_OFTEN = {"safeguard": {"every_steps": 1}}
-SLOW = {
-    "class_path": "tests.training.faults.SlowJitter",
-    "init_args": {"seconds": 0.4},
-}
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "videos", train=9, val=5, test=1)
+    return write_dataset(tmp_path_factory.mktemp("data") / "videos", **NUM_VIDEOS)
 
 
 @pytest.fixture(scope="module")
 def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Folders of runs that were never stopped, by the number of processes."""
-    folders = {processes: tmp_path_factory.mktemp(f"whole{processes}") for processes in (1, 2)}
-    for processes, folder in folders.items():
-        assert run(write_config(folder, root), processes=processes) == [0] * processes
-    return folders
+    return {
+        processes: whole_run(tmp_path_factory.mktemp(f"whole{processes}"), root, processes=processes)
+        for processes in (1, 2)
+    }
 
 
 @pytest.mark.parametrize(("processes", "bad"), [(1, 0), (2, 1)])
@@ -98,79 +86,26 @@ def test_weights_that_are_not_finite_are_not_saved():
         Safeguard().on_save_checkpoint(trainer, model, {"state_dict": state})
 
 
-def stopped_and_resumed(
-    folder: Path, root: Path, *, processes: int, slow: bool = False, **signal_: object
-) -> int:
-    """The step that the stopped run saved; the run is resumed to its end."""
-    settings = {"data": {"train_transform": SLOW}} if slow else {}
-    config = write_config(folder, root, fault("Signal", **signal_), **settings)
-    assert run(config, processes=processes) == [143] * processes, said(folder)
-    assert "--resume auto goes on from there" in said(folder)
-    step = last_checkpoint(folder)["global_step"] if (folder / "run/checkpoints/last.ckpt").exists() else 0
-    config = write_config(folder, root)
-    assert run(config, "--resume", "auto", processes=processes) == [0] * processes, said(folder)
-    return step
-
-
 @pytest.mark.parametrize(
-    ("number", "step", "moment", "processes", "process"),
+    "stop",
     [
-        (signal.SIGTERM, 0, "start", 1, 0),
-        (signal.SIGUSR1, 2, "step", 1, 0),
-        (signal.SIGTERM, 3, "decoding", 1, 0),
-        (signal.SIGTERM, 4, "validation", 1, 0),
-        (signal.SIGTERM, 1, "step", 2, 1),
-        (signal.SIGUSR1, 2, "validation", 2, 1),
+        Stop(signal.SIGTERM, 3, "decoding"),
+        Stop(signal.SIGTERM, 7, "validation"),
+        Stop(signal.SIGTERM, 1, "step", processes=2, process=1),
+        Stop(signal.SIGUSR1, 3, "validation", processes=2, process=1),
     ],
 )
-def test_a_run_asked_to_stop_saves_its_last_step_ends_with_143_and_is_resumed(
-    tmp_path, root, whole, number, step, moment, processes, process
-):
-    saved = stopped_and_resumed(
-        tmp_path,
-        root,
-        processes=processes,
-        slow=moment == "decoding",
-        number=int(number),
-        step=step,
-        moment=moment,
-        process=process,
-    )
-    assert step <= saved <= step + (processes > 1)
-    assert_same_end(tmp_path, whole[processes])
+def test_a_run_asked_to_stop_saves_its_last_step_ends_with_143_and_is_resumed(tmp_path, root, whole, stop):
+    assert try_stop(stop, tmp_path, root, whole[stop.processes]) == Outcome(survived=True, unlike=[])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-@pytest.mark.parametrize("process", [0, 1, None])
-@pytest.mark.parametrize(
-    ("step", "moment"),
-    [
-        (0, "start"),
-        (1, "step"),
-        (1, "decoding"),
-        (2, "validation"),
-        (2, "saving"),
-        (3, "step"),
-        (4, "saving"),
-    ],
-)
-def test_a_signal_to_any_of_two_processes_at_any_moment_stops_both(
-    tmp_path, root, whole, number, process, step, moment
-):
-    saved = stopped_and_resumed(
-        tmp_path,
-        root,
-        processes=2,
-        slow=moment == "decoding",
-        number=int(number),
-        step=step,
-        moment=moment,
-        process=process,
-    )
-    assert step <= saved <= step + 1
-    assert_same_end(tmp_path, whole[2])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_to_any_process_at_any_moment_stops_all_in_order(tmp_path, root, whole, processes):
+    for number, stop in enumerate(every_stop(processes=processes)):
+        outcome = try_stop(stop, tmp_path / str(number), root, whole[processes])
+        assert outcome == Outcome(survived=True, unlike=[]), stop
 
 
 def test_in_a_slurm_job_the_second_signal_asks_for_one_requeue(tmp_path, root):
