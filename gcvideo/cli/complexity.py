@@ -44,7 +44,7 @@ def parser() -> CommandParser:
         VideoClassifier, "model", instantiate=False, skip={"class_names", "network"}
     )
     arguments.add_argument("--model.network", type=Callable[[int], nn.Module] | None, default=None)
-    for unused in ("trainer", "data", "seed_everything", "checkpoint"):
+    for unused in ("trainer", "data", "seed_everything", "checkpoint", "safeguard"):
         arguments.add_argument(f"--{unused}", help="Accepted from config files, not used.")
     return arguments
 

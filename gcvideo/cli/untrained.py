@@ -34,7 +34,7 @@ def from_configs(
     parser.add_argument("--model.weights")
     parser.add_class_arguments(KineticsDataModule, "data")
     parser.set_defaults({"data.root": Path()})
-    for unused in ("trainer", "seed_everything", "checkpoint"):
+    for unused in ("trainer", "seed_everything", "checkpoint", "safeguard"):
         parser.add_argument(f"--{unused}")
     files = [argument for config in configs for argument in ("--config", config)]
     options = parser.parse_args([*files, *overrides])
