@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
 from gcvideo.cli import main
 from tests.data.annotated import write_dataset
@@ -187,6 +188,33 @@ def test_one_process_alone_is_checked(folder, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main(command)
     assert ended.value.code == 0
+
+
+class Sleepy(nn.Module):
+    """A network that takes a tenth of a second for a batch."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, num_classes)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        time.sleep(0.1)
+        return self.head(clip.mean((2, 3, 4)))
+
+
+def test_a_loader_that_lets_the_step_wait_is_slow_and_not_wrong(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder / "machine1")
+    command = ["preflight", "--config", str(folder / "run.yaml"), "--preflight.measure_seconds=1"]
+    slowly = ["--data.train_transform=tests.training.faults.SlowJitter"]
+    slowly += ["--data.train_transform.init_args.seconds=0.5"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, *slowly, "--model.network=tests.journey.test_preflight.Sleepy"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0, said
+    # 2 clips in 1 s or more, and 2 in 0.1 s or more: a busy machine takes longer, none takes less.
+    reads, uses = map(float, re.findall(r"reads (\S+) clips/s and a step uses ([^,\s]+),", said)[0])
+    assert 0 < reads <= 2
+    assert reads < uses <= 20
 
 
 def test_settings_that_make_no_sense_are_refused(folder, monkeypatch, capsys):

@@ -66,10 +66,10 @@ def check_feeding(
     loader = data.train_dataloader()
     loader.unreadable = ReportUnreadable()
     batches = endless(loader)
-    start, first = time.perf_counter(), next(batches)
+    first = next(batches)
     if len(first.label) == 0:
-        raise ValueError(f"none of the first {loader.batch_size} training videos could be read")
-    read = clips_per_second(batches, since=start, seconds=seconds)
+        raise ValueError(f"none of the first {loader.batch_sampler.batch_size} training videos could be read")
+    read = clips_per_second(batches, seconds=seconds)
     used = step_clips_per_second(trainer, model, data, first, seconds=seconds)
     step = Finding("step", Outcome.OK, f"{figure(used)} clips/s")
     if read >= used:
@@ -94,15 +94,14 @@ def endless(loader: VideoLoader) -> Iterator[ClipBatch]:
         yield from loader
 
 
-def clips_per_second(batches: Iterator[ClipBatch], *, since: float, seconds: float) -> float:
-    """From the arrival of the first batch on, so that starting processes is not counted; where the second
-    takes too long, from the start."""
-    arrived, num_clips = time.perf_counter(), 0
+def clips_per_second(batches: Iterator[ClipBatch], *, seconds: float) -> float:
+    """Clips that arrive from now on, which is when a first batch has: starting processes is not counted."""
+    begun, num_clips = time.perf_counter(), 0
     for batch in batches:
         num_clips += len(batch.label)
-        if time.perf_counter() - arrived > seconds:
+        if time.perf_counter() - begun > seconds:
             break
-    return num_clips / (time.perf_counter() - arrived)
+    return num_clips / (time.perf_counter() - begun)
 
 
 def step_clips_per_second(
