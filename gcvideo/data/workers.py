@@ -122,14 +122,21 @@ class WorkerPool:
             try:
                 ticket, result = worker.connection.recv()
             except (EOFError, OSError) as error:
-                self._replace(worker, how=worker.death(error))
+                # An overdue process may have ended itself, where this one was held up.
+                self._replace(worker, how=self._overdue(worker) or worker.death(error))
                 continue
             del worker.given[ticket]
             self._deaths_between_videos = 0
             yield ticket, result
         for worker in list(self._workers):
-            if worker.seconds_on_video > self._timeout_seconds > 0:
-                self._replace(worker, how=f"decoding took more than {self._timeout_seconds:g} s")
+            how = self._overdue(worker)
+            if how is not None:
+                self._replace(worker, how=how)
+
+    def _overdue(self, worker: "_Worker") -> str | None:
+        if worker.seconds_on_video > self._timeout_seconds > 0:
+            return f"decoding took more than {self._timeout_seconds:g} s"
+        return None
 
     def _replace(self, worker: "_Worker", how: str) -> None:
         index = worker.video
