@@ -47,6 +47,14 @@ def test_a_plain_file_that_decord_cannot_open_is_read_with_pyav(tmp_path):
         assert numbers_shown(reader.frames_at([3, 19]).numpy()) == [3, 19]
 
 
+def test_a_plain_video_that_would_fill_the_memory_is_read_with_pyav(plain_video, monkeypatch):
+    monkeypatch.setattr(opening_module, "DECORD_BYTES", 20 * 3 * 128 * 96)
+    assert open_video(plain_video, verified=PLAIN).name == "decord"
+    monkeypatch.setattr(opening_module, "DECORD_BYTES", 20 * 3 * 128 * 96 - 1)
+    with open_video(plain_video, verified=PLAIN) as reader:
+        assert reader.name == "pyav: decord may decode all of it ahead, which takes too much memory"
+
+
 @pytest.mark.parametrize("backend", ["decord", "pyav"])
 @pytest.mark.parametrize("plain", [True, False])
 def test_a_file_that_has_changed_since_is_an_error(plain_video, plain, backend):

@@ -11,6 +11,8 @@ from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.decoding.reader import DecodeError, VideoReader, check_regular_file
 
 Backend = Literal["decord", "pyav"]
+DECORD_BYTES = 256 * 2**20
+"""All frames of a video that decord reads: it decodes ahead for as long as it is not done."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,4 +62,6 @@ def _open_plain(path: Path, verified: Verified) -> VideoReader:
     check_regular_file(path)
     if not starts_as_plain(path):  # decord would open the files that a playlist names
         raise DecodeError(f"{path}: does not begin as MP4 or Matroska")
+    if verified.num_frames * 3 * verified.width * verified.height > DECORD_BYTES:
+        raise DecodeError(f"{path}: decord may decode all of it ahead, which takes too much memory")
     return DecordReader(path, fps=verified.fps, size=(verified.width, verified.height))
