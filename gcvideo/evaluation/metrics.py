@@ -15,26 +15,33 @@ class NegativeLogLikelihood(Metric):
     """Mean over videos of -log p, where p is the probability of the video's class.
 
     A metric, since the mean of Lightning's `log(sync_dist=True)` is wrong where processes have unequally many
-    videos.
+    videos. The sum is compensated (Kahan, 1965, doi:10.1145/363707.363723), so that it does not depend on how
+    many processes share it.
     """
 
     full_state_update = False
 
     total: Tensor
+    excess: Tensor
+    """What rounding has added to the total."""
     num_videos: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("total", default=torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("excess", default=torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("num_videos", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, probabilities: Float[Tensor, "B K"], labels: Int64[Tensor, " B"]) -> None:
         of_label = probabilities.gather(1, labels[:, None]).clamp_min(1e-12)
-        self.total = self.total - of_label.log().sum()
+        term = -of_label.log().sum() - self.excess
+        total = self.total + term
+        self.excess = (total - self.total) - term
+        self.total = total
         self.num_videos = self.num_videos + len(labels)
 
     def compute(self) -> Float[Tensor, ""]:
-        return self.total / self.num_videos
+        return (self.total - self.excess) / self.num_videos
 
 
 class MeanClassAccuracy(Metric):

@@ -51,6 +51,15 @@ def test_mean_class_accuracy_weighs_classes_alike_and_ignores_those_without_a_vi
     assert metric.compute().item() == pytest.approx((3 / 4 + 0) / 2)
 
 
+def test_the_loss_of_many_videos_is_exact_however_few_come_at_a_time():
+    probabilities = torch.rand(5000, 2, generator=torch.Generator().manual_seed(0)).softmax(1)
+    metric = NegativeLogLikelihood()
+    for of_video in probabilities:
+        metric.update(of_video[None], torch.tensor([0]))
+    exact = -probabilities[:, 0].double().log().mean().item()
+    assert metric.compute().item() == pytest.approx(exact, rel=1e-7)
+
+
 def test_the_loss_of_an_impossible_class_is_finite_and_of_no_number_is_none():
     metric = NegativeLogLikelihood()
     metric.update(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
