@@ -88,7 +88,7 @@ def start(
     return started
 
 
-def finish(started: Sequence[ForkServerProcess], *, seconds: float = 120.0) -> list[int | None]:
+def finish(started: Sequence[ForkServerProcess], *, seconds: float = 300.0) -> list[int | None]:
     """The exit codes; None of a process that is still there, which is killed."""
     for process in started:
         process.join(seconds)
@@ -99,7 +99,7 @@ def finish(started: Sequence[ForkServerProcess], *, seconds: float = 120.0) -> l
     return codes
 
 
-def run(config: Path, *arguments: str, seconds: float = 120.0, **settings: Any) -> list[int | None]:
+def run(config: Path, *arguments: str, seconds: float = 300.0, **settings: Any) -> list[int | None]:
     return finish(start(config, *arguments, **settings), seconds=seconds)
 
 
