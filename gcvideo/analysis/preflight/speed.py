@@ -68,7 +68,7 @@ def check_feeding(
     batches = endless(loader)
     first = next(batches)
     if len(first.label) == 0:
-        raise ValueError(f"none of the first {loader.batch_sampler.batch_size} training videos could be read")
+        raise ValueError(f"none of the first {loader.batch_size} training videos could be read")
     read = clips_per_second(batches, seconds=seconds)
     used = step_clips_per_second(trainer, model, data, first, seconds=seconds)
     step = Finding("step", Outcome.OK, f"{figure(used)} clips/s")
