@@ -25,7 +25,7 @@ else
 fi
 processes=${NPROC_PER_NODE:-$(python -c 'import torch; print(max(torch.cuda.device_count(), 1))')}
 if [[ ${PREFLIGHT:-} ]]; then
-    command=(preflight) restarts=0
+    command=(preflight --resume auto) restarts=0
 else
     command=(fit --resume auto) restarts=${MAX_RESTARTS:-10}
 fi
