@@ -161,14 +161,12 @@ def pyav_per_view(path: Path) -> Tensor:
 THREE_CROPS = UniformCrops(short_side=256, crop_size=256, num_crops=3)
 TRAINING: dict[str, Callable[[Path], object]] = {
     "gcvideo, pyav": partial(ours, backend="pyav"),
-    "gcvideo, decord": partial(ours, backend="decord"),
     "MMAction2's way (decord)": decord_clip,
     "pytorchvideo (decord)": partial(pytorchvideo_clip, decoder="decord"),
     "pytorchvideo (its default, pyav)": partial(pytorchvideo_clip, decoder="pyav"),
 }
 TESTING: dict[str, Callable[[Path], object]] = {
     "gcvideo, pyav": partial(ours_test, backend="pyav"),
-    "gcvideo, decord": partial(ours_test, backend="decord"),
     "MMAction2's way (get_batch of 80)": decord_test,
     "one decode per view (decord)": decord_per_view,
     "PySlowFast's way (pyav)": pyav_per_view,
