@@ -138,8 +138,14 @@ def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: f
         seed: Which videos they are depends on the seed and on each video's path alone.
 
     Raises:
+        ValueError: The fractions are out of range.
         AnnotationError: A video lies in no class folder.
     """
+    if val_fraction < 0 or test_fraction < 0 or val_fraction + test_fraction >= 1:
+        raise ValueError(
+            f"--val-fraction {val_fraction:g} and --test-fraction {test_fraction:g} leave no train set; "
+            "expected fractions whose sum is less than 1"
+        )
     splits = Splits([], [], [])
     divided = {path.partition("/")[0] for path in paths} <= set(Splits._fields)
     by_class: dict[str, list[Clip]] = {}

@@ -17,7 +17,7 @@ from data_prep.journal import Journal
 from data_prep.shards import add_run_options, shard_of
 from data_prep.transcoding import COLUMNS, Task, transcode
 from data_prep.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
-from data_prep.x264 import EncodingSettings
+from data_prep.x264 import PRESETS, EncodingSettings
 
 LISTS = "lists"
 """Where the lists with the new paths are written to, under the output."""
@@ -145,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--preset",
+        choices=PRESETS,
         default=defaults.preset,
         help="x264's preset, such as veryfast or medium (default: %(default)s)",
     )

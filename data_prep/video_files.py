@@ -31,32 +31,47 @@ def unlistable(name: str) -> str | None:
 def video_names(root: Path, *, num_workers: int = 1) -> list[str]:
     """Paths under root, relative to it and sorted, of everything that is named like a video.
 
-    Links to folders are followed once each; what a name turns out to be (a folder, a FIFO, nothing)
-    is for the reader to say.
+    Links to folders are followed, but no folder is listed twice, so that links may go round in circles.
+    What a name turns out to be (a folder, a FIFO, nothing) is for the reader to say.
 
     Raises:
         ValueError: root is not a folder.
     """
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder; expected the folder of the videos")
-    folders, names = _entries(root, "")
+    names: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    level = [""]
     with ThreadPoolExecutor(num_workers) as pool:
-        while folders:  # breadth first: folders of one level are listed in parallel
-            listed = list(pool.map(lambda folder: _entries(root, folder), folders))
-            folders = [folder for inner, _ in listed for folder in inner]
+        while level:  # breadth first: folders of one level are listed in parallel
+            new = []
+            for folder, identity in zip(
+                level, pool.map(lambda name: _identity(root / name), level), strict=True
+            ):
+                if identity not in seen:
+                    seen.add(identity)
+                    new.append(folder)
+            listed = list(pool.map(lambda folder: _entries(root, folder), new))
+            level = [path for _, path in sorted(folder for folders, _ in listed for folder in folders)]
             names += [name for _, found in listed for name in found]
     return sorted(names)
 
 
-def _entries(root: Path, folder: str) -> tuple[list[str], list[str]]:
-    """(sub-folders, video names) of one folder, relative to root."""
+def _identity(folder: Path) -> tuple[int, int]:
+    """What tells a folder from every other, by whatever name."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _entries(root: Path, folder: str) -> tuple[list[tuple[bool, str]], list[str]]:
+    """Sub-folders, each with whether it is a link, and video names of one folder, relative to root."""
     folders, names = [], []
     for entry in _scan(root / folder):
         path = f"{folder}/{entry.name}" if folder else entry.name
         if is_video_name(entry.name):
             names.append(path)
-        elif entry.is_dir(follow_symlinks=False):
-            folders.append(path)
+        elif entry.is_dir():
+            folders.append((entry.is_symlink(), path))
     return folders, names
 
 

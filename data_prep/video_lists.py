@@ -33,10 +33,14 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
     """The lists of videos; where none is named, one of all that is named like a video under root.
 
     Raises:
-        ValueError: A list has no column path or label, or two lists have one name.
+        ValueError: A list has no column path or label, two lists have one name, or there is no video.
     """
     if not files:
         names = video_names(root, num_workers=num_workers)
+        if not names:
+            raise ValueError(
+                f"{root} holds nothing that is named like a video; expected .mp4, .avi, .mkv, ..."
+            )
         return [VideoList("videos.csv", [ListedVideo(name, "") for name in names])]
     lists = []
     for file in files:

@@ -42,7 +42,12 @@ def run_killable(
         items: What to call it on.
         num_workers: Number of processes.
         time_limit_seconds: Wall-clock limit of one call.
+
+    Raises:
+        ValueError: The limit is not above 0.
     """
+    if not time_limit_seconds > 0:
+        raise ValueError(f"the time limit is {time_limit_seconds:g} s; expected more than 0")
     context = get_context("forkserver")
     context.set_forkserver_preload(["gcvideo.data.decoding"])  # imported once, not in each worker
     waiting = iter(items)

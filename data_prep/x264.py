@@ -2,6 +2,11 @@
 
 from typing import NamedTuple
 
+PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+    "placebo",
+)
+
 
 class EncodingSettings(NamedTuple):
     """What every video of the output has in common."""

@@ -282,6 +282,17 @@ def test_names_that_no_list_can_hold_are_left_out_and_said(
     assert "2 files have names that no list can hold" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("fractions", [("1.5", "0"), ("0.5", "0.5"), ("-0.1", "0")])
+def test_fractions_that_leave_nothing_to_train_on_are_an_error(
+    tmp_path: Path, fractions: tuple[str, str]
+) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/a.mp4").touch()
+    arguments = ["folder", "--videos", str(tmp_path), "--output", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="expected fractions whose sum is less than 1"):
+        annotations.main([*arguments, "--val-fraction", fractions[0], "--test-fraction", fractions[1]])
+
+
 def test_a_dry_run_and_a_later_shard_write_nothing(tmp_path: Path) -> None:
     videos = touch(tmp_path / "v", "run/a.mp4")
     for options in (["--dry-run"], ["--shard", "1", "--num-shards", "2"]):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data_prep import encoding, transcode, transcoding
 from data_prep.atomic import read_table
-from data_prep.x264 import EncodingSettings, target_size
+from data_prep.x264 import PRESETS, EncodingSettings, target_size
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
 from tests.data.encoding import (
@@ -317,10 +317,34 @@ def words(capsys: pytest.CaptureFixture[str]) -> str:
         ("--short-side", "255", "expected an even number"),
         ("--gop", "0", "--gop 0 is out of range"),
         ("--crf", "52", "expected 0..51"),
+        ("--time-limit-seconds", "0", "expected more than 0"),
         ("--workers", "0", "expected at least 1"),
         ("--shard", "1", "expected 0..0"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(tmp_path: Path, option: str, value: str, problem: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.mp4").touch()
     with pytest.raises(ValueError, match=problem):
-        transcode.main(["--root", str(tmp_path), "--output", str(tmp_path / "out"), option, value])
+        transcode.main(["--root", str(tmp_path / "in"), "--output", str(tmp_path / "out"), option, value])
+
+
+def test_a_preset_that_x264_does_not_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        transcode.main(["--root", str(tmp_path), "--output", str(tmp_path / "out"), "--preset", "warp"])
+    assert "'warp' (choose from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_one_of_x264s(source: Path, tmp_path: Path, preset: str) -> None:
+    row = made_of(source, tmp_path / "out.mp4", SETTINGS._replace(short_side=16, preset=preset))
+    assert row["status"] == "encoded"
+
+
+def test_a_folder_without_a_video_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ValueError, match="holds nothing that is named like a video"):
+        transcode.main(["--root", str(tmp_path / "in"), "--output", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
