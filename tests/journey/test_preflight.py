@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from gcvideo.cli import main
@@ -155,6 +156,16 @@ def _instead_of_all_reduce(work: Callable[..., None]) -> None:
     from gcvideo.analysis.preflight import inspection
 
     inspection.check_all_reduce = work
+
+
+def no_exchange() -> None:
+    torch.distributed.all_reduce = lambda tensor: None
+
+
+def test_an_exchange_that_gives_a_wrong_sum_has_failed(folder):
+    codes, said = preflight(folder, faults={0: no_exchange, 1: no_exchange})
+    assert (codes, failures(said)) == ([1, 1], [("0", "all-reduce"), ("1", "all-reduce")]), said
+    assert "the sum of 1..2 came out as [2.0]" in said
 
 
 @pytest.mark.slow
