@@ -72,7 +72,7 @@ class TarReader:
 def refusal(member: tarfile.TarInfo) -> str | None:
     """Why a member must not be extracted, or None. Only plain files with plain names are."""
     name = PurePosixPath(member.name)
-    if not name.parts:
+    if not name.parts and not member.isdir():  # many archives begin with the folder ./ itself
         return "empty name"
     if name.is_absolute():
         return "absolute path"

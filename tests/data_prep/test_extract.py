@@ -63,6 +63,21 @@ def test_compression_is_told_by_content_and_not_by_name(tmp_path: Path, mode: st
     assert content(tmp_path / "out") == files
 
 
+@pytest.mark.parametrize("name", ["part_0.tar", "part_0.tgz", "acting in play.tar.gz"])
+def test_a_compressed_archive_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    assert run(tmp_path / "out", archive(tmp_path / name, {"a.mp4": b"A"}, mode="w:gz")) == 0
+    assert content(tmp_path / "out") == {"a.mp4": b"A"}
+
+
+def test_an_archive_of_a_folder_as_tar_packs_it_is_extracted_whole(tmp_path: Path) -> None:
+    """`tar -C folder .`, as the class archives of Kinetics-600 are: the first member is ./ itself."""
+    folders = [member("./", type=tarfile.DIRTYPE), member("./a b (c)/", type=tarfile.DIRTYPE)]
+    files = {"./_vzHWdv5F1U_000143_000153.mp4": b"1", "./a b (c)/x.mp4": b"2", "./a b (c)/._x.mp4": b"3"}
+    assert run(tmp_path / "out", archive(tmp_path / "a.tar.gz", files, odd=folders)) == 0
+    assert content(tmp_path / "out") == {name.removeprefix("./"): text for name, text in files.items()}
+    assert report(tmp_path / "out") == [("a.tar.gz", "extracted", "", "3 files, 0 members refused")]
+
+
 @pytest.mark.parametrize("tar_format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_long_and_unicode_names_come_out_as_they_went_in(tmp_path: Path, tar_format: int) -> None:
     name = f"{'k/' * 45}ünïcode-視頻 {'n' * 60}.mp4"
