@@ -32,6 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     root, output = arguments.root, arguments.output
     if root.resolve() == output.resolve():
         raise ValueError(f"--output {output} is --root; the originals are kept, name another folder")
+    if not arguments.lists and output.resolve().is_relative_to(root.resolve()):
+        raise ValueError(
+            f"--output {output} lies under --root, all of which would be transcoded, the output too in "
+            "the next run; name a folder elsewhere, or --lists"
+        )
     lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
     targets = target_paths(paths_of(lists))
     partials = output / f".partial{shard.suffix}"
@@ -71,8 +76,14 @@ def target_paths(paths: Sequence[str]) -> dict[str, str]:
     Where two would become one, as a.avi and a.mp4, the former becomes a.avi.mp4.
 
     Raises:
-        ValueError: They would become one even so.
+        ValueError: They would become one even so, or lie elsewhere than under the output.
     """
+    for path in paths:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise ValueError(
+                f"{path}: what is made of it would not lie under --output; expected a path relative to "
+                "--root, without .."
+            )
     wanted = {path: str(PurePosixPath(path).with_suffix(".mp4")) for path in paths}
     shared = Counter(wanted.values())
     targets = {

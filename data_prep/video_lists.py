@@ -1,5 +1,6 @@
 """Training lists: CSV files with the columns path and label, and classes.txt beside them."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,8 +34,11 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
     """The lists of videos; where none is named, one of all that is named like a video under root.
 
     Raises:
-        ValueError: A list has no column path or label, two lists have one name, or there is no video.
+        ValueError: A list has no column path or label, two lists have one name, there is no video, or
+            none of those listed is under root.
     """
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder; expected the folder of the videos")
     if not files:
         names = video_names(root, num_workers=num_workers)
         if not names:
@@ -50,6 +54,12 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
         if not rows or not {"path", "label"} <= rows[0].keys():
             raise ValueError(f"{file}: expected a header with the columns path and label, and rows")
         lists.append(VideoList(file.name, [ListedVideo(r["path"], r["label"]) for r in rows]))
+    paths = paths_of(lists)
+    if not any(os.path.lexists(root / path) for path in paths):
+        raise ValueError(
+            f"{root} holds none of the {len(paths):,} videos listed, not even {paths[0]}; --root is the "
+            "folder that the paths start from"
+        )
     return lists
 
 

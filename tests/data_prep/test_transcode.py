@@ -343,6 +343,37 @@ def test_every_preset_is_one_of_x264s(source: Path, tmp_path: Path, preset: str)
     assert row["status"] == "encoded"
 
 
+def test_an_output_that_would_become_input_is_refused(source: Path) -> None:
+    root = source.parent
+    for output, problem in ((root, "is --root"), (root / "small", "lies under --root")):
+        with pytest.raises(ValueError, match=problem):
+            transcode.main(["--root", str(root), "--output", str(output)])
+    assert [path.name for path in root.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_no_path_of_a_list_leads_out_of_the_output(source: Path, tmp_path: Path, is_absolute: bool) -> None:
+    """An original named by its whole path would be its own output."""
+    (tmp_path / "in").mkdir()
+    original = tmp_path / "in/a.mp4"
+    original.write_bytes(source.read_bytes())
+    path = str(original) if is_absolute else "../in/a.mp4"
+    (tmp_path / "train.csv").write_text(f"path,label\n{path},0\n")
+    arguments = ["--root", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="expected a path relative to --root"):
+        transcode.main([*arguments, "--lists", str(tmp_path / "train.csv")])
+    assert original.read_bytes() == source.read_bytes()
+
+
+def test_a_root_that_holds_nothing_of_the_lists_is_an_error(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(f"path,label\nvideos/{source.name},0\n")
+    for root, problem in ((source.parent, "none of the 1 videos listed"), (tmp_path / "no", "not a folder")):
+        arguments = ["--root", str(root), "--output", str(tmp_path / "out")]
+        with pytest.raises(ValueError, match=problem):
+            transcode.main([*arguments, "--lists", str(tmp_path / "train.csv")])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_a_video_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(ValueError, match="holds nothing that is named like a video"):
