@@ -17,11 +17,11 @@ from data_prep.annotation_formats import (
     ucf101_splits,
 )
 from data_prep.atomic import write_table, write_text
-from data_prep.console import console, run_step, show_table
+from data_prep.console import run_step, say, show_table
 from data_prep.matching import Match, class_counts, match
 from data_prep.shards import add_run_options, shard_of
-from data_prep.video_files import unlistable, video_names
-from data_prep.video_lists import CLASSES, ListedVideo, write_list
+from data_prep.video_files import unlistable
+from data_prep.video_lists import CLASSES, ListedVideo, listed_videos, write_list
 
 REPORT_COLUMNS = ("class", "split", "listed", "found", "missing", "extra")
 
@@ -30,13 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns 0."""
     arguments = _parser().parse_args(argv)
     if shard_of(arguments).index > 0:
-        console.print("nothing to do: the lists are seconds of work, which shard 0 does")
+        say("nothing to do: the lists are seconds of work, which shard 0 does")
         return 0
-    with console.status(f"listing {arguments.videos}"):
-        names = video_names(arguments.videos, num_workers=arguments.workers)
+    names = listed_videos(arguments.videos, num_workers=arguments.workers)
     paths = [name for name in names if unlistable(name) is None]
     if len(paths) < len(names):
-        console.print(f"{len(names) - len(paths)} files have names that no list can hold")
+        say(f"{len(names) - len(paths)} files have names that no list can hold")
     splits = arguments.read(arguments, paths)
     result = match(splits, paths)
     if not any(result.rows.values()):
@@ -82,12 +81,12 @@ def _summarise(splits: Splits, result: Match, output: Path, *, dry_run: bool) ->
     show_table("clips", columns, rows)
     in_both = {path for path, _ in result.rows["train"]} & {path for path, _ in result.rows["val"]}
     if in_both:
-        console.print(f"warning: {len(in_both):,} videos are in train and in val", style="yellow")
-    console.print(
+        say(f"warning: {len(in_both):,} videos are in train and in val", style="yellow")
+    say(
         f"{len(class_names(splits)):,} classes; label = position in the sorted list of class names; "
         f"{len(result.extra):,} files are in no list"
     )
-    console.print("nothing was written" if dry_run else f"written to {output}")
+    say("nothing was written" if dry_run else f"written to {output}")
 
 
 def _example(splits: Splits) -> str:

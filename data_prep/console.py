@@ -1,28 +1,32 @@
 """How a step speaks: a progress bar, a table at the end, one line for an error."""
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, emoji=False)  # file names hold [brackets] and :colons:
 
 
 def progress_bar() -> Progress:
     """A bar that counts items and says how long the rest will take."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -31,15 +35,52 @@ def progress_bar() -> Progress:
     )
 
 
+def byte_bar() -> Progress:
+    """A bar that counts bytes and says how fast they come and how long the rest will take."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def say(text: str, *, style: str | None = None) -> None:
+    """Print a line that stays one line, however long its paths are."""
+    console.print(_printable(text), style=style, highlight=False, soft_wrap=True)
+
+
+def show_first(
+    what: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Path, num_shown: int = 20
+) -> None:
+    """Show the first rows of a table, and say how many there are and which file has all."""
+    title = f"{len(rows):,} {what}"
+    if len(rows) > num_shown:
+        title += f", of which these are the first {num_shown}; all are in {whole}"
+    show_table(title, columns, rows[:num_shown])
+
+
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Show a table; numbers stand to the right."""
     table = Table(title=title, title_justify="left")
     for place, column in enumerate(columns):
-        numeric = all(isinstance(row[place], int | float) for row in rows)
+        numeric = all(re.fullmatch(r"-|[\d.,]+( %)?", str(row[place])) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else _printable(str(cell)) for cell in row))
     console.print(table)
+
+
+def _printable(text: str) -> str:
+    """A text with the bytes of broken file names, which no terminal takes, as `\\udcXX`."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def run_step(step: Callable[[Sequence[str] | None], int]) -> None:
@@ -52,8 +93,11 @@ def run_step(step: Callable[[Sequence[str] | None], int]) -> None:
     try:
         sys.exit(step(None))
     except (ValueError, OSError) as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        said = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            said = f"{error.filename}: {error.strerror}"
+        say(f"error: {said}", style="red")
         sys.exit(2)
     except KeyboardInterrupt:
-        console.print("stopped; run the same command again to go on", style="yellow")
+        say("stopped; run the same command again to go on", style="yellow")
         sys.exit(130)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.atomic import read_table
+from data_prep.console import progress_bar
 from data_prep.video_lists import CLASSES
 
 SPLITS = ("train", "val", "test", "videos")
@@ -83,11 +84,14 @@ def read_prepared(
     Raises:
         ValueError: The folders hold no manifest, no report or no such videos.
     """
-    videos = {}
-    for split in SPLITS:
-        file = manifests / f"{split}.csv"
-        if file.exists():
+    files = {split: manifests / f"{split}.csv" for split in SPLITS}
+    with progress_bar() as bar:
+        there = {split: file for split, file in files.items() if file.exists()}
+        task = bar.add_task("read lists", total=len(there))
+        videos = {}
+        for split, file in there.items():
             videos[split] = [_video(file, row) for row in read_table(file)]
+            bar.advance(task)
     if not videos:
         raise ValueError(f"{manifests} holds no train.csv, val.csv, test.csv or videos.csv of verify.py")
     bad_file, classes_file = manifests / "bad.csv", manifests / CLASSES
@@ -103,10 +107,11 @@ def read_prepared(
                 official[row["class"], row["split"]] = ClassCount(int(row["listed"]), int(row["found"]))
     num_bytes = {}
     if root is not None:
-        with ThreadPoolExecutor(num_workers) as pool:
+        with progress_bar() as bar, ThreadPoolExecutor(num_workers) as pool:
+            task = bar.add_task("sizes on the disk", total=sum(map(len, videos.values())))
             for split, of_split in videos.items():
                 sizes = pool.map(lambda video: _num_bytes(root / video.path), of_split)
-                num_bytes[split] = sum(sizes)
+                num_bytes[split] = sum(bar.track(sizes, task_id=task))
     return DataSet(
         videos,
         read_table(bad_file) if bad_file.exists() else [],

@@ -9,7 +9,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.atomic import write_text
-from data_prep.console import console, run_step, show_table
+from data_prep.console import run_step, say, show_table
 from data_prep.prepared import DataSet, read_prepared
 from data_prep.shards import add_run_options, shard_of
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns 0."""
     arguments = _parser().parse_args(argv)
     if shard_of(arguments).index > 0:
-        console.print("nothing to do: the page is seconds of work, which shard 0 does")
+        say("nothing to do: the page is seconds of work, which shard 0 does")
         return 0
     data = read_prepared(
         arguments.manifests, arguments.annotations, arguments.root, num_workers=arguments.workers
@@ -30,12 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_table("largest and smallest classes", ("class", "videos"), _extremes(data))
     page = arguments.output / "stats.html"
     if arguments.dry_run:
-        console.print(f"would write {page}; nothing was written")
+        say(f"would write {page}; nothing was written")
         return 0
     from data_prep.stats_page import html_page  # here, since it imports a plotting library
 
     write_text(page, html_page(data, SUMMARY_COLUMNS, rows, title=arguments.title))
-    console.print(f"written to {page}")
+    say(f"written to {page}")
     return 0
 
 

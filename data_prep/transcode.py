@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.atomic import replacing, write_table
-from data_prep.console import console, run_step, show_table
+from data_prep.console import run_step, say, show_first
 from data_prep.journal import Journal
 from data_prep.shards import add_run_options, shard_of
 from data_prep.transcoding import COLUMNS, Task, transcode
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     mine = shard.share(tasks)
     if arguments.dry_run:
         there = sum(task.target.exists() for task in mine)
-        console.print(f"would look at {len(mine):,} videos; {there:,} have an output; nothing was written")
+        say(f"would look at {len(mine):,} videos; {there:,} have an output; nothing was written")
         return 0
     with Journal(output, step="transcode", shard=shard) as journal:
         shutil.rmtree(partials, ignore_errors=True)  # what a killed run left
@@ -110,9 +110,9 @@ def _check(settings: EncodingSettings) -> None:
 def _summarise(rows: Mapping[str, dict[str, Any]], report: Path) -> None:
     failed = [(path, row["reason"]) for path, row in rows.items() if row["status"] == "failed"]
     if failed:
-        show_table(f"{len(failed)} failed", ("path", "reason"), failed[:20])
+        show_first("failed", ("path", "reason"), failed, whole=report)
     counts = Counter(row["status"] for row in rows.values())
-    console.print(
+    say(
         f"{counts['encoded']:,} encoded, {counts['kept']:,} right as they were, "
         f"{counts['failed']:,} failed; report: {report}"
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.atomic import partial_of, write_table
-from data_prep.console import console, progress_bar, run_step, show_table
+from data_prep.console import progress_bar, run_step, say, show_first, show_table
 from data_prep.journal import Journal, fingerprint
 from data_prep.manifest import MANIFEST_COLUMNS, Findings
 from data_prep.shards import Shard, add_run_options, shard_of
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ValueError(f"--output {output} holds the lists to be read; name another folder")
     mine = shard.share([Task(path, root / path) for path in paths_of(lists)])
     if arguments.dry_run:
-        console.print(f"would decode {len(mine):,} videos under {root}; nothing was written")
+        say(f"would decode {len(mine):,} videos under {root}; nothing was written")
         return 0
     with Journal(output, step="verify", shard=shard) as journal:
         rows = verify(
@@ -133,7 +133,7 @@ def write_lists(
     write_table(output / _of_shard("bad.csv", shard), BAD_COLUMNS, bad)
     write_table(output / _of_shard("not_plain.csv", shard), NOT_PLAIN_COLUMNS, sorted(not_plain))
     if bad:
-        show_table(f"{len(bad)} bad", BAD_COLUMNS, bad[:20])
+        show_first("bad", BAD_COLUMNS, bad, whole=output / _of_shard("bad.csv", shard))
     show_table(f"written to {output}", ("list", "videos", "good", "plain", "bad"), summary)
 
 

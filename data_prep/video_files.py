@@ -1,7 +1,7 @@
 """The files of a folder tree: which are named like videos, and which names a list can hold."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,11 +28,18 @@ def unlistable(name: str) -> str | None:
     return None
 
 
-def video_names(root: Path, *, num_workers: int = 1) -> list[str]:
+def video_names(
+    root: Path, *, num_workers: int = 1, advance: Callable[[int], object] = lambda num_names: None
+) -> list[str]:
     """Paths under root, relative to it and sorted, of everything that is named like a video.
 
     Links to folders are followed, but no folder is listed twice, so that links may go round in circles.
     What a name turns out to be (a folder, a FIFO, nothing) is for the reader to say.
+
+    Args:
+        root: Where to look.
+        num_workers: Folders listed at a time.
+        advance: Told how many more names were found.
 
     Raises:
         ValueError: root is not a folder.
@@ -51,9 +58,12 @@ def video_names(root: Path, *, num_workers: int = 1) -> list[str]:
                 if identity not in seen:
                     seen.add(identity)
                     new.append(folder)
-            listed = list(pool.map(lambda folder: _entries(root, folder), new))
-            level = [path for _, path in sorted(folder for folders, _ in listed for folder in folders)]
-            names += [name for _, found in listed for name in found]
+            folders = []
+            for found_folders, found in pool.map(lambda folder: _entries(root, folder), new):
+                folders += found_folders
+                names += found
+                advance(len(found))
+            level = [path for _, path in sorted(folders)]
     return sorted(names)
 
 

@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.atomic import read_table, replacing, write_table
+from data_prep.console import progress_bar
 from data_prep.video_files import video_names
 
 CLASSES = "classes.txt"
@@ -40,7 +42,7 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder; expected the folder of the videos")
     if not files:
-        names = video_names(root, num_workers=num_workers)
+        names = listed_videos(root, num_workers=num_workers)
         if not names:
             raise ValueError(
                 f"{root} holds nothing that is named like a video; expected .mp4, .avi, .mkv, ..."
@@ -61,6 +63,15 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
             "folder that the paths start from"
         )
     return lists
+
+
+def listed_videos(root: Path, *, num_workers: int) -> list[str]:
+    """`video_names`, under a progress bar: a folder may hold 300,000, on a slow disk."""
+    with progress_bar() as bar:
+        task = bar.add_task("list videos", total=None)
+        names = video_names(root, num_workers=num_workers, advance=partial(bar.advance, task))
+        bar.update(task, total=len(names))
+    return names
 
 
 def paths_of(lists: Sequence[VideoList]) -> list[str]:
