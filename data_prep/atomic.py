@@ -18,7 +18,7 @@ def is_partial(name: str) -> bool:
 
 
 @contextmanager
-def replacing(target: Path, *, partial: Path | None = None) -> Iterator[Path]:
+def replacing(target: Path, *, partial: Path | None = None, is_settled: bool = True) -> Iterator[Path]:
     """A path to write to: it becomes the target when the block ends, and vanishes when it fails.
 
     A process killed inside the block leaves the partial file, which the next attempt overwrites.
@@ -27,6 +27,8 @@ def replacing(target: Path, *, partial: Path | None = None) -> Iterator[Path]:
         target: What the file will be called.
         partial: What it is called until then, on the same file system (default: `partial_of`).
             Processes that may write one target at one time each need their own.
+        is_settled: Wait until the disk has the file before it gets its name, so that no power cut
+            leaves the name without the bytes. Without, the caller checks its size later.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = partial or partial_of(target)
@@ -34,20 +36,29 @@ def replacing(target: Path, *, partial: Path | None = None) -> Iterator[Path]:
     partial.unlink(missing_ok=True)
     try:
         yield partial
+        if is_settled:
+            settle(partial)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def settle(file: Path) -> None:
+    """Wait until the disk has a file's bytes."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_text(target: Path, text: str) -> None:
-    """Write a whole text file; it is on the disk when the target's name points to it.
+    """Write a whole text file.
 
     Characters that UTF-8 cannot carry (bytes of a broken file name) are written as `\\udcXX`.
     """
-    with replacing(target) as partial, partial.open("wb") as file:
-        file.write(text.encode("utf-8", errors="backslashreplace"))
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing(target) as partial:
+        partial.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_table(target: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

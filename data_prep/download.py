@@ -9,15 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import Progress, TaskID
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
@@ -32,7 +24,7 @@ from data_prep.archive_lists import (
     replacement_archives,
 )
 from data_prep.atomic import write_table
-from data_prep.console import console, run_step, show_table
+from data_prep.console import byte_bar, counted, run_step, say, show_table
 from data_prep.journal import Journal, fingerprint
 from data_prep.shards import add_run_options, shard_of
 from data_prep.transfer import Patience, TransferError, fetch
@@ -44,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns 0, or 1 when a file could not be had."""
     arguments = _parser().parse_args(argv)
     shard = shard_of(arguments)
-    patience = Patience(arguments.retries, arguments.pause_seconds, arguments.timeout_seconds)
+    patience = _patience(arguments)
     output: Path = arguments.output
     remotes = _wanted(arguments, patience)
     mine = shard.share(remotes)
     if arguments.dry_run:
         missing = [remote for remote in mine if not (output / remote.target).exists()]
         show_table("would download", ("path", "url"), [(remote.target, remote.url) for remote in missing])
-        console.print(f"{len(missing):,} of {len(mine):,} files are not there yet; nothing was written")
+        say(f"{len(missing):,} of {counted(len(mine), 'file')} not there yet; nothing was written")
         return 0
     with Journal(output, step="download", shard=shard) as journal:
         rows = download(
@@ -63,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     num_bytes = sum(row[2] for row in rows.values())
     if failed:
         show_table("not downloaded", ("path", "reason"), [(row[0], row[5]) for row in failed])
-    console.print(
-        f"{len(rows) - len(failed):,} of {len(mine):,} files are there ({num_bytes / 1e9:.2f} GB); "
+    say(
+        f"{len(rows) - len(failed):,} of {counted(len(mine), 'file')} there ({num_bytes / 1e9:.2f} GB); "
         f"report: {report}"
     )
     return 1 if failed else 0
@@ -99,14 +91,15 @@ def download(
         else:
             waiting.append(remote)
     stop = threading.Event()
-    with _transfer_bars() as bars, ThreadPoolExecutor(num_workers) as pool:
-        overall = bars.add_task(f"{len(waiting)} files", total=None)
+    with byte_bar() as bars, ThreadPoolExecutor(num_workers) as pool:
+        overall = bars.add_task(f"0 of {counted(len(waiting), 'file')}", total=None)
         futures = {
             pool.submit(_fetch_shown, remote, output, patience, stop, bars, overall): remote
             for remote in waiting
         }
         try:
-            for future in as_completed(futures):
+            for number, future in enumerate(as_completed(futures), start=1):
+                bars.update(overall, description=f"{number:,} of {counted(len(waiting), 'file')}")
                 remote = futures[future]
                 target = output / remote.target
                 try:
@@ -154,6 +147,18 @@ def _fetch_shown(
         bars.remove_task(task)
 
 
+def _patience(arguments: argparse.Namespace) -> Patience:
+    if arguments.retries < 0:
+        raise ValueError(f"--retries {arguments.retries} is out of range; expected at least 0")
+    if not arguments.pause_seconds >= 0:
+        raise ValueError(f"--pause-seconds {arguments.pause_seconds:g} is out of range; expected 0 or more")
+    if not arguments.timeout_seconds > 0:
+        raise ValueError(
+            f"--timeout-seconds {arguments.timeout_seconds:g} is out of range; expected more than 0"
+        )
+    return Patience(arguments.retries, arguments.pause_seconds, arguments.timeout_seconds)
+
+
 def _wanted(arguments: argparse.Namespace, patience: Patience) -> list[Remote]:
     """The files that the command line names, in order."""
     if (arguments.dataset is None) == (arguments.urls is None):
@@ -187,17 +192,6 @@ def _read_list(url: str, patience: Patience) -> str:
         except TransferError as error:
             raise ValueError(f"{url}: {error}") from None
         return target.read_text(encoding="utf-8")
-
-
-def _transfer_bars() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

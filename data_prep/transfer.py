@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import logging
 import re
 import threading
 import time
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_prep.archive_lists import Remote, quoted
-from data_prep.atomic import partial_of, write_text
+from data_prep.atomic import partial_of, settle, write_text
+from data_prep.console import counted
+
+log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -86,11 +90,15 @@ def fetch(
             fruitless = 0 if have > best else fruitless + 1
             best = max(best, have)
             if fruitless > patience.num_retries:
-                raise TransferError(f"{interruption}; gave up after {fruitless} attempts") from None
+                raise TransferError(
+                    f"{interruption}; gave up after {counted(fruitless, 'attempt')}"
+                ) from None
             pause = interruption.pause_seconds
             if pause is None:
                 pause = patience.first_pause_seconds * 2 ** max(0, fruitless - 1)
-            if stop.wait(min(pause, _LONGEST_PAUSE_SECONDS)):
+            pause = min(pause, _LONGEST_PAUSE_SECONDS)
+            log.info("%s: %s; next attempt in %.3g s", remote.target, interruption, pause)
+            if stop.wait(pause):
                 raise TransferError("stopped") from None
 
 
@@ -104,8 +112,14 @@ def _attempt(
         response = _open(remote.url, have=have, version=version, timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == 416:  # the partial file is longer than the file: another version of it
-                partial.unlink(missing_ok=True)
+            if error.code == 416:  # nothing is left to send
+                # A kill came between the last byte and the name, if the server says one length both times
+                if _num_bytes_stated(error) == have == version.get("num_bytes"):
+                    digest = _Digest(remote.checksum or _etag_md5(error))
+                    with partial.open("rb") as file:
+                        digest.read(file, have)
+                    return _finished(have, digest, partial, notes, target)
+                partial.unlink(missing_ok=True)  # longer than the file: of another version of it
                 raise InterruptionError("HTTP 416: nothing left at that range") from None
             if error.code in _RETRIED_STATUSES:
                 pause = _retry_after(error.headers.get("Retry-After"))
@@ -120,7 +134,7 @@ def _attempt(
             raise InterruptionError(f"asked for bytes from {have:,} on, was sent those from {start:,} on")
         if start == 0:
             have = 0
-            write_text(notes, json.dumps(_version(response)))
+            write_text(notes, json.dumps(_version(response) | {"num_bytes": total}))
         digest = _Digest(remote.checksum or _etag_md5(response))
         with partial.open("r+b" if have else "wb") as file:
             digest.read(file, have)
@@ -135,12 +149,20 @@ def _attempt(
         if have > total:
             partial.unlink()
         raise InterruptionError(f"the connection ended at byte {have:,} of {total:,}")
+    return _finished(have, digest, partial, notes, target)
+
+
+def _finished(num_bytes: int, digest: "_Digest", partial: Path, notes: Path, target: Path) -> Received:
+    """Give a whole partial file its name."""
     if digest.differs:
         partial.unlink()
-        raise InterruptionError(f"checksum of {have:,} bytes is {digest.found}, expected {digest.expected}")
+        raise InterruptionError(
+            f"checksum of {num_bytes:,} bytes is {digest.found}, expected {digest.expected}"
+        )
+    settle(partial)
     partial.replace(target)
     notes.unlink(missing_ok=True)
-    return Received(have, digest.sha256)
+    return Received(num_bytes, digest.sha256)
 
 
 def _adopted(remote: Remote, target: Path, *, timeout: float) -> Received | None:
@@ -160,8 +182,8 @@ def _adopted(remote: Remote, target: Path, *, timeout: float) -> Received | None
     return None if digest.differs else Received(num_bytes, digest.sha256)
 
 
-def _left_over(partial: Path, notes: Path) -> tuple[int, dict[str, str]]:
-    """Bytes that an earlier attempt left, and the version of the file they belong to."""
+def _left_over(partial: Path, notes: Path) -> tuple[int, dict[str, Any]]:
+    """Bytes that an earlier attempt left, and what the server said of the file they belong to."""
     if not partial.exists() or not notes.exists():
         return 0, {}
     try:
@@ -170,7 +192,7 @@ def _left_over(partial: Path, notes: Path) -> tuple[int, dict[str, str]]:
         return 0, {}
 
 
-def _open(url: str, *, have: int, version: dict[str, str], timeout: float) -> Any:
+def _open(url: str, *, have: int, version: dict[str, Any], timeout: float) -> Any:
     headers = dict(_HEADERS)
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -192,6 +214,12 @@ def _place(response: Any) -> tuple[int, int | None]:
         return int(match[1]), None if match[2] == "*" else int(match[2])
     length = response.headers.get("Content-Length") or ""
     return (-1 if response.status == 206 else 0), int(length) if length.isdecimal() else None
+
+
+def _num_bytes_stated(refusal: Any) -> int | None:
+    """Bytes of the whole file that a 416 answer states, or None."""
+    match = re.fullmatch(r"bytes \*/(\d+)", refusal.headers.get("Content-Range") or "")
+    return int(match[1]) if match else None
 
 
 def _read(response: Any) -> bytes:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from data_prep import download
+from data_prep import download, transfer
 from data_prep.archive_lists import Remote
 from data_prep.atomic import read_table
 from data_prep.transfer import Patience, fetch
@@ -73,6 +73,30 @@ def test_an_interrupted_run_is_gone_on_with_by_the_next(site: Site, tmp_path: Pa
     assert run(site, tmp_path / "out", url) == 0
     assert site.requests[0] == ("GET", "/a.tar", "bytes=100000-")
     assert (tmp_path / "out/a.tar").read_bytes() == BODY
+
+
+def test_a_file_that_was_killed_before_it_got_its_name_is_not_fetched_again(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    lines = [f"{site.add(f'/{name}.tar', BODY)} {hashlib.md5(BODY).hexdigest()}" for name in "ab"]
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "settle", killed)
+        for line in lines:
+            with pytest.raises(KeyboardInterrupt):
+                run(site, tmp_path / "out", line)
+    assert not list((tmp_path / "out").glob("*.tar"))
+    damaged = tmp_path / "out/.b.tar.partial"
+    damaged.write_bytes(BODY[:-1] + b"?")
+    site.requests.clear()
+    assert run(site, tmp_path / "out", *lines) == 0
+    assert all((tmp_path / f"out/{name}.tar").read_bytes() == BODY for name in "ab")
+    asked = [(path, ranges) for _, path, ranges in site.requests]
+    assert [ranges for path, ranges in asked if path == "/a.tar"] == ["bytes=300000-"]
+    assert [ranges for path, ranges in asked if path == "/b.tar"] == ["bytes=300000-", ""]
+    assert leftovers(tmp_path / "out") == []
 
 
 def test_a_server_that_ignores_ranges_is_asked_for_the_whole_again(site: Site, tmp_path: Path) -> None:
@@ -167,6 +191,32 @@ def test_pauses_double_unless_the_server_asks_for_another(
         advance=lambda *_: None,
     )
     assert Recorder.waits == pauses
+
+
+def test_each_wait_is_said_with_its_reason(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = site.add("/a.tar", BODY, statuses=[429, 503], drops_after=[0, 0, 100_000])
+    with caplog.at_level("INFO"):
+        assert run(site, tmp_path / "out", url) == 0
+    assert caplog.messages == [
+        "a.tar: HTTP 429; next attempt in 0.01 s",
+        "a.tar: HTTP 503; next attempt in 0.02 s",
+        "a.tar: the connection ended at byte 100,000 of 300,000; next attempt in 0.01 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--retries=-1", "expected at least 0"),
+        ("--pause-seconds=nan", "expected 0 or more"),
+        ("--timeout-seconds=0", "expected more than 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(site: Site, tmp_path: Path, option: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        run(site, tmp_path / "out", site.add("/a.tar", BODY), options=(option,))
 
 
 @pytest.mark.parametrize("status", [403, 404])
