@@ -6,13 +6,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.atomic import replacing, write_table
-from data_prep.console import console, progress_bar, run_step, show_table
+from data_prep.console import byte_bar, counted, run_step, say, show_table
 from data_prep.journal import JOURNALS, Journal, fingerprint
 from data_prep.shards import Shard, add_run_options, shard_of
 from data_prep.tar_stream import ArchiveError, open_tar, refusal
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Journal(output, step="extract", shard=shard) as journal:
         rows = extract(mine, output=output, journal=journal, num_workers=arguments.workers)
         if replacements and (why := _too_early(archives, journal=journal, shard=shard)):
-            console.print(f"replacements wait: {why}; then run again without --shard")
-        else:
+            say(f"replacements wait: {why}; then run again without --shard")
+        elif replacements:
             rows |= lay_over(replacements, output=output, journal=journal)
     report = output / f"extract_report{shard.suffix}.csv"
     return _report(rows, report)
@@ -68,21 +69,31 @@ def archives_of(places: Sequence[Path]) -> list[Path]:
 def extract(archives: Sequence[Path], *, output: Path, journal: Journal, num_workers: int) -> dict[Path, Row]:
     """Extract archives in parallel; one that was extracted, and whose files are there, is left."""
     rows: dict[Path, Row] = {}
-    with progress_bar() as bar, ThreadPoolExecutor(num_workers) as pool:
-        task = bar.add_task("extract", total=len(archives))
+    replaced = _replaced(journal)
+
+    def is_there(path: str, num_bytes: int) -> bool:
+        """Whether a file is whole, or was replaced by another that is."""
+        sizes = replaced.get(path, {num_bytes})
+        return _has_size(output / path, num_bytes) or any(_has_size(output / path, size) for size in sizes)
+
+    with byte_bar() as bar, ThreadPoolExecutor(num_workers) as pool:
+        task = bar.add_task("extract", total=sum(archive.stat().st_size for archive in archives))
         futures = {}
         for archive in archives:
             done = journal.row_of(str(archive.resolve()), fingerprint(archive))
-            if done is not None and all((output / name).exists() for name, _ in done["files"]):
+            if done is not None and all(is_there(path, num_bytes) for path, num_bytes in done["files"]):
                 rows[archive] = done
-                bar.advance(task)
+                bar.advance(task, archive.stat().st_size)
             else:
-                futures[pool.submit(_extract_one, archive, output, _keep_name)] = archive
+                advance = partial(bar.advance, task)
+                future = pool.submit(
+                    _extract_one, archive, output, _keep_name, is_there=is_there, advance=advance
+                )
+                futures[future] = archive
         for future in as_completed(futures):
             archive = futures[future]
             rows[archive] = future.result()
             _record(archive, rows[archive], journal)
-            bar.advance(task)
     return {archive: rows[archive] for archive in archives}
 
 
@@ -90,17 +101,31 @@ def lay_over(replacements: Sequence[Path], *, output: Path, journal: Journal) ->
     """Extract replacement archives: each file takes the place of the one it replaces.
 
     That is the file of the same name wherever it lies, or else the only one whose name begins with
-    the same YouTube identifier; a file that replaces none is extracted as it is. An archive whose
-    files were overwritten since (its part was extracted again) is laid over again.
+    the same YouTube identifier; a file that replaces none is extracted as it is.
     """
     rows: dict[Path, Row] = {}
-    for archive in replacements:
-        done = journal.row_of(str(archive.resolve()), fingerprint(archive))
-        if done is None or not all(_has_size(output / name, size) for name, size in done["files"]):
-            done = _extract_one(archive, output, _place_finder(video_names(output)))
-            _record(archive, done, journal)
-        rows[archive] = done
+    with byte_bar() as bar:
+        task = bar.add_task("lay over", total=sum(archive.stat().st_size for archive in replacements))
+        for archive in replacements:
+            done = journal.row_of(str(archive.resolve()), fingerprint(archive))
+            if done is None or not all(_has_size(output / name, size) for name, size in done["files"]):
+                place_of = _place_finder(video_names(output))
+                advance = partial(bar.advance, task)
+                done = _extract_one(archive, output, place_of, advance=advance) | {"replaces": True}
+                _record(archive, done, journal)
+            else:
+                bar.advance(task, archive.stat().st_size)
+            rows[archive] = done
     return rows
+
+
+def _replaced(journal: Journal) -> dict[str, set[int]]:
+    """Path -> sizes of the files that took the place of the one an archive has for it."""
+    sizes: dict[str, set[int]] = defaultdict(set)
+    for row in journal.rows():
+        for path, num_bytes in row["files"] if row.get("replaces") else ():
+            sizes[path].add(num_bytes)
+    return sizes
 
 
 def _too_early(archives: Sequence[Path], *, journal: Journal, shard: Shard) -> str | None:
@@ -116,13 +141,24 @@ def _record(archive: Path, row: Row, journal: Journal) -> None:
         journal.add(str(archive.resolve()), fingerprint(archive), row)
 
 
-def _extract_one(archive: Path, output: Path, place_of: Callable[[str], str]) -> Row:
+def _extract_one(
+    archive: Path,
+    output: Path,
+    place_of: Callable[[str], str],
+    *,
+    is_there: Callable[[str, int], bool] = lambda path, num_bytes: False,
+    advance: Callable[[int], object] = lambda num_bytes: None,
+) -> Row:
+    """Extract an archive: members to the place that place_of says, where none of their size is there."""
     files: dict[str, int] = {}
     refused: list[list[str]] = []
     row: Row = {"files": [], "refused": refused, "error": ""}
+    num_read = 0
     try:
         with open_tar(archive) as tar:
             for member, content in tar.members():
+                advance(tar.num_bytes_read - num_read)
+                num_read = tar.num_bytes_read
                 reason = refusal(member)
                 if member.isdir() and reason is None:
                     continue
@@ -130,13 +166,20 @@ def _extract_one(archive: Path, output: Path, place_of: Callable[[str], str]) ->
                 reason = reason or _misplaced(output, path)
                 if reason is not None:
                     refused.append([member.name, reason])
-                elif path in files or not _has_size(output / path, member.size):
-                    with replacing(output / path) as partial, partial.open("wb") as file:
+                elif path in files or not (
+                    _has_size(output / path, member.size) or is_there(path, member.size)
+                ):
+                    # 300,000 waits for the disk would take hours; the next run looks at every size
+                    with (
+                        replacing(output / path, is_settled=False) as partial_file,
+                        partial_file.open("wb") as file,
+                    ):
                         file.writelines(content)
                 if reason is None:
                     files[path] = member.size
     except ArchiveError as error:
-        row["error"] = f"{error}; {len(files)} files came before"
+        row["error"] = f"{error}; {counted(len(files), 'file')} came before"
+    advance(archive.stat().st_size - num_read)
     row["files"] = sorted(files.items())
     return row
 
@@ -190,7 +233,7 @@ def _place_finder(names: Sequence[str]) -> Callable[[str], str]:
 def _report(rows: dict[Path, Row], report: Path) -> int:
     lines: list[tuple[object, ...]] = []
     for archive, row in rows.items():
-        summary = f"{len(row['files'])} files, {len(row['refused'])} members refused"
+        summary = f"{counted(len(row['files']), 'file')}, {counted(len(row['refused']), 'member')} refused"
         status = "damaged" if row["error"] else "extracted"
         lines.append((archive.name, status, "", row["error"] or summary))
         lines += [(archive.name, "refused", member, reason) for member, reason in row["refused"]]
@@ -199,7 +242,7 @@ def _report(rows: dict[Path, Row], report: Path) -> int:
     if wrong:
         show_table("not extracted", COLUMNS, wrong)
     num_files = sum(len(row["files"]) for row in rows.values())
-    console.print(f"{num_files:,} files of {len(rows):,} archives are there; report: {report}")
+    say(f"from {counted(len(rows), 'archive')}: {counted(num_files, 'file')}; report: {report}")
     return 1 if wrong else 0
 
 

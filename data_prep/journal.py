@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,10 @@ class Journal:
     def row_of(self, key: str, seen: Fingerprint) -> dict[str, Any] | None:
         """The row of an item that was finished when it looked like this, or None."""
         return self._rows.get((key, seen))
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of all items, however they looked when they were finished."""
+        yield from self._rows.values()
 
     def add(self, key: str, seen: Fingerprint, row: dict[str, Any]) -> None:
         """Record an item as finished. Call it after the item's outputs bear their final names."""

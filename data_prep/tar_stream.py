@@ -37,7 +37,7 @@ def open_tar(path: Path) -> Iterator["TarReader"]:
         raw.seek(0)
         opener = next((opener for magic, opener in _OPENERS if start.startswith(magic)), None)
         with opener(raw) if opener else raw as stream:
-            yield TarReader(_Forward(stream))
+            yield TarReader(_Forward(stream), raw)
 
 
 class TarReader:
@@ -48,8 +48,14 @@ class TarReader:
     zeros, and a compressed stream with the right checksum.
     """
 
-    def __init__(self, stream: "_Forward") -> None:
+    def __init__(self, stream: "_Forward", raw: IO[bytes]) -> None:
         self._stream = stream
+        self._raw = raw
+
+    @property
+    def num_bytes_read(self) -> int:
+        """How much of the file, compressed as it is, was read."""
+        return self._raw.tell()
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes]]]:
         """Each member with its content, which is to be read before the next is asked for.

@@ -174,7 +174,7 @@ def test_a_damaged_header_between_members_is_not_the_end(tmp_path: Path) -> None
     assert report(tmp_path / "out")[0][1:] == (
         "damaged",
         "",
-        "no member header at byte 2,560; 1 files came before",
+        "no member header at byte 2,560; 1 file came before",
     )
 
 
@@ -241,6 +241,33 @@ def test_a_replacement_outlasts_its_archive_being_extracted_again(tmp_path: Path
     run(tmp_path / "out", base)
     assert run(tmp_path / "out", base, replacements=[new]) == 0
     assert content(tmp_path / "out") == {"a.mp4": b"repaired", "b.mp4": b"b"}
+
+
+def test_files_that_a_power_cut_left_short_are_extracted_again_but_not_over_replacements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = archive(tmp_path / "part_0.tar", {"a.mp4": b"broken", "b.mp4": b"b", "c.mp4": b"c"})
+    new = archive(tmp_path / "replacement.tgz", {"a.mp4": b"repaired"})
+    run(tmp_path / "out", base, replacements=[new])
+    whole = content(tmp_path / "out")
+    (tmp_path / "out/b.mp4").write_bytes(b"")
+    assert run(tmp_path / "out", base) == 0
+    assert content(tmp_path / "out") == whole == {"a.mp4": b"repaired", "b.mp4": b"b", "c.mp4": b"c"}
+    (tmp_path / "out/a.mp4").write_bytes(b"rep")
+    assert run(tmp_path / "out", base, replacements=[new]) == 0
+    assert content(tmp_path / "out") == whole
+    monkeypatch.delattr(extract, "open_tar")
+    assert run(tmp_path / "out", base, replacements=[new]) == 0
+
+
+def test_the_bar_goes_from_no_byte_to_the_last_and_a_damaged_archive_fills_it_too(tmp_path: Path) -> None:
+    whole = archive(tmp_path / "a.tar.gz", FILES)
+    (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:5000])
+    for path in (whole, tmp_path / "cut.tar.gz"):
+        steps: list[int] = []
+        extract._extract_one(path, tmp_path / "out", str, advance=steps.append)
+        assert sum(steps) == path.stat().st_size
+        assert min(steps) >= 0
 
 
 def test_replacements_wait_until_all_shards_are_done(
