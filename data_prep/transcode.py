@@ -15,7 +15,7 @@ from data_prep.atomic import replacing, write_table
 from data_prep.console import run_step, say, show_first
 from data_prep.journal import Journal
 from data_prep.shards import add_run_options, shard_of
-from data_prep.transcoding import COLUMNS, Task, transcode
+from data_prep.transcoding import COLUMNS, REPORT, Task, transcode
 from data_prep.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
 from data_prep.x264 import PRESETS, EncodingSettings
 
@@ -64,8 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             retry_failed=arguments.retry_failed,
         )
         shutil.rmtree(partials, ignore_errors=True)
-    report = output / f"transcode_report{shard.suffix}.csv"
-    write_table(report, COLUMNS, [[task.path, *rows[task.path].values()] for task in mine])
+    report = output / f"{REPORT}{shard.suffix}.csv"
+    write_table(
+        report, COLUMNS, [[task.path, targets[task.path], *rows[task.path].values()] for task in mine]
+    )
     _summarise(rows, report)
     return 0
 

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_prep.atomic import replacing
+from data_prep.atomic import read_table, replacing
 from data_prep.console import progress_bar
 from data_prep.journal import Journal, fingerprint
 from data_prep.video_files import unlistable
 from data_prep.workers import run_killable
 from data_prep.x264 import EncodingSettings
 
-COLUMNS = ("path", "status", "num_frames", "width", "height", "reason")
+REPORT = "transcode_report"
+"""Name of the report, before a shard's suffix and .csv."""
+COLUMNS = ("path", "output", "status", "num_frames", "width", "height", "reason")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -31,6 +33,12 @@ class Task(NamedTuple):
     settings: EncodingSettings
 
 
+def why_not_transcoded(output: Path) -> dict[str, str]:
+    """Path of each video that reports in this folder have no output for -> the reason."""
+    rows = (row for report in sorted(output.glob(f"{REPORT}*.csv")) for row in read_table(report))
+    return {row["output"]: row["reason"] for row in rows if row["status"] == "failed"}
+
+
 def transcode(
     tasks: Sequence[Task],
     *,
@@ -42,7 +50,7 @@ def transcode(
     """Write videos again, in worker processes; those that are done are left.
 
     Returns:
-        path -> {"status": "encoded" | "kept" | "failed", and the other columns of the report}.
+        path -> {"status": "encoded" | "kept" | "failed", and the columns of the report after it}.
 
     Raises:
         OSError: The disk is full, or cannot be written to.

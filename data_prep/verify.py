@@ -14,6 +14,7 @@ from data_prep.console import progress_bar, run_step, say, show_first, show_tabl
 from data_prep.journal import Journal, fingerprint
 from data_prep.manifest import MANIFEST_COLUMNS, Findings
 from data_prep.shards import Shard, add_run_options, shard_of
+from data_prep.transcoding import why_not_transcoded
 from data_prep.video_files import unlistable
 from data_prep.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
 from data_prep.workers import run_killable
@@ -50,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             time_limit_seconds=arguments.time_limit_seconds,
             retry_failed=arguments.retry_failed,
         )
+    for path, reason in why_not_transcoded(root).items():
+        if path in rows and not os.path.lexists(root / path):
+            rows[path] = {"bad": f"not transcoded: {reason}"}
     write_lists(lists, rows, output=output, shard=shard)
     if shard.count == 1:
         copy_classes(arguments.lists, output, partial=partial_of(output / CLASSES))

@@ -43,6 +43,7 @@ def test_each_listed_clip_is_in_the_manifest_or_named_with_the_reason(prepared: 
     }
     assert {*manifest, *bad} == expected
     assert list(bad) == [DEEP + file_name("train", BROKEN)]
+    assert bad[DEEP + file_name("train", BROKEN)].startswith("not transcoded: is no video file that FFmpeg")
     assert missing == ["-t000000007_000007_000017", "-v000000001_000001_000011"]
     failed = [row for row in read_table(prepared / "k400/transcode_report.csv") if row["status"] == "failed"]
     assert [row["path"] for row in failed] == list(bad)

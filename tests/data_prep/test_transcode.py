@@ -282,6 +282,7 @@ def test_the_command_writes_videos_lists_and_report_and_does_nothing_twice(
     assert transcode.main(arguments) == 0
     rows = {row["path"]: row for row in read_table(tmp_path / "out/transcode_report.csv")}
     assert rows["a b/ü (1).mkv"]["status"] == "encoded"
+    assert rows["a b/ü (1).mkv"]["output"] == "a b/ü (1).mp4"
     assert "FFmpeg can open" in rows["bad.mp4"]["reason"]
     assert "No such file" in rows["none.mp4"]["reason"]
     assert (tmp_path / "out/lists/train.csv").read_text() == (

@@ -295,6 +295,23 @@ def test_a_second_run_decodes_what_changed_and_nothing_else(
     assert table(tmp_path / "out/videos.csv")["b.mp4"]["codec"] == "hevc"
 
 
+def test_a_video_that_was_not_transcoded_has_the_reason_of_that(zoo: Path, tmp_path: Path) -> None:
+    root, lists = tmp_path / "small", tmp_path / "train.csv"
+    root.mkdir()
+    shutil.copy(zoo / "good.mp4", root / "mended.mp4")
+    (root / "transcode_report.0-of-2.csv").write_text(
+        "path,output,status,num_frames,width,height,reason\n"
+        "a.avi,a.mp4,failed,,,,is empty\nmended.avi,mended.mp4,failed,,,,is empty\n"
+        "other.avi,other.mp4,failed,,,,is empty\n"
+    )
+    lists.write_text("path,label\na.mp4,0\nmended.mp4,0\nnone.mp4,0\n")
+    run(root, tmp_path / "out", "--lists", str(lists))
+    assert list(table(tmp_path / "out/train.csv")) == ["mended.mp4"]
+    reasons = {path: row["reason"] for path, row in table(tmp_path / "out/bad.csv").items()}
+    assert reasons.pop("a.mp4") == "not transcoded: is empty"
+    assert list(reasons) == ["none.mp4"]
+
+
 def test_lists_are_not_overwritten_by_what_is_made_of_them(zoo: Path, tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("path,label\ngood.mp4,1\n")
     with pytest.raises(ValueError, match="holds the lists to be read"):
