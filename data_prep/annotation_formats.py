@@ -37,6 +37,10 @@ _COLUMNS = {
     "end": ("time_end", "end time", "end-time", "end_time", "end"),
 }
 _SPLIT_NAMES = frozenset({"train", "val", "validate", "validation", "test", "holdout", "heldout"})
+_REMEDY = (
+    "expected columns separated by commas or tabs; put a line with their names, such as "
+    "label,youtube_id,time_start,time_end, before the others"
+)
 _YOUTUBE_ID = re.compile(r"[\w-]{11}")
 
 
@@ -191,9 +195,14 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
         if all(float(row[start]) < float(row[end]) for row in rows)
     ]
     if not ids or not pairs:
+        untold = " and ".join(
+            text
+            for text, found in (("a YouTube identifier", ids), ("a start and an end", pairs))
+            if not found
+        )
         raise AnnotationError(
-            f"{file}: has no header, and which columns are the YouTube identifier and the times "
-            "cannot be told; put label,youtube_id,time_start,time_end into its first line"
+            f"{file}: no column holds {untold}, and the first line, {_shown(rows[0])}, is no header that is "
+            f"known; {_REMEDY}"
         )
     identifier = max(ids, key=lambda place: len(set(columns[place])))  # classes repeat, clips do not
     start, end = max(pairs, key=lambda pair: sum(len(set(columns[place])) for place in pair))
@@ -204,11 +213,14 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
         if place not in (*numbers, identifier) and not set(columns[place]) <= _SPLIT_NAMES
     ]
     if len(rest) > 1:
-        raise AnnotationError(
-            f"{file}: has no header, and which of its columns {rest} is the class cannot be told; "
-            "put label,youtube_id,time_start,time_end into its first line"
-        )
+        cells = " or ".join(repr(rows[0][place]) for place in rest)
+        raise AnnotationError(f"{file}:1: which is the class, {cells}, cannot be told; {_REMEDY}")
     return {**found, "label": rest[0]} if rest else found
+
+
+def _shown(cells: Sequence[str]) -> str:
+    text = ",".join(cells)
+    return repr(text if len(text) <= 80 else f"{text[:80]}...")
 
 
 def _all(cells: Iterable[str], holds: Callable[[str], object]) -> bool:
@@ -228,4 +240,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 def _text(file: Path) -> str:
     if not file.is_file():
         raise AnnotationError(f"{file}: no such file; download the data set's annotations first")
-    return file.read_text(encoding="utf-8-sig")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise AnnotationError(f"{file}: is no text; expected the data set's own annotation file") from None

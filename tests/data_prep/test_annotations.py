@@ -1,5 +1,6 @@
 import csv
 import io
+import itertools
 import json
 import random
 import time
@@ -74,8 +75,12 @@ def test_a_withheld_test_set_has_clips_without_class(tmp_path: Path) -> None:
         ("", r"train\.csv: lists no clip"),
         ("label,youtube_id,time_start,time_end\na,0123456789a,1\n", r"train\.csv:2: 'a,0123456789a,1'"),
         ("label,youtube_id,time_start,time_end\na,0123456789a,x,9\n", r"train\.csv:2: .* is not a row"),
-        ("some,words\nin,rows\n", "has no header, and which columns"),
-        ("a,b,0123456789a,1,2\nc,d,0123456789b,3,4\n", "which of its columns .* is the class"),
+        ("some,words\nin,rows\n", "holds a YouTube identifier and a start and an end, .* 'some,words'"),
+        ("clip,category\nabseiling/0123456789a,0\n", "the first line, 'clip,category', is no header"),
+        ("a 0123456789a 1 2\nb 0123456789b 3 4\n", "separated by commas or tabs"),
+        ("x,0123456789a,7\ny,0123456789b,9\n", "no column holds a start and an end, and"),
+        (f"{'word ' * 5000}\n", r"the first line, '(word ){16}\.\.\.', is no header"),
+        ("a,b,0123456789a,1,2\nc,d,0123456789b,3,4\n", "csv:1: which is the class, 'a' or 'b', cannot"),
     ],
 )
 def test_a_file_that_is_no_kinetics_list_is_an_error_with_its_line(
@@ -84,6 +89,23 @@ def test_a_file_that_is_no_kinetics_list_is_an_error_with_its_line(
     (tmp_path / "train.csv").write_text(text)
     with pytest.raises(AnnotationError, match=problem):
         kinetics_clips(tmp_path / "train.csv")
+
+
+def test_a_file_that_is_no_text_is_an_error_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(random.Random(0).randbytes(1000))
+    with pytest.raises(AnnotationError, match=r"train\.csv: is no text"):
+        kinetics_clips(tmp_path / "train.csv")
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+def test_columns_may_stand_in_any_order(tmp_path: Path, has_header: bool) -> None:
+    names = ("label", "youtube_id", "time_start", "time_end", "split")
+    cells = ("{0}", "{1}", "{2}", "{3}", "train")
+    expected = [((f"{i}_{start:06d}_{end:06d}", i), name) for name, i, start, end in CLIPS]
+    for order in itertools.permutations(range(5)):
+        header = ",".join(names[place] for place in order) if has_header else None
+        file = written(tmp_path / "train.csv", header, ",".join(cells[place] for place in order))
+        assert kinetics_clips(file) == expected, order
 
 
 def test_files_are_found_under_any_name_and_folder_the_copies_have(tmp_path: Path) -> None:
