@@ -87,7 +87,8 @@ def count_flops(network: nn.Module, view: torch.Tensor) -> tuple[int, Counter[st
     analysis = FlopCountAnalysis(network, view).clear_op_handles()
     analysis.set_op_handle(**COUNTED, **dict.fromkeys(MOVES_DATA_ONLY))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    return int(analysis.total()), analysis.unsupported_ops()
+    with torch.no_grad():  # a function that has a gradient of its own would be one operator in the trace
+        return int(analysis.total()), analysis.unsupported_ops()
 
 
 def peak_bytes(network: nn.Module, view: torch.Tensor) -> int:

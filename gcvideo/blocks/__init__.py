@@ -11,7 +11,7 @@ Every instance takes `channels` first, so a config can bind the rest and leave t
 """
 
 from gcvideo.blocks.affinity import Affinity, ConcatAffinity, DotProductAffinity, SoftmaxAffinity
-from gcvideo.blocks.context import AttentionPool, AveragePool, PairwiseAttention
+from gcvideo.blocks.context import AttentionPool, AveragePool, PairwiseAttention, ValueAttentionPool
 from gcvideo.blocks.framework import Context, ContextBlock
 from gcvideo.blocks.fusion import Add, InTurn, Scale
 from gcvideo.blocks.instances import (
@@ -46,5 +46,6 @@ __all__ = [
     "SoftmaxAffinity",
     "SpatialMaxPool",
     "SqueezeExcitationBlock",
+    "ValueAttentionPool",
     "start_at_zero",
 ]

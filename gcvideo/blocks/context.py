@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from gcvideo.blocks.affinity import Affinity
 from gcvideo.blocks.framework import Context
+from gcvideo.blocks.pooling import attention_pool, attention_weights, weighted_sum
 
 
 class AveragePool(Context):
@@ -19,28 +20,35 @@ class AveragePool(Context):
 
 
 class AttentionPool(Context):
-    """y = sum_j a_j v(x_j), a = softmax_j(W_k x_j): one map of weights for all query positions.
+    """y = sum_j a_j x_j, a = softmax_j(W_k x_j): one map of weights for all query positions.
 
-    GCNet (arXiv:1904.11492): v(x_j) = x_j, or W_v x_j in the first form of its simplified non-local
-    block. The bias of W_k cancels in the softmax; published parameter counts have it all the same.
+    GCNet (arXiv:1904.11492). The bias of W_k cancels in the softmax; published parameter counts have it
+    all the same.
     """
 
-    def __init__(self, channels: int, *, value: nn.Module | None = None):
+    def __init__(self, channels: int):
         super().__init__()
         self.key = nn.Linear(channels, 1)
-        self.value = value or nn.Identity()
         nn.init.kaiming_normal_(self.key.weight, mode="fan_in", nonlinearity="relu")
         nn.init.zeros_(self.key.bias)
 
     def attention(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B 1 P"]:
-        x = x.flatten(2)  # B C P
-        # A batched product reads x in either memory format; F.linear would copy a channels-first x.
-        logits = self.key.weight.expand(x.shape[0], -1, -1).bmm(x) + self.key.bias
-        return logits.softmax(dim=-1)
+        return attention_weights(x.flatten(2), self.key.weight, self.key.bias)
+
+    def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:
+        return _shared(attention_pool(x.flatten(2), self.key.weight, self.key.bias), x)
+
+
+class ValueAttentionPool(AttentionPool):
+    """y = sum_j a_j v(x_j): the first form of GCNet's simplified non-local block, where v(x_j) = W_v x_j."""
+
+    def __init__(self, channels: int, value: nn.Module):
+        super().__init__(channels)
+        self.value = value
 
     def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:
         values = self.value(x).flatten(2)  # B D P
-        return _shared(values.bmm(self.attention(x).mT).squeeze(2), x)
+        return _shared(weighted_sum(self.attention(x), values).squeeze(1), x)
 
 
 class PairwiseAttention(Context):

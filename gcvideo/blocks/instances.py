@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from torch import nn
 
 from gcvideo.blocks.affinity import ConcatAffinity, DotProductAffinity, SoftmaxAffinity
-from gcvideo.blocks.context import AttentionPool, AveragePool, PairwiseAttention
+from gcvideo.blocks.context import AttentionPool, AveragePool, PairwiseAttention, ValueAttentionPool
 from gcvideo.blocks.framework import ContextBlock
 from gcvideo.blocks.fusion import Add, InTurn, Scale
 from gcvideo.blocks.layers import BatchNorm, Pointwise, Projection, SpatialMaxPool
@@ -91,15 +91,15 @@ class SimplifiedNonLocalBlock(ContextBlock):
         order: Literal["pool_then_transform", "transform_then_pool"] = "pool_then_transform",
     ):
         linear = start_at_zero(Pointwise(channels, channels))
-        value, transform = _choose(
+        context, transform = _choose(
             "order",
             order,
             {
-                "pool_then_transform": (nn.Identity(), linear),
-                "transform_then_pool": (linear, nn.Identity()),
+                "pool_then_transform": lambda: (AttentionPool(channels), linear),
+                "transform_then_pool": lambda: (ValueAttentionPool(channels, linear), nn.Identity()),
             },
-        )
-        super().__init__(context=AttentionPool(channels, value=value), transform=transform, fusion=Add())
+        )()
+        super().__init__(context=context, transform=transform, fusion=Add())
 
 
 class GlobalContextBlock(ContextBlock):

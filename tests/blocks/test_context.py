@@ -68,6 +68,51 @@ def test_attention_pool_is_the_papers_weighted_sum(positions):
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
+def test_the_gradient_of_an_attention_pool_is_that_of_its_equation(positions):
+    x = features(2, 4, *positions).requires_grad_()
+    part = with_random_weights(AttentionPool(4))
+    by_context = features(2, 4, seed=1)
+    W_k, b_k = part.key.weight, part.key.bias
+    contexts = [
+        equations.pooled(clip, equations.attention_pool_weights(clip, W_k[0], b_k[0]))
+        for clip in x.flatten(2)
+    ]
+    expected = torch.autograd.grad(torch.stack(contexts), (x, W_k, b_k), by_context)
+    found = torch.autograd.grad(part(x).flatten(1), (x, W_k, b_k), by_context)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("needed", [(0,), (1,), (0, 2)])
+def test_an_attention_pool_has_the_gradients_that_are_asked_for(needed):
+    given = [features(2, 4, 3, 1, 4), *with_random_weights(AttentionPool(4)).parameters()]
+
+    def pool(x, weight, bias):
+        part = AttentionPool(4).double()
+        return torch.func.functional_call(part, {"key.weight": weight, "key.bias": bias}, (x,)).flatten(1)
+
+    arguments = [tensor.detach().requires_grad_(number in needed) for number, tensor in enumerate(given)]
+    assert torch.autograd.gradcheck(pool, arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_an_attention_pool_has_the_dtype_and_memory_format_of_its_features(dtype):
+    """Also under mixed precision, and as near to float64 as a rounding of the features is."""
+    part = with_random_weights(AttentionPool(8)).float()
+    x = features(2, 8, 3, 4, 4)
+    by_context = features(2, 8, 1, 1, 1, seed=1)
+    expected = torch.autograd.grad(part.double()(x.requires_grad_()), x, by_context)[0]
+    part.float()
+    for memory_format in (torch.contiguous_format, torch.channels_last_3d):
+        given = x.detach().to(dtype).to(memory_format=memory_format).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            context = part(given)
+        (gradient,) = torch.autograd.grad(context, given, by_context.to(context.dtype))
+        assert (context.dtype, gradient.dtype) == (dtype, dtype)
+        assert gradient.is_contiguous(memory_format=memory_format)
+        assert (gradient.double() - expected).norm() < 2 * torch.finfo(dtype).eps * expected.norm()
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("affinity", AFFINITIES)
 def test_pairwise_attention_is_the_papers_sum_over_pairs(affinity, positions):
     x = features(2, 4, *positions)

@@ -18,6 +18,7 @@ from gcvideo.blocks import (
     DotProductAffinity,
     PairwiseAttention,
     SoftmaxAffinity,
+    ValueAttentionPool,
 )
 
 AFFINITY_NAMES = {
@@ -25,7 +26,11 @@ AFFINITY_NAMES = {
     DotProductAffinity: "dot product",
     ConcatAffinity: "concat",
 }
-SHARED_CONTEXT_NAMES = {AttentionPool: "attention pooling", AveragePool: "average pooling"}
+SHARED_CONTEXT_NAMES = {
+    AttentionPool: "attention pooling",
+    ValueAttentionPool: "attention pooling",
+    AveragePool: "average pooling",
+}
 
 
 def context_blocks(network: nn.Module) -> dict[str, ContextBlock]:
