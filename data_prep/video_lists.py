@@ -1,5 +1,6 @@
 """Training lists: CSV files with the columns path and label, and classes.txt beside them."""
 
+import csv
 import os
 import shutil
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from data_prep.atomic import read_table, replacing, write_table
+from data_prep.atomic import replacing, write_table
 from data_prep.console import progress_bar
 from data_prep.video_files import video_names
 
@@ -52,17 +53,25 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
     for file in files:
         if file.name in [name for name, _ in lists]:
             raise ValueError(f"two lists are called {file.name}; rename one of them")
-        rows = read_table(file)
-        if not rows or not {"path", "label"} <= rows[0].keys():
-            raise ValueError(f"{file}: expected a header with the columns path and label, and rows")
-        lists.append(VideoList(file.name, [ListedVideo(r["path"], r["label"]) for r in rows]))
+        lists.append(VideoList(file.name, _videos_of(file)))
     paths = paths_of(lists)
+    if not paths:
+        raise ValueError(f"{', '.join(map(str, files))} list no video; expected rows below path,label")
     if not any(os.path.lexists(root / path) for path in paths):
         raise ValueError(
             f"{root} holds none of the {len(paths):,} videos listed, not even {paths[0]}; --root is the "
             "folder that the paths start from"
         )
     return lists
+
+
+def _videos_of(file: Path) -> list[ListedVideo]:
+    """The rows of a list; it may have none, as the test list of a data set that was divided in two."""
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        if not {"path", "label"} <= set(reader.fieldnames or ()):
+            raise ValueError(f"{file}: expected a header with the columns path and label")
+        return [ListedVideo(row["path"], row["label"] or "") for row in reader]
 
 
 def listed_videos(root: Path, *, num_workers: int) -> list[str]:

@@ -324,6 +324,19 @@ def test_a_list_without_the_columns_is_an_error(zoo: Path, tmp_path: Path) -> No
         run(zoo, tmp_path / "out", "--lists", str(tmp_path / "train.csv"))
 
 
+def test_a_list_of_no_video_stays_one_and_lists_of_no_video_at_all_are_an_error(
+    zoo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "train.csv").write_text("path,label\ngood.mp4,1\n")
+    (tmp_path / "test.csv").write_text("path,label\n")
+    run(zoo, tmp_path / "out", "--lists", str(tmp_path / "train.csv"), str(tmp_path / "test.csv"))
+    assert list(table(tmp_path / "out/train.csv")) == ["good.mp4"]
+    assert (tmp_path / "out/test.csv").read_text().startswith("path,label,num_frames")
+    assert read_table(tmp_path / "out/test.csv") == []
+    with pytest.raises(ValueError, match=r"test\.csv list no video"):
+        run(zoo, tmp_path / "other", "--lists", str(tmp_path / "test.csv"))
+
+
 def test_a_dry_run_says_how_much_there_is_to_do_and_writes_nothing(
     zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
