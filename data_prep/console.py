@@ -69,12 +69,13 @@ def show_first(
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Show a table; numbers stand to the right."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for place, column in enumerate(columns):
         numeric = all(re.fullmatch(r"-|[\d.,]+( %)?", str(row[place])) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else _printable(str(cell)) for cell in row))
+    say(title, style="bold")  # Table(title=) would break a title that is wider than the table
     console.print(table)
 
 

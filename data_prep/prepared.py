@@ -111,7 +111,10 @@ def read_prepared(
             task = bar.add_task("sizes on the disk", total=sum(map(len, videos.values())))
             for split, of_split in videos.items():
                 sizes = pool.map(lambda video: _num_bytes(root / video.path), of_split)
-                num_bytes[split] = sum(bar.track(sizes, task_id=task))
+                num_bytes[split] = 0
+                for size in sizes:
+                    num_bytes[split] += size
+                    bar.advance(task)
     return DataSet(
         videos,
         read_table(bad_file) if bad_file.exists() else [],

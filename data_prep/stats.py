@@ -52,7 +52,7 @@ def summary(data: DataSet) -> list[tuple[object, ...]]:
                 data.found(split) if listed else "-",
                 len(videos),
                 f"{data.percent_missing(split):.2f}" if listed else "-",
-                f"{100 * sum(video.plain for video in videos) / max(1, len(videos)):.1f}",
+                f"{100 * sum(video.plain for video in videos) / len(videos):.1f}" if videos else "-",
                 f"{sum(seconds) / 3600:.2f}",
                 f"{median(seconds):.2f}" if seconds else "-",
                 f"{data.num_bytes[split] / 1e9:.3f}" if split in data.num_bytes else "-",

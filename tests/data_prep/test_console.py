@@ -42,6 +42,11 @@ def test_numbers_and_numerals_stand_to_the_right(capsys: pytest.CaptureFixture[s
     assert "│ test  │       - │ 12.50 % │" in lines
 
 
+def test_a_title_wider_than_its_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table("largest and smallest classes", ("class", "videos"), [("a", 5)])
+    assert capsys.readouterr().err.splitlines()[0] == "largest and smallest classes"
+
+
 def test_one_thing_is_not_many() -> None:
     assert [counted(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
 
@@ -78,9 +83,9 @@ def test_steps_that_only_look_at_files_have_a_bar_too(
     annotations(["folder", "--videos", str(tmp_path), "--output", str(tmp_path / "lists")])
     assert "3/3" in capsys.readouterr().err
     header = "path,label,num_frames,fps,width,height,codec,rotation,stream,plain\n"
-    rows = "".join(f"run/{name}.mp4,0,9,9.0,8,8,h264,0,0,1\n" for name in "abc")
-    (tmp_path / "train.csv").write_text(header + rows)
+    rows = [f"run/{name}.mp4,0,9,9.0,8,8,h264,0,0,1\n" for name in "abc"]
+    (tmp_path / "train.csv").write_text("".join([header, *rows[:2]]))
+    (tmp_path / "val.csv").write_text("".join([header, *rows[2:]]))
     read_prepared(tmp_path, None, tmp_path, num_workers=2)
-    said = capsys.readouterr().err
-    assert "sizes on the disk" in said
-    assert "3/3" in said
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[-3] for line in lines] == ["2/2", "3/3"]
