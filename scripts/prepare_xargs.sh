@@ -9,14 +9,14 @@ set -euo pipefail
 
 data=${1:?usage: scripts/prepare_xargs.sh DATA [NUM_SHARDS]}
 num_shards=${2:-$(nproc)}
+steps=$(dirname "$0")/../data_prep
 export OMP_NUM_THREADS=1
 
-transcode=(python data_prep/transcode.py --root "$data/videos" --output "$data/small"
+transcode=(python "$steps/transcode.py" --root "$data/videos" --output "$data/small"
     --lists "$data"/lists/{train,val,test}.csv --workers 1)
-verify=(python data_prep/verify.py --root "$data/small" --output "$data/small"
+verify=(python "$steps/verify.py" --root "$data/small" --output "$data/small"
     --lists "$data"/small/lists/{train,val,test}.csv --workers 1)
 
-cd "$(dirname "$0")/.."
 for step in transcode verify; do
     declare -n command=$step
     seq 0 $((num_shards - 1)) |
