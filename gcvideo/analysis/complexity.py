@@ -28,6 +28,11 @@ def _attention_flops(inputs: list[Any], outputs: list[Any]) -> int:
     return batch * queries * positions * (width + value[-1])
 
 
+def _attention_pool_flops(inputs: list[Any], outputs: list[Any]) -> int:
+    """Two matrix products: a key with positions, weights with positions."""
+    return 2 * prod(inputs[0].type().sizes())
+
+
 # Convolutions and matrix products: what the papers of the field count.
 COUNTED = {
     "aten::_convolution": jit_handles.conv_flop_jit,
@@ -38,6 +43,7 @@ COUNTED = {
     "aten::bmm": jit_handles.bmm_flop_jit,
     "aten::einsum": jit_handles.einsum_flop_jit,
     "aten::scaled_dot_product_attention": _attention_flops,
+    "gcvideo::attention_pool": _attention_pool_flops,
 }
 MOVES_DATA_ONLY = ("aten::movedim", "aten::mT", "aten::unflatten", "aten::expand_as")
 

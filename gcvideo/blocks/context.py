@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gcvideo.blocks import fused_pooling
 from gcvideo.blocks.affinity import Affinity
 from gcvideo.blocks.framework import Context
 from gcvideo.blocks.pooling import attention_pool, attention_weights, weighted_sum
@@ -23,7 +24,7 @@ class AttentionPool(Context):
     """y = sum_j a_j x_j, a = softmax_j(W_k x_j): one map of weights for all query positions.
 
     GCNet (arXiv:1904.11492). The bias of W_k cancels in the softmax; published parameter counts have it
-    all the same.
+    all the same. On a GPU one kernel computes it, unless the environment has GCVIDEO_FUSED=0.
     """
 
     def __init__(self, channels: int):
@@ -36,7 +37,8 @@ class AttentionPool(Context):
         return attention_weights(x.flatten(2), self.key.weight, self.key.bias)
 
     def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:
-        return _shared(attention_pool(x.flatten(2), self.key.weight, self.key.bias), x)
+        pool = fused_pooling.attention_pool if fused_pooling.runs_on(x.device) else attention_pool
+        return _shared(pool(x.flatten(2), self.key.weight, self.key.bias), x)
 
 
 class ValueAttentionPool(AttentionPool):
