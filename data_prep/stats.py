@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     rows = summary(data)
     show_table("splits", ("", *data.videos), list(zip(*(SUMMARY_COLUMNS, *rows), strict=True))[1:])
-    show_table("largest and smallest classes", ("class", "videos"), _extremes(data))
+    if extremes := _extremes(data):
+        show_table("largest and smallest classes", ("class", "videos"), extremes)
     page = arguments.output / "stats.html"
     if arguments.dry_run:
         say(f"would write {page}; nothing was written")
