@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 TILE_BYTES = 2**15
 """Of one tile in registers: more spills on the way back, less loads too little at a time."""
+MAX_OFFSET = 2**31 - 1
 LAUNCH: dict[str, Any] = {"num_warps": 8, "enable_fp_fusion": True}
 """Multiply-adds are fused whatever the default of this version of Triton is."""
 PROGRAMS_PER_PROCESSOR = 4
@@ -122,6 +123,7 @@ def _pool(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
             C=C,
             BLOCK_P=tiles.block_p,
             BLOCK_C=tiles.block_c,
+            WIDE=_is_wide(x),
             **LAUNCH,
         )
         _kernels().join_parts[B, _quotient_up(C, JOINED_CHANNELS)](
@@ -166,6 +168,7 @@ def _pool_backward(
             C=C,
             BLOCK_P=tiles.block_p,
             BLOCK_C=tiles.block_c,
+            WIDE=_is_wide(x) or _is_wide(x_gradient),
             **LAUNCH,
         )
     weight_gradient = weight_gradients.sum(dim=(0, 1)).view(1, C).to(weight.dtype)
@@ -206,6 +209,13 @@ def _kernels() -> Any:
 
 def _sum_type(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
+
+
+def _is_wide(x: Float[Tensor, "B C P"]) -> bool:
+    """Whether the last element of a clip is too far from its first for 32 bits."""
+    _, C, P = x.shape
+    _, stride_c, stride_p = x.stride()
+    return (C - 1) * stride_c + (P - 1) * stride_p > MAX_OFFSET
 
 
 def _num_processors(device: torch.device) -> int:

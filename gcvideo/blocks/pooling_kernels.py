@@ -3,7 +3,8 @@
 Program (b, s) of the grid B x S goes over part s of the positions of clip b, `positions_per_part` of them,
 and writes what it found; nothing is added up in an order that changes, so results repeat to the bit. All
 arithmetic is in the element type of the results. Strides are in elements. BLOCK_P and BLOCK_C are powers of
-two, BLOCK_C is at least C, and `positions_per_part` is a multiple of BLOCK_P.
+two, BLOCK_C is at least C, and `positions_per_part` is a multiple of BLOCK_P. WIDE says that offsets within
+a clip take more than 32 bits.
 """
 
 from typing import no_type_check
@@ -28,6 +29,7 @@ def pool_parts(
     C: tl.constexpr,
     BLOCK_P: tl.constexpr,
     BLOCK_C: tl.constexpr,
+    WIDE: tl.constexpr,
 ):
     """y_s = sum_j softmax_j(l) x_j and log sum_j exp(l_j) over the positions j of part s, l_j = w x_j + b.
 
@@ -46,7 +48,7 @@ def pool_parts(
     start = s * positions_per_part
     for first in range(start, tl.minimum(start + positions_per_part, P), BLOCK_P):
         p = first + tl.arange(0, BLOCK_P)
-        rows = _tile(x, b, p, c, stride_b, stride_c, stride_p)
+        rows = _tile(x, b, p, c, stride_b, stride_c, stride_p, WIDE)
         x_p = tl.load(rows, mask=(p < P)[:, None] & (c < C)[None, :], other=0).to(accumulator)
         logits = tl.where(p < P, tl.sum(x_p * w[None, :], axis=1) + offset, float("-inf"))
         raised = tl.maximum(maximum, tl.max(logits, axis=0))
@@ -111,6 +113,7 @@ def pool_parts_backward(
     C: tl.constexpr,
     BLOCK_P: tl.constexpr,
     BLOCK_C: tl.constexpr,
+    WIDE: tl.constexpr,
 ):
     """With g the gradient of y and a_j = exp(l_j - log_sum): dl_j = a_j <g, x_j - y>, dx_j = a_j g + dl_j w.
 
@@ -131,14 +134,14 @@ def pool_parts_backward(
     for first in range(start, tl.minimum(start + positions_per_part, P), BLOCK_P):
         p = first + tl.arange(0, BLOCK_P)
         present = (p < P)[:, None] & (c < C)[None, :]
-        rows = _tile(x, b, p, c, stride_b, stride_c, stride_p)
+        rows = _tile(x, b, p, c, stride_b, stride_c, stride_p, WIDE)
         x_p = tl.load(rows, mask=present, other=0).to(accumulator)
         logits = tl.sum(x_p * w[None, :], axis=1) + offset
         a = tl.where(p < P, tl.exp(logits - log_total), 0)
         dl = a * (tl.sum(x_p * g[None, :], axis=1) - g_y)
         dx = a[:, None] * g[None, :] + dl[:, None] * w[None, :]
-        gradient_rows = _tile(x_gradient, b, p, c, gradient_stride_b, gradient_stride_c, gradient_stride_p)
-        tl.store(gradient_rows, dx, mask=present)
+        dx_rows = _tile(x_gradient, b, p, c, gradient_stride_b, gradient_stride_c, gradient_stride_p, WIDE)
+        tl.store(dx_rows, dx, mask=present)
         dw += tl.sum(dl[:, None] * x_p, axis=0)
         db += tl.sum(dl, axis=0)
 
@@ -149,6 +152,9 @@ def pool_parts_backward(
 
 @triton.jit
 @no_type_check
-def _tile(x, b, p, c, stride_b, stride_c, stride_p):
-    """Where x_pc of clip b is; 64-bit, for maps of more than 2^31 elements."""
-    return x + b * stride_b + (p.to(tl.int64) * stride_p)[:, None] + (c.to(tl.int64) * stride_c)[None, :]
+def _tile(x, b, p, c, stride_b, stride_c, stride_p, WIDE: tl.constexpr):
+    """Where x_pc of clip b is. Offsets of 64 bits, WIDE, take registers that the tile is short of."""
+    if WIDE:
+        p = p.to(tl.int64)
+        c = c.to(tl.int64)
+    return x + b * stride_b + ((p * stride_p)[:, None] + (c * stride_c)[None, :])

