@@ -95,6 +95,8 @@ class Safeguard(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._training = self._between_steps = True
+        self._learn_of_signals(pl_module)
+        self._stop_if_asked(trainer)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: ViewBatch, batch_idx: int
@@ -156,10 +158,7 @@ class Safeguard(Checkpoint):
     ) -> None:
         if not _validates_training(trainer) or batch_idx >= self._common_batches:
             return
-        received = self.signals.received
-        self._stop, self._requeue = any_process(
-            received is not None, received == SIGUSR1, device=pl_module.device
-        )
+        self._learn_of_signals(pl_module)
         self._stop_if_asked(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -204,6 +203,12 @@ class Safeguard(Checkpoint):
             return step % self.every_steps == 0
         return time.monotonic() - self._saved_at > self.every_seconds
 
+    def _learn_of_signals(self, pl_module: LightningModule) -> None:
+        received = self.signals.received
+        self._stop, self._requeue = any_process(
+            received is not None, received == SIGUSR1, device=pl_module.device
+        )
+
     def _stop_if_asked(self, trainer: Trainer) -> None:
         if self._stop or (trainer.world_size == 1 and self.signals.received is not None):
             raise Stopped
@@ -213,9 +218,11 @@ class Safeguard(Checkpoint):
 
         Only where it is alone; together, processes stop after the same step.
         """
+        if trainer.world_size > 1:
+            return False
         if not self._training:
             return True
-        if trainer.world_size > 1 or self._writing:
+        if self._writing:
             return False
         logged = trainer.fit_loop.epoch_loop._batches_that_stepped == trainer.global_step
         return trainer.validating or (self._between_steps and logged)

@@ -91,6 +91,7 @@ def test_weights_that_are_not_finite_are_not_saved():
     [
         Stop(signal.SIGTERM, 3, "decoding"),
         Stop(signal.SIGTERM, 7, "validation"),
+        Stop(signal.SIGTERM, 0, "start", processes=2, process=1),
         Stop(signal.SIGTERM, 1, "step", processes=2, process=1),
         Stop(signal.SIGUSR1, 3, "validation", processes=2, process=1),
     ],
