@@ -6,7 +6,6 @@ kernels read x once each way.
 
 import logging
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
@@ -19,8 +18,9 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 TILE_BYTES = 2**15
-"""Of one tile in registers: more spills on the way back, less loads too little at a time."""
+"""Of one tile as sums see it: registers hold no more on the way back, and less loads too little at once."""
 MAX_OFFSET = 2**31 - 1
+"""Of an element from the first of its clip, with which 32 bits do."""
 LAUNCH: dict[str, Any] = {"num_warps": 8, "enable_fp_fusion": True}
 """Multiply-adds are fused whatever the default of this version of Triton is."""
 PROGRAMS_PER_PROCESSOR = 4
@@ -64,13 +64,10 @@ def _start_on(device: torch.device) -> bool:
     if find_spec("triton") is None or not is_nvidia or torch.cuda.get_device_capability(device) < (8, 0):
         return False
     with ThreadPoolExecutor(max_workers=1) as own_thread:  # no tracer or mode of this one sees the trial
-        try:
-            own_thread.submit(_try_on, device).result()
-        # Triton also needs a C compiler and the headers of Python.
-        except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-            log.warning("attention pooling on %s is not fused: %s", device, error)
-            return False
-    return True
+        error = own_thread.submit(_try_on, device).exception()
+    if error is not None:  # Triton also needs a C compiler and the headers of Python
+        log.warning("attention pooling on %s is not fused: %s: %s", device, type(error).__name__, error)
+    return error is None
 
 
 def _try_on(device: torch.device) -> None:
@@ -202,7 +199,7 @@ _pool.register_autograd(_differentiate, setup_context=_save)
 
 
 def _kernels() -> Any:
-    from gcvideo.blocks import pooling_kernels  # imports Triton, which only a GPU needs
+    from gcvideo.blocks import pooling_kernels  # needs Triton, which is not everywhere
 
     return pooling_kernels
 
