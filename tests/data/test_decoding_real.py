@@ -70,6 +70,21 @@ def test_both_backends_agree_with_a_decode_in_order(path: Path) -> None:
     assert_both_backends_agree_with_a_decode_in_order(path)
 
 
+@pytest.mark.parametrize("path", ASSORTED, ids=lambda path: path.name)
+def test_a_frame_asked_for_alone_is_as_good_as_one_of_many(path: Path) -> None:
+    """The decoder has seen nothing of the file but the packets that the frame needs."""
+    with open_video(path, "pyav") as reader:
+        last = len(reader) - 1
+    truth, count = decoded_in_order(path, {last})
+    with open_video(path, "pyav") as reader:
+        if count <= last:
+            with pytest.raises(DecodeError, match=path.name):
+                reader.frames_at([last])
+        else:
+            expected = torch.from_numpy(np.stack(truth))
+            torch.testing.assert_close(reader.frames_at([last]), expected, rtol=0, atol=0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FIGHTS, ids=lambda path: path.name)
 def test_both_backends_agree_with_a_decode_in_order_on_every_clip(path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import groupby
 
@@ -39,12 +40,24 @@ class PyAVReader(AscendingReader):
         self._length_size = nal_length_size(index.codec, index.context.extradata)
         self._reformatter = VideoReformatter()
         super().__init__(index.path, num_frames=0, fps=index.fps, size=index.size, name=name)
+        self._learn_encoder()
         if self._timeline is None:
             self._num_frames = sum(1 for _ in self._all_frames())
         else:
             self._num_frames = len(self._timeline.shown)
         if self._num_frames == 0:
             raise DecodeError(f"{self.path}: 0 frames come out of it; drop it from the list")
+
+    def _learn_encoder(self) -> None:
+        """Let the decoder see the first packet, which names the encoder.
+
+        x264 before build 151 wrote 4:4:4 otherwise than the standard says, and FFmpeg reads it as it
+        was written once it knows the build (h264_cabac.c). From a later key frame alone, it would
+        call each frame damaged.
+        """
+        if self._index.codec == "h264" and "444p" in (self._index.context.pix_fmt or ""):
+            with suppress(FFmpegError):  # where that packet is damaged, reading says so
+                self._index.context.decode(self._index.packets[0])
 
     def close(self) -> None:
         self._index.close()
