@@ -13,7 +13,7 @@ from data_prep.manifest import Findings
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.pyav import PyAVReader
-from gcvideo.data.decoding.reader import DecodeError
+from gcvideo.data.decoding.reader import DecodeError, VideoReader
 
 Picture = npt.NDArray[np.uint8]
 
@@ -34,15 +34,26 @@ def examine(path: Path) -> Iterator[Findings]:
     """
     index = index_stream(path)
     _check_whole(index)
-    not_plain = why_not_plain(index)
     with PyAVReader(index) as reader:
-        picks = _picks(len(reader))
+        alone = _at_last_key_frame(index)
+        picks = sorted({*_picks(len(reader)), alone})
+        # First, and one alone: a decoder that has seen the start of a file knows more than one that has not.
+        read_at_random, failure = [], None
+        try:
+            picture_alone = _pictures(reader, [alone])
+            read_at_random = _pictures(reader, picks)
+            read_at_random[picks.index(alone)] = picture_alone[0]
+        except DecodeError as error:  # decoding in order may say more
+            failure = error
+        not_plain = why_not_plain(index)
         truth = _Truth(index, picks)
         if truth.num_frames != len(reader):
             raise DecodeError(
                 f"{path}: its packets announce {len(reader)} frames, {truth.num_frames} come out"
             )
-        if (difference := truth.why_different(reader.frames_at(picks).numpy())) is not None:
+        if failure is not None:
+            raise failure
+        if (difference := truth.why_different(read_at_random)) is not None:
             raise DecodeError(f"{path}: read at random, {difference}")
         findings = Findings(
             num_frames=truth.num_frames,
@@ -79,14 +90,14 @@ class _Truth:
                 self.width, self.height = reversed(size) if turned else size
             self.num_frames = number + 1
 
-    def why_different(self, frames: Picture) -> str | None:
-        """Why these are not the frames of the picks, or None.
+    def why_different(self, frames: Sequence[Picture]) -> str | None:
+        """Why these, thinned, are not the frames of the picks, or None.
 
         A frame must be as good as equal to the one decoded in order, and no neighbour nearer to it.
         """
         for pick, frame in zip(self._picks, frames, strict=True):
             differences = {
-                number: _mean_difference(_thinned(frame), self._pictures[number])
+                number: _mean_difference(frame, self._pictures[number])
                 for number in (pick, pick - 1, pick + 1)
                 if number in self._pictures
             }
@@ -102,6 +113,19 @@ class _Truth:
 def _picks(num_frames: int) -> list[int]:
     """Frames spread over the whole video, the first and the last among them."""
     return sorted({round(n * (num_frames - 1) / (NUM_PICKS - 1)) for n in range(NUM_PICKS)})
+
+
+def _at_last_key_frame(index: StreamIndex) -> int:
+    """The frame that is read without decoding any other, and is furthest from the start."""
+    if index.timeline is None:
+        return 0
+    key = index.key_positions[-1]
+    return next((number for number, position in enumerate(index.timeline.shown) if position == key), 0)
+
+
+def _pictures(reader: VideoReader, picks: Sequence[int]) -> list[Picture]:
+    """What a reader gives for the picks."""
+    return [_thinned(frame) for frame in reader.frames_at(picks).numpy()]
 
 
 def _check_whole(index: StreamIndex) -> None:
@@ -125,7 +149,7 @@ def _why_decord_differs(path: Path, findings: Findings, picks: Sequence[int], tr
         with DecordReader(path, fps=findings.fps, size=(findings.width, findings.height)) as reader:
             if len(reader) != findings.num_frames:
                 return f"decord counts {len(reader)} frames"
-            difference = truth.why_different(reader.frames_at(picks).numpy())
+            difference = truth.why_different(_pictures(reader, picks))
             return f"read by decord, {difference}" if difference is not None else ""
     except DecodeError as error:
         return str(error).replace(f"{path}: ", "")

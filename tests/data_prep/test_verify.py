@@ -259,6 +259,19 @@ def test_a_training_reader_that_returns_other_frames_makes_a_video_bad(
         list(examination.examine(zoo / "good.mp4"))
 
 
+@pytest.mark.skipif(not REAL_VIDEOS.is_dir(), reason="needs the real videos")
+def test_a_video_that_only_a_decode_in_order_reads_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training reader is held to its word before the decoder has seen the file in order."""
+    from gcvideo.data.decoding.pyav import PyAVReader
+
+    old_x264 = REAL_VIDEOS / "assorted/imageio-binaries/cockatoo.mp4"
+    *_, findings = examination.examine(old_x264)
+    assert findings.num_frames == 280
+    monkeypatch.setattr(PyAVReader, "_learn_encoder", lambda self: None)
+    with pytest.raises(DecodeError, match="is damaged"):
+        list(examination.examine(old_x264))
+
+
 def test_lists_keep_their_names_and_labels_and_training_reads_them(zoo: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()
