@@ -1,9 +1,11 @@
 """data_prep/transcode.py beside the ffmpeg command, and what training gains from the result.
 
-1. Frames per second of one core that decode, scale and encode: transcode.py's function, and
-   `ffmpeg -threads 1 -vf scale -c:v libx264` with the same settings, in turns, each in the CPU
-   time of its own process, so that other work on the machine does not count.
-2. Clips per second of one core that training reads from the originals and from the result.
+1. Frames per second of one core: what a worker of transcode.py does with a video (decode, scale,
+   encode, check the result), and `ffmpeg -threads 1 -vf scale -c:v libx264` with the same settings,
+   in turns, each in the CPU time of its own process, so that other work on the machine does not
+   count. ffmpeg starts anew for each video, which short videos feel: it is also counted without.
+2. Clips per second of one core that training reads from the originals and from the result, each
+   with the decoder that verify.py chooses for it.
 
     python scripts/bench_transcode.py --videos FOLDER --short-side 256 --num-videos 12
 """
@@ -24,9 +26,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_prep.encoding import decoded_frames, encode
+from data_prep.examination import examine
+from data_prep.transcoding import Task, transcode_one
 from data_prep.video_files import video_names
-from data_prep.x264 import EncodingSettings, target_size
+from data_prep.x264 import EncodingSettings
+from gcvideo.clip import Verified
 from gcvideo.data.decoding import open_video
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
@@ -55,9 +59,9 @@ def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
         try:
             index = index_stream(path)
             is_large = min(index.context.width, index.context.height) > larger_than
-            if is_large and all(decoded_frames(index)):  # a damaged one raises
-                chosen.append(path)
             index.close()
+            if is_large and _verified(path):  # a damaged one raises
+                chosen.append(path)
         except DecodeError:
             continue
         if len(chosen) == num_videos:
@@ -70,54 +74,63 @@ def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
 def _compare_encoders(
     originals: list[Path], settings: EncodingSettings, folder: Path, *, rounds: int
 ) -> list[Path]:
-    """Encode all with both; returns what transcode.py's function made."""
+    """Encode all with both; returns what transcode.py made."""
     results = [folder / f"{n}.mp4" for n in range(len(originals))]
-    rates: dict[str, list[float]] = {"transcode.py": [], "ffmpeg": []}
+    rates: dict[str, list[float]] = {"transcode.py": [], "ffmpeg": [], "ffmpeg, once started": []}
+    starting = median(_cpu_seconds(["ffmpeg", "-v", "error", "-version"]) for _ in range(5))
     num_bytes: dict[str, int] = {}
     for _ in range(rounds):
         num_frames, ours, theirs = 0, 0.0, 0.0
         num_bytes = dict.fromkeys(rates, 0)
         for original, result in zip(originals, results, strict=True):
+            task = Task(original.name, original, result, result.with_suffix(".partial"), settings)
             start = time.process_time()
-            index = index_stream(original)
-            num_frames += encode(index, result, settings).num_frames
-            size = (index.context.width, index.context.height)
-            index.close()
+            [row] = transcode_one(task)
             ours += time.process_time() - start
+            if row["status"] != "encoded":
+                sys.exit(f"{original}: {row['status']} {row['reason']}")
+            num_frames += row["num_frames"]
             other = folder / "ffmpeg.mp4"
-            theirs += _ffmpeg_seconds(original, other, size, settings)
+            theirs += _cpu_seconds(_ffmpeg(original, other, row["width"], row["height"], settings))
             num_bytes["transcode.py"] += result.stat().st_size
             num_bytes["ffmpeg"] += other.stat().st_size
+        num_bytes["ffmpeg, once started"] = num_bytes["ffmpeg"]
         rates["transcode.py"].append(num_frames / ours)
         rates["ffmpeg"].append(num_frames / theirs)
-    table = Table(title=f"{len(originals)} videos, {settings}", title_justify="left")
-    for column in ("", "frames/s of one core", "lowest .. highest", "MB"):
+        rates["ffmpeg, once started"].append(num_frames / (theirs - starting * len(originals)))
+    table = Table(title=f"{len(originals)} videos, {num_frames:,} frames, {settings}", title_justify="left")
+    for column in ("", "frames/s of one core", "lowest .. highest", "kB a frame"):
         table.add_column(column, justify="right")
     for name, of_rounds in rates.items():
         table.add_row(
             name,
             f"{median(of_rounds):.1f}",
             f"{min(of_rounds):.1f} .. {max(of_rounds):.1f}",
-            f"{num_bytes[name] / 1e6:.2f}",
+            f"{num_bytes[name] / num_frames / 1000:.2f}",
         )
     console.print(table)
-    ratios = [a / b for a, b in zip(rates["transcode.py"], rates["ffmpeg"], strict=True)]
-    console.print(f"transcode.py / ffmpeg: {median(ratios):.3f} ({min(ratios):.3f} .. {max(ratios):.3f})")
+    for name in ("ffmpeg", "ffmpeg, once started"):
+        ratios = [a / b for a, b in zip(rates["transcode.py"], rates[name], strict=True)]
+        console.print(f"transcode.py / {name}: {median(ratios):.3f} ({min(ratios):.3f} .. {max(ratios):.3f})")
     return results
 
 
-def _ffmpeg_seconds(original: Path, target: Path, size: tuple[int, int], settings: EncodingSettings) -> float:
-    """CPU seconds of the ffmpeg command on one thread."""
-    width, height = target_size(*size, short_side=settings.short_side)
-    command = [
+def _ffmpeg(original: Path, target: Path, width: int, height: int, settings: EncodingSettings) -> list[str]:
+    """The command that makes the same of a video, on one thread."""
+    return [
         *("ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", "1", "-i", str(original)),
         *("-an", "-sn", "-vf", f"scale={width}:{height}", "-filter_threads", "1"),
         *("-c:v", "libx264", "-threads", "1", "-preset", settings.preset, "-crf", str(settings.crf)),
         *("-g", str(settings.gop), "-keyint_min", str(settings.gop), "-sc_threshold", "0"),
-        *("-flags", "+cgop", "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(target)),
+        *("-flags", "+cgop", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough"),
+        *("-movflags", "+faststart", str(target)),
     ]
+
+
+def _cpu_seconds(command: list[str]) -> float:
+    """CPU time of a command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
@@ -125,17 +138,18 @@ def _ffmpeg_seconds(original: Path, target: Path, size: tuple[int, int], setting
 def _compare_reading(
     originals: list[Path], results: list[Path], *, num_frames: int, stride: int, rounds: int
 ) -> None:
-    """Read one random clip of each video, as training does, from the originals and the results."""
+    """Read one random clip of each video, as training does with the lists of verify.py."""
     table = Table(title=f"one clip of {num_frames} frames, {stride} apart", title_justify="left")
     for column in ("", "clips/s of one core", "MB on the disk"):
         table.add_column(column, justify="right")
     rates = {}
     for name, paths in (("originals", originals), ("result", results)):
+        videos = [(path, _verified(path)) for path in paths]
         draw = random.Random(0)
         start, num_clips = time.process_time(), 0
         for _ in range(rounds * 4):
-            for path in paths:
-                with open_video(path) as reader:
+            for path, verified in videos:
+                with open_video(path, verified=verified) as reader:
                     first = draw.randrange(max(1, len(reader) - (num_frames - 1) * stride))
                     last = len(reader) - 1
                     reader.frames_at([min(last, first + n * stride) for n in range(num_frames)])
@@ -145,6 +159,13 @@ def _compare_reading(
         table.add_row(name, f"{rates[name]:.1f}", f"{num_bytes / 1e6:.1f}")
     console.print(table)
     console.print(f"training reads the result {rates['result'] / rates['originals']:.2f} times as fast")
+
+
+def _verified(path: Path) -> Verified:
+    """What verify.py says of a video, which decides which decoder training reads it with."""
+    *_, findings = examine(path)
+    size = (findings.width, findings.height)
+    return Verified(findings.num_frames, findings.fps, *size, plain=not findings.not_plain)
 
 
 def _parser() -> argparse.ArgumentParser:
