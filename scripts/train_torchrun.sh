@@ -30,6 +30,9 @@ else
     command=(fit --resume auto) restarts=${MAX_RESTARTS:-10}
 fi
 
+# Else all attempts share one store, and a process that is started again may call a dead one's address.
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=${TORCH_DISABLE_SHARE_RDZV_TCP_STORE:-1}
+
 exec torchrun "${meeting[@]}" --nnodes "$nnodes" --nproc-per-node "$processes" --max-restarts "$restarts" \
     --no-python gcvideo "${command[@]}" \
     "$@" --trainer.num_nodes "$nnodes" --trainer.devices "$processes"

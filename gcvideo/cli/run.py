@@ -18,6 +18,7 @@ from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
 from gcvideo.training import CheckpointFiles, ExactResume, MetricsFile, Safeguard, VideoClassifier
 from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
+from gcvideo.training.distributed import restarts_share_a_store
 from gcvideo.training.safeguard import CHECKPOINTS
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,11 @@ class VideoCLI(LightningCLI):
         if config.trainer.strategy == "auto" and isinstance(trainer.strategy, DDPStrategy):
             trainer.strategy._timeout = PROCESS_TIMEOUT
         log.info("run folder: %s", config.run_dir)
+        if trainer.is_global_zero and restarts_share_a_store():
+            log.warning(
+                "torchrun's restarts share one store, in which processes may find addresses of dead ones; "
+                "start with scripts/train_torchrun.sh, or give torchrun TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+            )
         return trainer
 
     def after_validate(self) -> None:

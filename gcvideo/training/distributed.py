@@ -1,5 +1,6 @@
 """What several processes know, put together."""
 
+import os
 from itertools import chain
 
 import torch
@@ -30,3 +31,12 @@ def fewest(count: int, *, device: torch.device) -> int:
     if dist.is_initialized():
         dist.all_reduce(known, dist.ReduceOp.MIN)
     return int(known)
+
+
+def restarts_share_a_store() -> bool:
+    """Whether torchrun, which started this process, may start it again with the store of before.
+
+    Processes tell each other their addresses there, under names that do not say of which start they are.
+    """
+    shares = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return shares and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"

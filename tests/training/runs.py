@@ -110,6 +110,7 @@ def _be(line: list[str], environment: dict[str, str], said: Path) -> None:
     os.dup2(stream, sys.stdout.fileno())
     os.dup2(stream, sys.stderr.fileno())
     torch.set_num_threads(1)
+    multiprocessing.set_start_method(None, force=True)  # for loader processes, as in a process from a shell
     from gcvideo.cli import main
 
     sys.argv = ["gcvideo"]

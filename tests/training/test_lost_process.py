@@ -11,6 +11,7 @@ import pytest
 from tests.data.annotated import write_dataset
 from tests.training.runs import differences, fault, finish, run, said, start, write_config
 
+PROJECT = Path(__file__).parents[2]
 LIMIT_SECONDS = 60.0
 
 
@@ -48,15 +49,19 @@ def test_a_process_that_hangs_is_named_when_the_time_limit_of_the_others_is_over
 
 def torchrun(config: Path) -> subprocess.CompletedProcess[str]:
     """The run under a real torchrun, which may start it three times again."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    launcher += ["--max-restarts=3", "--no-python"]
-    command = [sys.executable, "-c", "from gcvideo.cli import main; main()", "fit", "--config", str(config)]
+    settings = {
+        "NPROC_PER_NODE": "2",
+        "MAX_RESTARTS": "3",
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     return subprocess.run(
-        [*launcher, *command, "--trainer.devices=2", "--resume=auto"],
+        [PROJECT / "scripts" / "train_torchrun.sh", "--config", config],
         capture_output=True,
         text=True,
         timeout=280,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | settings,
         check=False,
     )
 
@@ -80,5 +85,16 @@ def test_ten_of_ten_runs_that_torchrun_starts_again_end_as_one_never_stopped(tmp
         config = write_config(killed, root, kill, safeguard={"every_steps": 1})
         done = torchrun(config)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr.count("resuming from") == 1  # the first restart succeeded
         assert (tmp_path / f"killed {number}").exists()
         assert differences(killed, whole) == []
+
+
+@pytest.mark.parametrize(
+    ("shared", "restarts", "warned"), [("True", "3", True), ("True", "0", False), ("False", "3", False)]
+)
+def test_torchrun_whose_restarts_share_a_store_is_told_of(tmp_path, root, shared, restarts, warned):
+    environment = {"TORCHELASTIC_USE_AGENT_STORE": shared, "TORCHELASTIC_MAX_RESTARTS": restarts}
+    config = write_config(tmp_path, root, trainer={"max_epochs": 1})
+    assert run(config, environment=environment) == [0], said(tmp_path)
+    assert ("give torchrun TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in said(tmp_path)) == warned
