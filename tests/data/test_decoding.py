@@ -12,6 +12,7 @@ import torch
 from av.packet import Packet
 
 from gcvideo.data.decoding import Backend, DecodeError, VideoReader, open_video
+from gcvideo.data.decoding import reader as reader_module
 from gcvideo.data.decoding.decord import DecordReader, decord
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.plain import why_not_plain
@@ -261,6 +262,20 @@ def test_one_reader_answers_one_request_after_another(
     with open_verified(video(name), backend) as reader:
         for kind, indices in requests(len(numbers)).items():
             assert shown_by(reader, indices) == [numbers[i] for i in indices], kind
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", CASES)
+def test_frames_that_are_held_one_at_a_time_are_the_same(
+    name: str, backend: Backend, video: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "PART_BYTES", 1)
+    numbers = CASES[name].numbers
+    asked = sorted({0, *requests(len(numbers))["sorted"]})
+    with open_verified(video(name), backend) as reader:
+        parts = list(reader.parts_at(asked))
+    assert [len(part) for part in parts] == [1] * len(asked)
+    assert numbers_shown(torch.cat(parts).numpy()) == [numbers[i] for i in asked]
 
 
 @pytest.mark.parametrize("name", CASES)
