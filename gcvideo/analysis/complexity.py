@@ -97,8 +97,8 @@ def count_flops(network: nn.Module, view: torch.Tensor) -> tuple[int, Counter[st
         return int(analysis.total()), analysis.unsupported_ops()
 
 
-def peak_bytes(network: nn.Module, view: torch.Tensor) -> int:
-    """Largest amount of memory that results of operators held at once during a forward pass."""
+def peak_bytes(network: Callable[[torch.Tensor], object], view: torch.Tensor) -> int:
+    """Largest amount of memory that results of operators held at once during `network(view)`."""
     if view.is_cuda:
         torch.cuda.reset_peak_memory_stats(view.device)
         before = torch.cuda.memory_allocated(view.device)

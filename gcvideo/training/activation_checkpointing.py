@@ -41,7 +41,7 @@ class ActivationCheckpointing(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for block in self._blocks(pl_module):
-            block.forward = partial(_recomputed, block, block.forward)
+            recompute(block)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for block in self._blocks(pl_module):
@@ -56,6 +56,11 @@ class ActivationCheckpointing(Callback):
             )
         for stage in self.stages:
             yield from network.stages[stage].res_blocks
+
+
+def recompute(block: nn.Module) -> None:
+    """From now on the block keeps only its input for the backward pass; `del block.forward` undoes it."""
+    block.forward = partial(_recomputed, block, block.forward)
 
 
 def _recomputed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -1,0 +1,243 @@
+"""Forward passes and training steps of whole networks, side by side.
+
+    python scripts/bench_network.py                                 # everything, on the CPU
+    python scripts/bench_network.py blocks --rounds 15              # one section
+    python scripts/bench_network.py --device cuda --batch-size 8 32 --precision float32 bfloat16
+
+Sections:
+    blocks         the networks of the paper's table beside the one without blocks
+    pytorchvideo   its slow_r50, trained as its users write it, beside ours
+    formats        channels last beside contiguous
+    precisions     bfloat16 beside float32
+    checkpointing  activations of residual blocks computed again beside kept ones
+    folding        batch norms folded into convolutions, forward only
+    compilation    torch.compile beside eager execution
+
+A training step is forward, cross-entropy, backward and SGD with Nesterov momentum. The alternatives of a
+section take turns; a figure is the median over the rounds of the ratio within one round, with quartiles.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from interleaved import describe_machine, in_turns, times_faster
+from pytorchvideo.models.hub import slow_r50
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from gcvideo.analysis.complexity import peak_bytes
+from gcvideo.analysis.paper import PAPER_ROWS
+from gcvideo.backbones import VideoResNet
+from gcvideo.backbones.checkpoints.folding import fold_batch_norms
+from gcvideo.training.activation_checkpointing import recompute
+
+console = Console(width=140)
+NUM_CLASSES = 400
+
+
+class Case(NamedTuple):
+    """A network and how it is run."""
+
+    network: nn.Module
+    channels_last: bool = True
+    precision: torch.dtype = torch.float32
+
+
+class Workload(NamedTuple):
+    """What every network of a comparison is given."""
+
+    clips: Tensor
+    target: Tensor
+    rounds: int
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    console.print(describe_machine())
+    for name in arguments.sections or SECTIONS:
+        for batch_size in arguments.batch_size:
+            for precision in map(partial(getattr, torch), arguments.precision):
+                torch.manual_seed(0)
+                shape = (batch_size, 3, arguments.num_frames, arguments.crop_size, arguments.crop_size)
+                clips = torch.randn(shape, device=arguments.device)
+                target = torch.randint(NUM_CLASSES, (batch_size,), device=arguments.device)
+                work = Workload(clips, target, arguments.rounds)
+                cases = SECTIONS[name](arguments.device, precision)
+                console.print(compare(name, cases, work, precision))
+
+
+def compare(section: str, cases: Mapping[str, Case], work: Workload, precision: torch.dtype) -> Table:
+    """The first case is what the others are measured by."""
+    size = " x ".join(map(str, work.clips.shape))
+    table = Table(
+        "", "forward", "training step", "clips/s, training", "memory of a step", title_justify="left",
+        title=f"{section}: clips {size}, {str(precision).removeprefix('torch.')}",
+    )  # fmt: skip
+    forwards = in_turns(
+        {n: partial(forward, placed(c, work), work) for n, c in cases.items()}, rounds=work.rounds
+    )
+    steps = {}
+    if section != "folding":  # folded networks do not train
+        steps = in_turns({n: Step(placed(c, work), work) for n, c in cases.items()}, rounds=work.rounds)
+    (first, *_) = cases
+    for name, case in cases.items():
+        row = [as_long(forwards[name], forwards[first])]
+        if steps:
+            rate = len(work.clips) / (sum(steps[name]) / work.rounds)
+            row += [
+                as_long(steps[name], steps[first]),
+                f"{rate:.2f}",
+                f"{memory(case, work) / 2**20:.0f} MiB",
+            ]
+        table.add_row(name, *row)
+    return table
+
+
+def as_long(seconds: list[float], of_first: list[float]) -> str:
+    """How many times as long as the first."""
+    ratio = times_faster(seconds, of_first)
+    return f"{ratio.median:.3f} x [{ratio.lower:.3f} - {ratio.upper:.3f}]"
+
+
+def placed(case: Case, work: Workload) -> Case:
+    memory_format = torch.channels_last_3d if case.channels_last else torch.contiguous_format
+    case.network.to(device=work.clips.device, memory_format=memory_format)  # pyright: ignore[reportCallIssue]
+    return case
+
+
+def logits(case: Case, clips: Tensor) -> Tensor:
+    if case.channels_last:
+        clips = clips.contiguous(memory_format=torch.channels_last_3d)
+    enabled = case.precision != torch.float32
+    with torch.autocast(clips.device.type, dtype=torch.bfloat16, enabled=enabled):
+        return case.network(clips)
+
+
+def forward(case: Case, work: Workload) -> None:
+    case.network.eval()
+    with torch.inference_mode():
+        logits(case, work.clips)
+
+
+class Step:
+    """A plainly written training step."""
+
+    def __init__(self, case: Case, work: Workload) -> None:
+        self.case = case
+        self.work = work
+        self.optimizer = torch.optim.SGD(case.network.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
+
+    def __call__(self) -> None:
+        self.case.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(logits(self.case, self.work.clips).float(), self.work.target).backward()
+        self.optimizer.step()
+
+
+def memory(case: Case, work: Workload) -> int:
+    """Bytes that results of operators hold at the peak of a step, gradients among them."""
+    step = Step(case, work)
+    step()  # the optimizer's state is there from now on
+    return peak_bytes(lambda clips: step(), work.clips)
+
+
+def blocks(device: str, precision: torch.dtype) -> dict[str, Case]:
+    return {name: Case(row.network(NUM_CLASSES), True, precision) for name, row in PAPER_ROWS.items()}
+
+
+def beside_pytorchvideo(device: str, precision: torch.dtype) -> dict[str, Case]:
+    """Held to equal logits with equal weights."""
+    theirs, ours = slow_r50(pretrained=False, model_num_class=NUM_CLASSES), VideoResNet(NUM_CLASSES)
+    ours.load_state_dict(theirs.state_dict())
+    for network in (theirs, ours):
+        network.eval()
+    clip = torch.randn(1, 3, 8, 224, 224)  # its head pools windows of 8 x 7 x 7 cells
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(clip), theirs(clip), rtol=1e-3, atol=1e-3)
+    return {"ours": Case(ours, True, precision), "pytorchvideo": Case(theirs, False, precision)}
+
+
+def formats(device: str, precision: torch.dtype) -> dict[str, Case]:
+    return {
+        "channels last": Case(VideoResNet(NUM_CLASSES), True, precision),
+        "contiguous": Case(VideoResNet(NUM_CLASSES), False, precision),
+    }
+
+
+def precisions(device: str, precision: torch.dtype) -> dict[str, Case]:
+    return {
+        "float32": Case(VideoResNet(NUM_CLASSES)),
+        "bfloat16": Case(VideoResNet(NUM_CLASSES), True, torch.bfloat16),
+    }
+
+
+def checkpointing(device: str, precision: torch.dtype) -> dict[str, Case]:
+    cases = {"kept": Case(VideoResNet(NUM_CLASSES), True, precision)}
+    for stages in (["res2"], ["res2", "res3"], ["res2", "res3", "res4", "res5"]):
+        network = VideoResNet(NUM_CLASSES)
+        for stage in stages:
+            for residual in network.stages[stage].res_blocks:
+                recompute(residual)
+        cases[f"computed again in {', '.join(stages)}"] = Case(network, True, precision)
+    return cases
+
+
+def folding(device: str, precision: torch.dtype) -> dict[str, Case]:
+    network = PAPER_ROWS["slow_r50_gc_all"].network(NUM_CLASSES)
+    folded, number = fold_batch_norms(network)
+    return {
+        "slow_r50_gc_all": Case(network, True, precision),
+        f"{number} norms folded": Case(folded, True, precision),
+    }
+
+
+def compilation(device: str, precision: torch.dtype) -> dict[str, Case]:
+    cases = {}
+    for name in ("slow_r50", "slow_r50_gc_all"):
+        compiled = PAPER_ROWS[name].network(NUM_CLASSES)
+        compiled.compile()
+        cases |= {
+            name: Case(PAPER_ROWS[name].network(NUM_CLASSES), True, precision),
+            f"{name}, compiled": Case(compiled, True, precision),
+        }
+    return cases
+
+
+SECTIONS: dict[str, Callable[[str, torch.dtype], dict[str, Case]]] = {
+    "blocks": blocks,
+    "pytorchvideo": beside_pytorchvideo,
+    "formats": formats,
+    "precisions": precisions,
+    "checkpointing": checkpointing,
+    "folding": folding,
+    "compilation": compilation,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="(default: all)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[1], help="clips at once (default: 1)")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        default=["float32"],
+        choices=["float32", "bfloat16"],
+        help="(default: float32)",
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each alternative (default: 7)")
+    parser.add_argument("--num-frames", type=int, default=8, help="(default: 8)")
+    parser.add_argument("--crop-size", type=int, default=224, help="(default: 224)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
