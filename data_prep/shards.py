@@ -1,6 +1,7 @@
 """The share of a step that one process of a job array does."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -43,6 +44,11 @@ def add_run_options(parser: argparse.ArgumentParser, *, num_workers: int, worker
         "--num-shards: it redoes nothing and writes the lists of the whole (default: 1)",
     )
     group.add_argument("--dry-run", action="store_true", help="say what would be done and write nothing")
+
+
+def allowed_processors() -> int:
+    """The processors that this process may use, which in a job can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shard_of(arguments: argparse.Namespace) -> Shard:

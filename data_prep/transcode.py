@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 from data_prep.atomic import replacing, write_table
 from data_prep.console import run_step, say, show_first
 from data_prep.journal import Journal
-from data_prep.shards import add_run_options, shard_of
+from data_prep.shards import add_run_options, allowed_processors, shard_of
 from data_prep.transcoding import COLUMNS, REPORT, Task, transcode
 from data_prep.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
 from data_prep.x264 import PRESETS, EncodingSettings
@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a video that takes longer is given up (default: %(default)g)",
     )
     parser.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
-    add_run_options(parser, num_workers=os.cpu_count() or 1, workers_do="processes, of one thread each")
+    add_run_options(parser, num_workers=allowed_processors(), workers_do="processes, of one thread each")
     return parser
 
 

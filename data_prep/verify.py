@@ -13,7 +13,7 @@ from data_prep.atomic import partial_of, write_table
 from data_prep.console import progress_bar, run_step, say, show_first, show_table
 from data_prep.journal import Journal, fingerprint
 from data_prep.manifest import MANIFEST_COLUMNS, Findings
-from data_prep.shards import Shard, add_run_options, shard_of
+from data_prep.shards import Shard, add_run_options, allowed_processors, shard_of
 from data_prep.transcoding import why_not_transcoded
 from data_prep.video_files import unlistable
 from data_prep.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--retry-failed", action="store_true", help="examine again what was bad in an earlier run"
     )
-    add_run_options(parser, num_workers=os.cpu_count() or 1, workers_do="processes, of one thread each")
+    add_run_options(parser, num_workers=allowed_processors(), workers_do="processes, of one thread each")
     return parser
 
 

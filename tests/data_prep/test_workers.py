@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from data_prep.shards import allowed_processors
 from data_prep.workers import run_killable
 
 
@@ -56,6 +59,9 @@ def test_no_worker_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
         f"""
 import os, sys, time
 sys.path[:0] = {[str(path) for path in Path(__file__).parents[2:3]]!r}
+import pytest
+
+from data_prep.shards import allowed_processors
 from data_prep.workers import run_killable
 
 def name(item):
@@ -81,3 +87,8 @@ if __name__ == "__main__":
 
 def test_nothing_to_do_starts_no_process() -> None:
     assert list(run_killable(act, [], num_workers=4, time_limit_seconds=1)) == []
+
+
+def test_a_job_has_as_many_workers_as_it_may_use_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {3, 5, 7}, raising=False)
+    assert allowed_processors() == 3
