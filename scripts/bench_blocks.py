@@ -8,10 +8,11 @@ backward. Memory is the largest sum of intermediate results that operators hold 
 
 import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from interleaved import describe_machine, in_turns, times_faster
+from interleaved import Spread, describe_machine, in_turns, save, times_faster
 from pytorchvideo.layers.nonlocal_net import create_nonlocal
 from rich.console import Console
 from rich.progress import track
@@ -57,14 +58,16 @@ def main() -> None:
     pairs = [pair for pair in all_pairs(arguments.device) if arguments.only in pair.name]
     for pair in track(pairs, console=Console(stderr=True)):
         check(pair)
-        table.add_row(
-            pair.name,
-            " x ".join(map(str, pair.x.shape)),
-            "channels last" if pair.x.is_contiguous(memory_format=torch.channels_last_3d) else "contiguous",
-            compare(pair, forward, rounds=arguments.rounds),
-            compare(pair, step, rounds=arguments.rounds),
-            compare_memory(pair),
-        )
+        size = " x ".join(map(str, pair.x.shape))
+        is_last = pair.x.is_contiguous(memory_format=torch.channels_last_3d)
+        memory_format = "channels last" if is_last else "contiguous"
+        ratios = {
+            "forward": compare(pair, forward, rounds=arguments.rounds),
+            "forward + backward": compare(pair, step, rounds=arguments.rounds),
+        }
+        save(arguments.save, f"{pair.name}, {size}, {memory_format}", ratios)
+        shown = [f"{ratio.median:.2f} [{ratio.lower:.2f} - {ratio.upper:.2f}]" for ratio in ratios.values()]
+        table.add_row(pair.name, size, memory_format, *shown, compare_memory(pair))
     console.print(table)
     console.print(
         "Times as fast as theirs: median over the rounds \\[quartiles]. Memory: ours as a share of theirs."
@@ -159,12 +162,11 @@ def step(module: nn.Module, x: Tensor) -> None:
     module.eval()
 
 
-def compare(pair: Pair, run: Callable[[nn.Module, Tensor], object], *, rounds: int) -> str:
+def compare(pair: Pair, run: Callable[[nn.Module, Tensor], object], *, rounds: int) -> Spread:
     seconds = in_turns(
         {"theirs": lambda: run(pair.theirs, pair.x), "ours": lambda: run(pair.ours, pair.x)}, rounds=rounds
     )
-    ratio = times_faster(seconds["theirs"], seconds["ours"])
-    return f"{ratio.median:.2f} [{ratio.lower:.2f} - {ratio.upper:.2f}]"
+    return times_faster(seconds["theirs"], seconds["ours"])
 
 
 def compare_memory(pair: Pair) -> str:
@@ -179,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=15, help="how often each pair takes turns")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
     parser.add_argument("--only", default="", help="only pairs whose name contains this")
     return parser
 

@@ -20,11 +20,12 @@ section take turns; a figure is the median over the rounds of the ratio within o
 import argparse
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from interleaved import describe_machine, in_turns, times_faster
+from interleaved import describe_machine, in_turns, save, times_faster
 from pytorchvideo.models.hub import slow_r50
 from rich.console import Console
 from rich.table import Table
@@ -68,10 +69,12 @@ def main() -> None:
                 target = torch.randint(NUM_CLASSES, (batch_size,), device=arguments.device)
                 work = Workload(clips, target, arguments.rounds)
                 cases = SECTIONS[name](arguments.device, precision)
-                console.print(compare(name, cases, work, precision))
+                console.print(compare(name, cases, work, precision, file=arguments.save))
 
 
-def compare(section: str, cases: Mapping[str, Case], work: Workload, precision: torch.dtype) -> Table:
+def compare(
+    section: str, cases: Mapping[str, Case], work: Workload, precision: torch.dtype, *, file: Path | None
+) -> Table:
     """The first case is what the others are measured by."""
     size = " x ".join(map(str, work.clips.shape))
     table = Table(
@@ -85,6 +88,9 @@ def compare(section: str, cases: Mapping[str, Case], work: Workload, precision: 
     if section != "folding":  # folded networks do not train
         steps = in_turns({n: Step(placed(c, work), work) for n, c in cases.items()}, rounds=work.rounds)
     (first, *_) = cases
+    for run, seconds in {"forward": forwards, "training step": steps}.items():
+        ratios = {name: times_faster(taken, seconds[first]) for name, taken in seconds.items()}
+        save(file, f"network, {section}, {run}", ratios)
     for name, case in cases.items():
         row = [as_long(forwards[name], forwards[first])]
         if steps:
@@ -234,6 +240,7 @@ def _parser() -> argparse.ArgumentParser:
         help="(default: float32)",
     )
     parser.add_argument("--rounds", type=int, default=7, help="turns of each alternative (default: 7)")
+    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
     parser.add_argument("--num-frames", type=int, default=8, help="(default: 8)")
     parser.add_argument("--crop-size", type=int, default=224, help="(default: 224)")
     return parser

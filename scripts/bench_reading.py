@@ -20,7 +20,7 @@ import av  # before decord, which brings FFmpeg libraries of its own
 import decord
 import numpy as np
 import torch
-from interleaved import describe_machine, in_turns, spread
+from interleaved import describe_machine, in_turns, save, spread, times_faster
 from pytorchvideo.data.encoded_video import EncodedVideo
 from rich.console import Console
 from rich.progress import track
@@ -56,12 +56,17 @@ def main() -> None:
                 track(KINDS.items(), "encode", console=Console(stderr=True))
             )
         }
-        report("training clip of 8 frames at stride 8", TRAINING, clips, rounds=arguments.rounds)
-        report("test video of 10 clips x 3 crops", TESTING, clips, rounds=max(arguments.rounds // 4, 1))
+        report("training clip of 8 frames at stride 8", TRAINING, clips, arguments.rounds, arguments.save)
+        rounds = max(arguments.rounds // 4, 1)
+        report("test video of 10 clips x 3 crops", TESTING, clips, rounds, arguments.save)
 
 
 def report(
-    title: str, ways: dict[str, Callable[[Path], object]], clips: dict[str, list[Path]], *, rounds: int
+    title: str,
+    ways: dict[str, Callable[[Path], object]],
+    clips: dict[str, list[Path]],
+    rounds: int,
+    file: Path | None,
 ) -> None:
     table = Table(
         "way", *(f"ms, {kind}" for kind in clips), title=f"{title}: ms [quartiles], times as slow as ours"
@@ -72,11 +77,16 @@ def report(
             in_turns({n: partial(way, path) for n, way in ways.items()}, rounds=rounds) for path in paths
         ]
         seconds[kind] = {name: [s for one in together for s in one[name]] for name in ways}
+    ratios = {
+        kind: {name: times_faster(taken, of_kind["gcvideo, pyav"]) for name, taken in of_kind.items()}
+        for kind, of_kind in seconds.items()
+    }
+    for kind, of_kind in ratios.items():
+        save(file, f"{title}, {kind}", of_kind)
     for name in ways:
         cells = []
         for kind in clips:
-            ours = seconds[kind]["gcvideo, pyav"]
-            ratio = spread([t / o for t, o in zip(seconds[kind][name], ours, strict=True)])
+            ratio = ratios[kind][name]
             ms = spread([1e3 * s for s in seconds[kind][name]])
             cells.append(f"{ms.median:.1f} \\[{ms.lower:.1f} - {ms.upper:.1f}]  {ratio.median:.2f} x")
         table.add_row(name, *cells)
@@ -230,6 +240,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
     parser.add_argument("--num-videos", type=int, default=4, help="clips of each kind")
+    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
     parser.add_argument("--rounds", type=int, default=12, help="turns per clip and way")
     return parser
 

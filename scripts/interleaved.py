@@ -1,5 +1,6 @@
 """Alternatives measured in turns within one run, so that whatever else the machine does meets all of them."""
 
+import csv
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -52,6 +53,18 @@ def spread(values: list[float]) -> Spread:
 def times_faster(theirs: list[float], ours: list[float]) -> Spread:
     """How many times as fast ours is, from the ratios of the single rounds."""
     return spread([slow / fast for slow, fast in zip(theirs, ours, strict=True)])
+
+
+def save(file: Path | None, comparison: str, ratios: Mapping[str, Spread]) -> None:
+    """Add the ratios of a comparison to a CSV file, for plot_speed.py; without a file do nothing."""
+    if file is None:
+        return
+    is_new = not file.exists()
+    with file.open("a", newline="") as rows:
+        writer = csv.writer(rows)
+        if is_new:
+            writer.writerow(("comparison", "what", *Spread._fields))
+        writer.writerows((comparison, what, *(f"{v:.4f}" for v in ratio)) for what, ratio in ratios.items())
 
 
 def describe_machine() -> str:
