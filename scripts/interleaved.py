@@ -2,6 +2,7 @@
 
 import csv
 import platform
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,6 @@ from statistics import median, quantiles
 from typing import NamedTuple
 
 import torch
-from torch.utils.benchmark import Timer
 
 PACKAGES = ("torch", "torchvision", "pytorchvideo", "lightning", "av", "decord")
 
@@ -30,16 +30,30 @@ def in_turns(
     A turn repeats the call for about `seconds_per_turn`; every other round goes through the alternatives
     backwards.
     """
-    timers = {name: Timer("call()", globals={"call": call}) for name, call in alternatives.items()}
     repeats = {}
-    for name, timer in timers.items():
-        timer.timeit(1)  # the first call allocates and compiles
-        repeats[name] = max(int(seconds_per_turn / timer.timeit(1).mean), 1)
-    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    for name, call in alternatives.items():
+        timed(call, 1)  # the first call allocates and compiles
+        repeats[name] = max(int(seconds_per_turn / timed(call, 1)), 1)
+    seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     for number in range(rounds):
-        for name in list(timers)[:: 1 if number % 2 == 0 else -1]:
-            seconds[name].append(timers[name].timeit(repeats[name]).mean)
+        for name in list(alternatives)[:: 1 if number % 2 == 0 else -1]:
+            seconds[name].append(timed(alternatives[name], repeats[name]))
     return seconds
+
+
+def timed(call: Callable[[], object], repeats: int) -> float:
+    """Seconds of one call, over so many. Not torch's Timer, which calls twice more each time it is asked."""
+    _wait_for_gpu()
+    began = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    _wait_for_gpu()
+    return (time.perf_counter() - began) / repeats
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def spread(values: list[float]) -> Spread:
