@@ -91,8 +91,9 @@ class PairwiseAttention(Context):
         query = _rows(self.query(x))  # B Q E
         key = _rows(self.pool_output(self.key(pooled)))  # B P E
         value = _rows(self.pool_output(self.value(pooled)))  # B P D
-        context = self.affinity(query, key, value)  # B Q D
-        return context.mT.unflatten(2, x.shape[2:])
+        context = self.affinity(query, key, value).mT.unflatten(2, x.shape[2:])  # channels last
+        # Maps of two memory formats are slow to add.
+        return context.contiguous() if x.is_contiguous() else context
 
 
 def _shared(context: Float[Tensor, "B D"], x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:

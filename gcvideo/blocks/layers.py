@@ -2,8 +2,7 @@
 
 In a sequence, an image or a clip a convolution of size 1 is the same linear map at every position.
 It is kept as that map, so one weight serves all three; a Conv2d's or Conv3d's weight becomes it by
-`weight.flatten(1)`. Moving the channel axis copies nothing, and of a channels-last clip it makes
-the contiguous matrix that the product wants.
+`weight.flatten(1)`.
 """
 
 from einops import rearrange
@@ -11,11 +10,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+CONVOLUTIONS = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}
+"""By the number of axes of what they read."""
+
 
 class Pointwise(nn.Linear):
-    """W x_i + b at every position i: a convolution of size 1."""
+    """W x_i + b at every position i: a convolution of size 1.
+
+    On a CPU it runs as one, in either memory format and in half the time of a matrix product (oneDNN and MKL
+    on AMD EPYC). Elsewhere, and at a single position, it is the product: moving the channel axis copies
+    nothing, and of a channels-last clip it makes the contiguous matrix that the product wants.
+    """
 
     def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *positions"]:
+        if x.device.type == "cpu" and x.ndim in CONVOLUTIONS and x.shape[2:].numel() > 1:
+            ones = [1 for _ in x.shape[2:]]
+            weight = self.weight.unflatten(1, (*ones, -1)).movedim(-1, 1)
+            if x.is_contiguous():  # the strides of the weight say which memory format is meant
+                weight = self.weight.unflatten(1, (-1, *ones))
+            return CONVOLUTIONS[x.ndim](x, weight, self.bias)
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -34,9 +47,8 @@ class Projection(Pointwise):
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation over clips and positions: BatchNorm3d on clips, BatchNorm2d on images."""
 
-    def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B C *positions"]:
-        x = x.movedim(1, -1)  # B *positions C
-        return super().forward(x.flatten(0, -2)).view(x.shape).movedim(-1, 1)
+    def _check_input_dim(self, input: Float[Tensor, "B C *positions"]) -> None:
+        """What BatchNorm1d, 2d and 3d differ in."""
 
 
 class SpatialMaxPool(nn.Module):
