@@ -76,8 +76,8 @@ class KineticsDataModule(LightningDataModule):
         batch_size: Training and validation clips per process.
         test_batch_size: Test videos per process; each of them brings all its views.
         num_workers: Loader processes per training process; by default the processors it may use, at most 8.
-        backend: Decoder: pyav; or decord for what a list of data_prep/verify.py calls plain, and pyav for all
-            else. The frames are the same.
+        backend: Decoder: pyav; or decord or torchcodec (where they are installed) for what a list of
+            data_prep/verify.py calls plain, and pyav for all else. The frames are the same.
         timeout_seconds: How long reading one video may take; 0 is for ever. A decoder that takes longer, or
             dies, costs one loader process; without loader processes (num_workers 0) it ends the run.
         on_error: What a training video does that cannot be read. With raise it ends the run; with skip it is
@@ -108,7 +108,7 @@ class KineticsDataModule(LightningDataModule):
         batch_size: int = 8,
         test_batch_size: int = 1,
         num_workers: int | None = None,
-        backend: Backend = "decord",
+        backend: Backend = "pyav",
         timeout_seconds: float = 30.0,
         on_error: Literal["raise", "skip"] = "raise",
         max_unreadable_share: float = 0.05,

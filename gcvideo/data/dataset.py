@@ -83,7 +83,7 @@ class VideoDataset(Dataset[Clip]):
         *,
         clips: Callable[[int], Int64[Tensor, "V T"]],
         crops: Crops,
-        backend: Backend = "decord",
+        backend: Backend = "pyav",
         seed: int = 0,
     ) -> None:
         self.records = records

@@ -311,9 +311,16 @@ def test_without_workers_a_hanging_decoder_ends_the_run_and_its_file_is_named(re
     assert f"{records[6].path}: decoding took more than 1 s" in said.read_text()
 
 
-def test_the_log_counts_what_read_the_files(records, caplog):
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("pyav", "pyav read 12 files"),
+        ("decord", "pyav read 12 files (12: no list says that it is plain)"),
+    ],
+)
+def test_the_log_counts_what_read_the_files(records, caplog, backend, said):
+    loader = loader_of(records)
+    loader.dataset.backend = backend
     with caplog.at_level(logging.INFO, logger="gcvideo"):
-        list(loader_of(records))
-    assert [record.message for record in caplog.records] == [
-        "pyav read 12 files (12: no list says that it is plain)"
-    ]
+        list(loader)
+    assert [record.message for record in caplog.records] == [said]

@@ -23,35 +23,35 @@ def plain_video(tmp_path: Path) -> Path:
 
 def test_decord_reads_what_was_found_plain_without_looking_again(plain_video, monkeypatch):
     monkeypatch.setattr(opening_module, "index_stream", None)
-    with open_video(plain_video, verified=PLAIN) as reader:
+    with open_video(plain_video, "decord", verified=PLAIN) as reader:
         assert (reader.name, reader.fps, len(reader)) == ("decord", 25.0, 20)
         assert numbers_shown(reader.frames_at([3, 19]).numpy()) == [3, 19]
 
 
 def test_pyav_reads_what_was_found_not_plain(plain_video):
-    with open_video(plain_video, verified=PLAIN._replace(plain=False)) as reader:
+    with open_video(plain_video, "decord", verified=PLAIN._replace(plain=False)) as reader:
         assert reader.name == "pyav: its list says that it is not plain"
         assert numbers_shown(reader.frames_at([3, 19]).numpy()) == [3, 19]
 
 
 def test_pyav_reads_what_nobody_verified(plain_video):
-    with open_video(plain_video) as reader:
+    with open_video(plain_video, "decord") as reader:
         assert reader.name == "pyav: no list says that it is plain"
         assert numbers_shown(reader.frames_at([3, 19]).numpy()) == [3, 19]
 
 
 def test_a_plain_file_that_decord_cannot_open_is_read_with_pyav(tmp_path):
     path = write_video(tmp_path / "a.avi", num_frames=20, codec="mpeg4")
-    with open_video(path, verified=PLAIN) as reader:
+    with open_video(path, "decord", verified=PLAIN) as reader:
         assert reader.name == "pyav: does not begin as MP4 or Matroska"
         assert numbers_shown(reader.frames_at([3, 19]).numpy()) == [3, 19]
 
 
 def test_a_plain_video_that_would_fill_the_memory_is_read_with_pyav(plain_video, monkeypatch):
     monkeypatch.setattr(opening_module, "DECORD_BYTES", 20 * 3 * 128 * 96)
-    assert open_video(plain_video, verified=PLAIN).name == "decord"
+    assert open_video(plain_video, "decord", verified=PLAIN).name == "decord"
     monkeypatch.setattr(opening_module, "DECORD_BYTES", 20 * 3 * 128 * 96 - 1)
-    with open_video(plain_video, verified=PLAIN) as reader:
+    with open_video(plain_video, "decord", verified=PLAIN) as reader:
         assert reader.name == "pyav: decord may decode all of it ahead, which takes too much memory"
 
 
@@ -69,7 +69,7 @@ def test_a_list_cannot_call_a_playlist_plain(tmp_path):
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:0.8,", str(clip), "#EXT-X-ENDLIST", ""]
     path.write_text("\n".join(lines))
     with pytest.raises(DecodeError, match="no video file that FFmpeg can open"):
-        open_video(path, verified=PLAIN)
+        open_video(path, "decord", verified=PLAIN)
 
 
 def test_training_reads_the_list_that_verify_writes(tmp_path):
@@ -87,6 +87,6 @@ def test_training_reads_the_list_that_verify_writes(tmp_path):
         PLAIN,
         Verified(num_frames=30, fps=25.0, width=128, height=96, plain=False),
     ]
-    readers = [open_video(record.path, verified=record.verified) for record in records]
+    readers = [open_video(record.path, "decord", verified=record.verified) for record in records]
     assert [reader.name for reader in readers] == ["decord", "pyav: its list says that it is not plain"]
     assert [numbers_shown(reader.frames_at([7]).numpy()) for reader in readers] == [[7], [7]]

@@ -10,7 +10,7 @@ from gcvideo.data.decoding.plain import starts_as_plain
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.decoding.reader import DecodeError, VideoReader, check_regular_file
 
-Backend = Literal["decord", "pyav"]
+Backend = Literal["pyav", "decord", "torchcodec"]
 DECORD_BYTES = 256 * 2**20
 """All frames of a video that decord reads: it decodes ahead for as long as it is not done."""
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 def open_video(
-    path: str | Path, backend: Backend = "decord", *, verified: Verified | None = None
+    path: str | Path, backend: Backend = "pyav", *, verified: Verified | None = None
 ) -> VideoReader:
     """Opens a video; raises DecodeError for whatever is not a video file that can be read.
 
-    Backend "decord" reads with decord what a list of data_prep/verify.py calls plain, and every other
-    file with PyAV; "pyav" reads all files with PyAV. The frames are the same.
+    Backend "pyav" reads all files with PyAV; "decord" and "torchcodec" read what a list of
+    data_prep/verify.py calls plain, and PyAV every other file. The frames are the same.
 
     No file is plain by what it states of itself: where a packet is damaged, decord returns other
     frames without an error (215 of 9,000 picks in 250 H.264 files with a few bytes changed; PyAV 0).
@@ -49,19 +49,26 @@ def _opened(path: Path, backend: Backend, verified: Verified | None) -> VideoRea
         reason = "its list says that it is not plain"
     else:
         try:
-            return _open_plain(path, verified)
+            return _open_plain(path, backend, verified)
         except DecodeError as error:
             reason = str(error).removeprefix(f"{path}: ")
     logger.debug("%s is read with PyAV: %s", path, reason)
     return PyAVReader(index_stream(path), name=f"pyav: {reason}")
 
 
-def _open_plain(path: Path, verified: Verified) -> VideoReader:
-    from gcvideo.data.decoding.decord import DecordReader  # decord may not be installed
-
+def _open_plain(path: Path, backend: Literal["decord", "torchcodec"], verified: Verified) -> VideoReader:
+    """Imports the decoder here, since it may not be installed."""
     check_regular_file(path)
-    if not starts_as_plain(path):  # decord would open the files that a playlist names
+    if not starts_as_plain(path):  # it would open the files that a playlist names
         raise DecodeError(f"{path}: does not begin as MP4 or Matroska")
+    size = (verified.width, verified.height)
+    if backend == "torchcodec":
+        from gcvideo.data.decoding.torchcodec import TorchcodecReader
+
+        return TorchcodecReader(path, fps=verified.fps, size=size)
+
+    from gcvideo.data.decoding.decord import DecordReader
+
     if verified.num_frames * 3 * verified.width * verified.height > DECORD_BYTES:
         raise DecodeError(f"{path}: decord may decode all of it ahead, which takes too much memory")
-    return DecordReader(path, fps=verified.fps, size=(verified.width, verified.height))
+    return DecordReader(path, fps=verified.fps, size=size)
