@@ -22,7 +22,7 @@ INCHES_PER_PANEL = 0.75
 
 def main() -> None:
     arguments = _parser().parse_args()
-    rows = pd.read_csv(arguments.csv)
+    rows = pd.read_csv(arguments.csv).drop_duplicates(["comparison", "what"], keep="last")
     chosen = [name for name in rows["comparison"].unique() if any(part in name for part in arguments.panels)]
     if not chosen:
         sys.exit(
@@ -32,14 +32,15 @@ def main() -> None:
 
 
 def draw(panels: dict[str, pd.DataFrame], file: Path) -> None:
-    mpl.rcParams["svg.hashsalt"] = "speed"  # the same picture of the same figures, to the byte
+    # The same picture of the same figures, to the byte, and its text as text.
+    mpl.rcParams |= {"svg.hashsalt": "speed", "svg.fonttype": "none"}
     heights = [INCHES_PER_PANEL + INCHES_PER_BAR * len(rows) for rows in panels.values()]
     figure = Figure(figsize=(9, sum(heights)), layout="constrained")
     every = figure.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (name, rows) in zip(every, panels.items(), strict=True):
         middle = rows["median"]
         whiskers = [middle - rows["lower"], rows["upper"] - middle]
-        colours = ["tab:blue" if ratio == 1 else "tab:grey" for ratio in middle]
+        colours = ["tab:blue"] + ["tab:grey"] * (len(rows) - 1)
         bars = axes.barh(rows["what"], middle, xerr=whiskers, color=colours, ecolor="black", capsize=2)
         axes.bar_label(bars, [f"{ratio:.2f}" for ratio in middle], padding=6)
         axes.set_title(name, loc="left", fontsize=10)
