@@ -54,7 +54,10 @@ class FirstBatch(NamedTuple):
 
 
 def main() -> None:
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.sections if name not in SECTIONS]:
+        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
     console.print(describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         videos = [] if arguments.sections == ["start"] else make_videos(arguments, Path(folder))
@@ -241,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="(default: all)")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="of those above (default: all)")
     parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each alternative (default: 5)")
     parser.add_argument("--num-workers", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")

@@ -58,7 +58,10 @@ class Workload(NamedTuple):
 
 
 def main() -> None:
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.sections if name not in SECTIONS]:
+        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
     console.print(describe_machine())
     for name in arguments.sections or SECTIONS:
         for batch_size in arguments.batch_size:
@@ -229,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="(default: all)")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="of those above (default: all)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--batch-size", type=int, nargs="+", default=[1], help="clips at once (default: 1)")
     parser.add_argument(

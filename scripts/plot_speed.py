@@ -22,6 +22,8 @@ INCHES_PER_PANEL = 0.75
 
 def main() -> None:
     arguments = _parser().parse_args()
+    if not arguments.csv.is_file():
+        sys.exit(f"{arguments.csv}: no such file; --save of a benchmark writes one")
     rows = pd.read_csv(arguments.csv).drop_duplicates(["comparison", "what"], keep="last")
     chosen = [name for name in rows["comparison"].unique() if any(part in name for part in arguments.panels)]
     if not chosen:
