@@ -29,6 +29,7 @@ from interleaved import describe_machine, spread
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from sections import parse_sections
 
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.loader import VideoLoader
@@ -54,14 +55,11 @@ class FirstBatch(NamedTuple):
 
 
 def main() -> None:
-    parser = _parser()
-    arguments = parser.parse_args()
-    if unknown := [name for name in arguments.sections if name not in SECTIONS]:
-        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    arguments = parse_sections(_parser(), SECTIONS)
     console.print(describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         videos = [] if arguments.sections == ["start"] else make_videos(arguments, Path(folder))
-        for name in arguments.sections or SECTIONS:
+        for name in arguments.sections:
             console.print(SECTIONS[name](arguments, Path(folder), videos))
 
 
@@ -136,7 +134,7 @@ def first_batch(root: Path) -> FirstBatch:
     set_start_method(None, force=True)  # for loader processes, as in a process from a shell
     before = private_bytes("self")
     began = time.perf_counter()
-    loader = loader_of(root, num_workers=2, num_classes=400)
+    loader = loader_of(root, num_workers=2)
     list_seconds = time.perf_counter() - began
     list_bytes = private_bytes("self") - before
     batches = iter(loader)
@@ -199,8 +197,8 @@ def small_set(root: Path, videos: list[Path], *, repeats: int) -> Path:
     return root
 
 
-def loader_of(root: Path, *, num_workers: int, num_classes: int = 400) -> VideoLoader:
-    data = KineticsDataModule(root, num_workers=num_workers, batch_size=BATCH_SIZE, num_classes=num_classes)
+def loader_of(root: Path, *, num_workers: int) -> VideoLoader:
+    data = KineticsDataModule(root, num_workers=num_workers, batch_size=BATCH_SIZE, num_classes=400)
     return data.train_dataloader()
 
 
@@ -223,13 +221,16 @@ def close(loader: VideoLoader) -> None:
 
 def private_bytes(process: int | str) -> int:
     """Memory of a process that is shared with no other."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private"))
+    return _bytes_of("Private", process)
 
 
 def resident_bytes(process: int) -> int:
+    return _bytes_of("Rss", process)
+
+
+def _bytes_of(kind: str, process: int | str) -> int:
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Rss"))
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
 SECTIONS: dict[str, Callable[[argparse.Namespace, Path, list[Path]], Table]] = {
@@ -244,7 +245,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="of those above (default: all)")
     parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each alternative (default: 5)")
     parser.add_argument("--num-workers", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")

@@ -29,6 +29,7 @@ from interleaved import describe_machine, in_turns, save, times_faster
 from pytorchvideo.models.hub import slow_r50
 from rich.console import Console
 from rich.table import Table
+from sections import parse_sections
 from torch import Tensor, nn
 
 from gcvideo.analysis.complexity import peak_bytes
@@ -58,12 +59,9 @@ class Workload(NamedTuple):
 
 
 def main() -> None:
-    parser = _parser()
-    arguments = parser.parse_args()
-    if unknown := [name for name in arguments.sections if name not in SECTIONS]:
-        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    arguments = parse_sections(_parser(), SECTIONS)
     console.print(describe_machine())
-    for name in arguments.sections or SECTIONS:
+    for name in arguments.sections:
         for batch_size in arguments.batch_size:
             for precision in map(partial(getattr, torch), arguments.precision):
                 torch.manual_seed(0)
@@ -71,7 +69,7 @@ def main() -> None:
                 clips = torch.randn(shape, device=arguments.device)
                 target = torch.randint(NUM_CLASSES, (batch_size,), device=arguments.device)
                 work = Workload(clips, target, arguments.rounds)
-                cases = SECTIONS[name](arguments.device, precision)
+                cases = SECTIONS[name](precision)
                 console.print(compare(name, cases, work, precision, file=arguments.save))
 
 
@@ -155,11 +153,11 @@ def memory(case: Case, work: Workload) -> int:
     return peak_bytes(lambda clips: step(), work.clips)
 
 
-def blocks(device: str, precision: torch.dtype) -> dict[str, Case]:
+def blocks(precision: torch.dtype) -> dict[str, Case]:
     return {name: Case(row.network(NUM_CLASSES), True, precision) for name, row in PAPER_ROWS.items()}
 
 
-def beside_pytorchvideo(device: str, precision: torch.dtype) -> dict[str, Case]:
+def beside_pytorchvideo(precision: torch.dtype) -> dict[str, Case]:
     """Held to equal logits with equal weights."""
     theirs, ours = slow_r50(pretrained=False, model_num_class=NUM_CLASSES), VideoResNet(NUM_CLASSES)
     ours.load_state_dict(theirs.state_dict())
@@ -171,21 +169,21 @@ def beside_pytorchvideo(device: str, precision: torch.dtype) -> dict[str, Case]:
     return {"ours": Case(ours, True, precision), "pytorchvideo": Case(theirs, False, precision)}
 
 
-def formats(device: str, precision: torch.dtype) -> dict[str, Case]:
+def formats(precision: torch.dtype) -> dict[str, Case]:
     return {
         "channels last": Case(VideoResNet(NUM_CLASSES), True, precision),
         "contiguous": Case(VideoResNet(NUM_CLASSES), False, precision),
     }
 
 
-def precisions(device: str, precision: torch.dtype) -> dict[str, Case]:
+def precisions(precision: torch.dtype) -> dict[str, Case]:
     return {
         "float32": Case(VideoResNet(NUM_CLASSES)),
         "bfloat16": Case(VideoResNet(NUM_CLASSES), True, torch.bfloat16),
     }
 
 
-def checkpointing(device: str, precision: torch.dtype) -> dict[str, Case]:
+def checkpointing(precision: torch.dtype) -> dict[str, Case]:
     cases = {"kept": Case(VideoResNet(NUM_CLASSES), True, precision)}
     for stages in (["res2"], ["res2", "res3"], ["res2", "res3", "res4", "res5"]):
         network = VideoResNet(NUM_CLASSES)
@@ -196,7 +194,7 @@ def checkpointing(device: str, precision: torch.dtype) -> dict[str, Case]:
     return cases
 
 
-def folding(device: str, precision: torch.dtype) -> dict[str, Case]:
+def folding(precision: torch.dtype) -> dict[str, Case]:
     network = PAPER_ROWS["slow_r50_gc_all"].network(NUM_CLASSES)
     folded, number = fold_batch_norms(network)
     return {
@@ -205,7 +203,7 @@ def folding(device: str, precision: torch.dtype) -> dict[str, Case]:
     }
 
 
-def compilation(device: str, precision: torch.dtype) -> dict[str, Case]:
+def compilation(precision: torch.dtype) -> dict[str, Case]:
     cases = {}
     for name in ("slow_r50", "slow_r50_gc_all"):
         compiled = PAPER_ROWS[name].network(NUM_CLASSES)
@@ -217,7 +215,7 @@ def compilation(device: str, precision: torch.dtype) -> dict[str, Case]:
     return cases
 
 
-SECTIONS: dict[str, Callable[[str, torch.dtype], dict[str, Case]]] = {
+SECTIONS: dict[str, Callable[[torch.dtype], dict[str, Case]]] = {
     "blocks": blocks,
     "pytorchvideo": beside_pytorchvideo,
     "formats": formats,
@@ -232,7 +230,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="of those above (default: all)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--batch-size", type=int, nargs="+", default=[1], help="clips at once (default: 1)")
     parser.add_argument(

@@ -14,6 +14,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the tests' files are no package's
 
+from sections import parse_sections  # noqa: E402
+
 from data_prep.workers import run_killable  # noqa: E402
 
 Row = Sequence[object]
@@ -232,13 +234,9 @@ def say(message: str) -> None:
 def main() -> None:
     """Print the tables as Markdown; what went wrong goes to standard error as it is found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", default=list(SECTIONS), help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--videos", type=Path, help="folder of real videos to try as well")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
-    options = parser.parse_args()
-    unknown = [name for name in options.sections if name not in SECTIONS]
-    if unknown:
-        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    options = parse_sections(parser, SECTIONS)
     for name in options.sections:
         sys.stdout.write(SECTIONS[name](options).markdown() + "\n\n")
 
