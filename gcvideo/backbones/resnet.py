@@ -118,6 +118,9 @@ class VideoResNet(nn.Module):
             head_pool=nn.AdaptiveAvgPool3d,
         )
         self.blocks = cast(nn.ModuleList, bare.blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):  # strides of shortcuts are NumPy's, unknowns to torch.compile
+                module.stride = tuple(int(step) for step in module.stride)
         if not zero_init_residual:
             for stage in self.stages.values():
                 for residual in stage.res_blocks:

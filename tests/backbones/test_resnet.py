@@ -1,5 +1,8 @@
 """The table of video networks: arguments, shapes of features, errors."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,3 +135,11 @@ def test_features_are_what_the_last_layer_reads() -> None:
     clip = torch.randn(2, 3, 4, 48, 32)
     with torch.inference_mode():
         assert torch.allclose(network.blocks[-1].proj(network.features(clip)), network(clip), atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["slow", "i3d"])
+@pytest.mark.parametrize("block", ["GlobalContextBlock", "NonLocalBlock"])
+def test_a_training_step_is_traced_whole_and_without_unknown_sizes(architecture: str, block: str) -> None:
+    """In a process of its own: functions whose shapes are checked, as in tests, are not traced."""
+    command = [sys.executable, "-m", "tests.backbones.traced", architecture, block]
+    subprocess.run(command, cwd=Path(__file__).parents[2], check=True)
