@@ -33,7 +33,7 @@ from gcvideo.analysis.attention import (
     stage_of,
 )
 from gcvideo.blocks import ContextBlock
-from gcvideo.cli.inputs import find_videos, load, unique_names
+from gcvideo.cli.inputs import find_videos, load, unique_names, usable_device
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.run import CHECKPOINTS
 from gcvideo.cli.untrained import from_configs
@@ -146,7 +146,7 @@ def network_and_data(
         raise ValueError("name a network with either --checkpoint or --config")
     if options.checkpoint is None:
         model, data = from_configs("gcvideo attention", options.config, overrides, seed=options.seed)
-        return model.to(options.device), data
+        return model.to(usable_device(options.device)), data
     if overrides:
         raise ValueError(f"{overrides[0]} overrides a --config; a checkpoint is taken as it is")
     return load(options.checkpoint, device=options.device)

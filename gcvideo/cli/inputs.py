@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import torch
+
 from gcvideo.backbones.checkpoints import read_checkpoint
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.annotations import read_paths
@@ -56,7 +58,8 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
     """The classifier, ready to predict, and the data module whose clips and views it was trained with.
 
     Raises:
-        ValueError: The file is missing, damaged, or not what `gcvideo fit` writes.
+        ValueError: The file is missing, damaged, or not what `gcvideo fit` writes; or torch cannot use the
+            device here.
     """
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint}: no such checkpoint")
@@ -66,6 +69,20 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
             "network, classes and clips too"
         )
     require_whole(checkpoint)
-    model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=device, weights_only=True)
+    place = usable_device(device)
+    model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
     data = KineticsDataModule.load_from_checkpoint(checkpoint, weights_only=True)
     return model.eval(), data
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of this name; raises ValueError where torch cannot compute on it here."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:  # the latter from a build without the device
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device {name!r} cannot be used here ({reason}); expected one that torch finds, as cpu or cuda:0"
+        ) from error
+    return device

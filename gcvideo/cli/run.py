@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -150,19 +151,26 @@ class VideoCLI(LightningCLI):
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the subcommand that `arguments` begin with."""
-    VideoCLI(
-        VideoClassifier,
-        KineticsDataModule,
-        args=list(arguments),
-        parser_class=RunParser,
-        # Our sampler shares the videos out itself, without Lightning's repeated ones.
-        trainer_defaults={
-            "use_distributed_sampler": False,
-            "enable_model_summary": False,
-            "callbacks": [ExactResume()],
-        },
-        save_config_kwargs={"overwrite": True},
-        auto_configure_optimizers=False,
-        seed_everything_default=0,
-    )
+    """Run the subcommand that `arguments` begin with.
+
+    Raises:
+        ValueError: An argument is wrong, or asks for what this machine does not have.
+    """
+    try:
+        VideoCLI(
+            VideoClassifier,
+            KineticsDataModule,
+            args=list(arguments),
+            parser_class=RunParser,
+            # Our sampler shares the videos out itself, without Lightning's repeated ones.
+            trainer_defaults={
+                "use_distributed_sampler": False,
+                "enable_model_summary": False,
+                "callbacks": [ExactResume()],
+            },
+            save_config_kwargs={"overwrite": True},
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(str(error)) from error

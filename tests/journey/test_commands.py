@@ -100,6 +100,7 @@ def test_a_run_folder_is_never_used_twice(
         (["--data.clip.num_frames", "eight"], 2, "data.clip.num_frames"),
         (["--data.root", "missing"], 1, "missing/train.csv: no such file"),
         (["--trainer.max_epochs", "-1"], 1, "trainer.max_epochs is -1"),
+        (["--trainer.devices", "0"], 1, "(devices='0')` value is not a valid input using cpu accelerator"),
     ],
 )
 def test_a_wrong_argument_ends_in_one_line(

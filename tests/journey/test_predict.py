@@ -47,6 +47,14 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
+def test_a_device_that_cannot_be_used_is_named(
+    device: str, clips: Path, checkpoint: str, complaint: Callable[..., str]
+) -> None:
+    said = complaint(["predict", str(clips), "--checkpoint", checkpoint, "--device", device])
+    assert f"device '{device}' cannot be used here" in said.splitlines()[-1]
+
+
 def test_a_folder_becomes_a_table_a_json_file_and_bars(
     clips: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
