@@ -9,15 +9,19 @@ Sections:
               imports, and the memory that belongs to each loader process alone
     workers   clips per second for each number of loader processes
     growth    memory of a loader process while it reads 2,000 videos
+    views     test videos (10 clips x 3 crops) per second of a loader process that keeps the memory it frees
+              (gcvideo/memory.py), and of one that does not; the two take turns
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context, set_start_method
 from pathlib import Path
@@ -25,7 +29,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench_reading import KINDS, encode
-from interleaved import describe_machine, spread
+from interleaved import describe_machine, in_turns, spread, times_faster
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -192,6 +196,41 @@ def growth(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> T
     return table
 
 
+def views(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
+    table = Table(
+        "freed memory is", "videos/s", "times as fast", "MB of the loader process",
+        title="test videos of 10 clips x 3 crops, cropped to 256, uint8", title_justify="left",
+    )  # fmt: skip
+    root = small_set(folder / "views", videos, repeats=4)
+    (root / "train.csv").rename(root / "test.csv")
+    loaders: dict[str, VideoLoader] = {}
+    for name, is_kept in {"returned": "0", "kept": "1"}.items():
+        os.environ["GCVIDEO_KEEP_MEMORY"] = is_kept  # for the process that starts with the first batch
+        data = KineticsDataModule(root, num_workers=1, test_batch_size=1, num_classes=400)
+        loaders[name] = data.test_dataloader()
+        next(iter(loaders[name]))
+    seconds = in_turns(
+        {name: partial(read_all, loader) for name, loader in loaders.items()}, rounds=arguments.rounds
+    )
+    for name, loader in loaders.items():
+        rate = len(loader) / median(seconds[name])
+        ratio = times_faster(seconds["returned"], seconds[name])
+        (process,) = workers_of(loader)
+        table.add_row(
+            name,
+            f"{rate:.1f}",
+            f"{ratio.median:.2f} \\[{ratio.lower:.2f} - {ratio.upper:.2f}]",
+            f"{resident_bytes(process) / 1e6:.0f}",
+        )
+        close(loader)
+    return table
+
+
+def read_all(loader: VideoLoader) -> None:
+    for _ in loader:
+        pass
+
+
 def small_set(root: Path, videos: list[Path], *, repeats: int) -> Path:
     write_list(root, videos, 1, repeats)
     return root
@@ -238,6 +277,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace, Path, list[Path]], Table]] = {
     "lists": lists,
     "workers": workers,
     "growth": growth,
+    "views": views,
 }
 
 

@@ -3,7 +3,7 @@
     python scripts/bench_memory.py
     python scripts/bench_memory.py --batch-size 1 4 8 --rounds 9
 
-`gcvideo` keeps it where a network runs on the CPU (gcvideo/cli/memory.py); a process that does and one that
+`gcvideo` keeps it where a network runs on the CPU (gcvideo/memory.py); a process that does and one that
 does not take turns with the same network on the same clips. A figure is the median over the rounds of the
 ratio within one round, with quartiles; memory is the most that a process has held.
 """
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gcvideo.analysis.paper import PAPER_ROWS
-from gcvideo.cli.memory import keep_freed_memory
+from gcvideo.memory import keep_freed_memory
 
 console = Console(width=140)
 NUM_CLASSES = 400
@@ -55,7 +55,7 @@ class Child:
 
 
 def prepare(keeps: bool, row: str, batch_size: int, num_threads: int) -> None:
-    if keeps and not keep_freed_memory(torch.device("cpu")):
+    if keeps and not keep_freed_memory():
         raise RuntimeError("freed memory is not kept here: this needs glibc and none of its variables set")
     torch.set_num_threads(num_threads)
     torch.manual_seed(0)

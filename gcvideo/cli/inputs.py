@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from gcvideo.backbones.checkpoints import read_checkpoint
-from gcvideo.cli.memory import keep_freed_memory
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.annotations import read_paths
+from gcvideo.memory import keep_freed_memory
 from gcvideo.training import VideoClassifier
 from gcvideo.training.checkpoint_file import require_whole
 
@@ -71,7 +71,8 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
         )
     require_whole(checkpoint)
     place = usable_device(device)
-    keep_freed_memory(place)
+    if place.type == "cpu":
+        keep_freed_memory()
     model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
     data = KineticsDataModule.load_from_checkpoint(checkpoint, weights_only=True)
     return model.eval(), data

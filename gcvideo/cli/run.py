@@ -15,9 +15,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from gcvideo.cli.memory import keep_freed_memory
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
+from gcvideo.memory import keep_freed_memory
 from gcvideo.training import CheckpointFiles, ExactResume, MetricsFile, Safeguard, VideoClassifier
 from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
 from gcvideo.training.distributed import restarts_share_a_store
@@ -129,7 +129,8 @@ class VideoCLI(LightningCLI):
             trainer.strategy.checkpoint_io = CheckpointFiles()
         if config.trainer.strategy == "auto" and isinstance(trainer.strategy, DDPStrategy):
             trainer.strategy._timeout = PROCESS_TIMEOUT
-        keep_freed_memory(trainer.strategy.root_device)
+        if trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         log.info("run folder: %s", config.run_dir)
         if trainer.is_global_zero and restarts_share_a_store():
             log.warning(

@@ -22,9 +22,12 @@ from torch import multiprocessing
 from gcvideo.clip import ClipBatch, Unreadable
 from gcvideo.data.dataset import SampleKey, VideoDataset, collate
 from gcvideo.data.decoding import DecodeError
+from gcvideo.memory import is_unwanted, keep_freed_memory
 
 log = logging.getLogger(__name__)
 
+MEMORY_KEPT = 2**28
+"""Bytes that a process keeps for the next clips: more than those of a video's thirty views."""
 BATCHES_AHEAD = 2
 """Batches that a process is given before the first of them is fetched."""
 POLL_SECONDS = 1.0
@@ -62,6 +65,7 @@ class WorkerPool:
     """
 
     def __init__(self, dataset: VideoDataset, *, num_workers: int, timeout_seconds: float) -> None:
+        is_unwanted()  # where that variable is wrong, say so here and not in each process
         self.lost: dict[int, str] = {}
         """Index of every video that a process was lost to, and how."""
         self._dataset = dataset
@@ -266,6 +270,7 @@ def _serve(connection: Connection, dataset: VideoDataset, reading: Any, timeout_
         # Schedulers signal all processes of a job, and the parent still needs its batch to stop in order.
         signal.signal(ignored, signal.SIG_IGN)
     torch.set_num_threads(1)
+    keep_freed_memory(at_most=MEMORY_KEPT)
     parent = os.getppid()
 
     @contextmanager

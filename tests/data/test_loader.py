@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import platform
 import signal
 import threading
 import time
@@ -120,6 +121,24 @@ def test_skipped_batches_are_not_read_and_the_others_are_as_ever(records, num_wo
     assert list(loader) == []
     with pytest.raises(ValueError, match="skip 5 batches was asked for, and an epoch has 4"):
         loader.skip(5)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_processes_keep_the_memory_of_one_video_for_the_next(records):
+    def held() -> int:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def hold_and_free() -> None:
+        before = held()
+        views = torch.ones(200_000_000, dtype=torch.uint8)
+        del views
+        raise DecodeError(f"{(held() - before) / 1e6:.0f} MB")
+
+    unreadable = KeepAll()
+    list(loader_of(records, faults={5: hold_and_free}, num_workers=1, unreadable=unreadable))
+    ((_, _, kept),) = unreadable.told
+    assert int(kept.removesuffix(" MB")) > 190
 
 
 def test_an_iteration_that_was_given_up_leaves_nothing_to_the_next(records):
