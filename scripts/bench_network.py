@@ -14,7 +14,8 @@ Sections:
     compilation    torch.compile beside eager execution
 
 A training step is forward, cross-entropy, backward and SGD with Nesterov momentum. The alternatives of a
-section take turns; a figure is the median over the rounds of the ratio within one round, with quartiles.
+section take turns; a figure is the median over the rounds of the ratio within one round, with quartiles. On
+a CPU the process keeps the memory it frees, as `gcvideo` does (bench_memory.py has what that brings).
 """
 
 import argparse
@@ -36,6 +37,7 @@ from gcvideo.analysis.complexity import peak_bytes
 from gcvideo.analysis.paper import PAPER_ROWS
 from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints.folding import fold_batch_norms
+from gcvideo.memory import keep_freed_memory
 from gcvideo.training.activation_checkpointing import recompute
 
 console = Console(width=140)
@@ -61,6 +63,8 @@ class Workload(NamedTuple):
 def main() -> None:
     arguments = parse_sections(_parser(), SECTIONS)
     console.print(describe_machine())
+    if arguments.device == "cpu":
+        keep_freed_memory()
     for name in arguments.sections:
         for batch_size in arguments.batch_size:
             for precision in map(partial(getattr, torch), arguments.precision):

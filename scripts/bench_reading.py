@@ -1,8 +1,9 @@
 """From a video file to the frames of one sample: gcvideo beside the ways of MMAction2 and pytorchvideo.
 
-One process and one thread, as in one loader worker; the alternatives take turns. Resizing and cropping are
-torchvision's on uint8 for all but pytorchvideo, whose clips are float32 before that; normalisation
-is on the device and not counted, but for pytorchvideo, which does it here.
+Each way has a process of one thread, as a loader's is, and all share one processor, in turns. gcvideo's keeps
+the memory it frees, as its loader processes do. Resizing and cropping are torchvision's on uint8 for all
+but pytorchvideo, whose clips are float32 before that; normalisation is on the device and not counted, but
+for pytorchvideo, which does it here.
 
     python scripts/bench_reading.py                          # on clips that it encodes itself
     python scripts/bench_reading.py --videos FOLDER          # on 10 s cut from your own videos
@@ -10,11 +11,14 @@ is on the device and not counted, but for pytorchvideo, which does it here.
 """
 
 import argparse
+import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import av  # before decord, which brings FFmpeg libraries of its own
@@ -33,6 +37,8 @@ from gcvideo.data.dataset import read_views
 from gcvideo.data.decoding import Backend, open_video
 from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
 from gcvideo.data.transforms import ScaleJitter, UniformCrops
+from gcvideo.data.workers import MEMORY_KEPT
+from gcvideo.memory import keep_freed_memory
 
 console = Console(width=140)
 CLIP = ClipFrames(8, 8)
@@ -48,7 +54,6 @@ KINDS = {
 def main() -> None:
     arguments = _parser().parse_args()
     torch.set_num_threads(1)
-    decord.bridge.set_bridge("native")
     console.print(describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         clips = {
@@ -71,13 +76,14 @@ def report(
     rounds: int,
     file: Path | None,
 ) -> None:
+    calls = {name: in_own_process(way, keeps=name.startswith("gcvideo")) for name, way in ways.items()}
     table = Table(
         "way", *(f"ms, {kind}" for kind in clips), title=f"{title}: ms [quartiles], times as slow as ours"
     )
     seconds: dict[str, dict[str, list[float]]] = {}
     for kind, paths in clips.items():
         together = [
-            in_turns({n: partial(way, path) for n, way in ways.items()}, rounds=rounds) for path in paths
+            in_turns({n: partial(call, path) for n, call in calls.items()}, rounds=rounds) for path in paths
         ]
         seconds[kind] = {name: [s for one in together for s in one[name]] for name in ways}
     ratios = {
@@ -94,6 +100,24 @@ def report(
             cells.append(f"{ms.median:.1f} \\[{ms.lower:.1f} - {ms.upper:.1f}]  {ratio.median:.2f} x")
         table.add_row(name, *cells)
     console.print(table)
+
+
+def in_own_process(way: Callable[[Path], object], *, keeps: bool) -> Callable[[Path], None]:
+    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=prepare, initargs=(keeps,))
+    return lambda path: pool.submit(read, way, path).result()
+
+
+def prepare(keeps: bool) -> None:
+    if keeps:
+        keep_freed_memory(at_most=MEMORY_KEPT)
+    if hasattr(os, "sched_setaffinity"):  # decord has threads of its own
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    decord.bridge.set_bridge("native")
+
+
+def read(way: Callable[[Path], object], path: Path) -> None:
+    way(path)
 
 
 def ours(path: Path, *, backend: Backend) -> Tensor:
