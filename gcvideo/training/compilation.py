@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch._inductor import list_mode_options
 
 from gcvideo.clip import ViewBatch
 
@@ -63,7 +64,8 @@ class CompileNetwork(Callback):
 
     def _try(self, network: nn.Module, views: Tensor, target: Tensor) -> None:
         eager = _loss_of_a_trial(network, views, target)
-        network.compile(mode=self.mode)
+        # Dropout draws what it would draw without compilation: losses can be compared, and runs repeated.
+        network.compile(options={**list_mode_options(self.mode), "fallback_random": True})
         start = time.monotonic()
         try:
             with _time_limit(60 * self.max_minutes):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +79,25 @@ def test_validation_is_deterministic(run_dir: Path) -> None:
     first = json.loads((run_dir / "val_metrics.json").read_text())
     main(arguments)
     assert json.loads((run_dir / "val_metrics.json").read_text()) == first
+
+
+@pytest.mark.slow
+def test_training_may_be_compiled(dataset: Path, tmp_path: Path) -> None:
+    """In a process of its own: functions whose shapes are checked, as in tests, are not traced."""
+    command = [
+        sys.executable,
+        "-c",
+        "from gcvideo.cli import main; main()",
+        "fit",
+        *STACK,
+        "--data.root",
+        str(dataset),
+    ]
+    command += ["--run_dir", str(tmp_path / "run"), "--trainer.max_epochs", "1"]
+    command += ["--trainer.callbacks+=gcvideo.training.CompileNetwork"]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert "compiled the network in" in said.stderr
 
 
 def test_a_run_folder_is_never_used_twice(
