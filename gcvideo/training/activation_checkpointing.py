@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Literal
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -66,6 +67,9 @@ def recompute(block: nn.Module) -> None:
 def _recomputed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     if not block.training:
         return forward(x)
+
+    if torch.compiler.is_compiling():  # what is computed again is then a graph without the statistics
+        return checkpoint(forward, x, use_reentrant=False)  # pyright: ignore[reportReturnType]
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
         return nullcontext(), _statistics_kept(block)

@@ -1,6 +1,8 @@
 """Activations computed again change the memory of training and nothing else."""
 
 import copy
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -62,3 +64,9 @@ def test_other_networks_are_named() -> None:
 def test_no_stage_is_refused() -> None:
     with pytest.raises(ValueError, match="stages is empty"):
         ActivationCheckpointing([])
+
+
+def test_a_compiled_network_may_compute_activations_again() -> None:
+    """In a process of its own: functions whose shapes are checked, as in tests, are not traced."""
+    command = [sys.executable, "-m", "tests.training.recomputed"]
+    subprocess.run(command, cwd=Path(__file__).parents[2], check=True)
