@@ -14,7 +14,7 @@ def keep_freed_memory(*, at_most: int = -1) -> bool:
     """Keep the memory of tensors that are freed for those that follow.
 
     glibc returns a block of more than 32 MiB to the system at once, and the system clears every page of the
-    next one: 40 % of a training step on four clips of 8 x 224 x 224 on a CPU, a quarter of reading the thirty
+    next one: up to 40 % of a training step on four clips of 8 x 224 x 224, a quarter of reading the thirty
     views of a video. The process then grows to its peak and stays there. Nothing is set on other C libraries,
     nor over a user's own `SETTINGS`, nor where it `is_unwanted`.
 

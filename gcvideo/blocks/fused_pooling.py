@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gcvideo.blocks import pooling
+
 log = logging.getLogger(__name__)
 
 TILE_BYTES = 2**15
@@ -45,8 +47,8 @@ def attention_pool(
 def runs_on(device: torch.device) -> bool:
     """Whether the kernels do: on an NVIDIA GPU from Ampere on, unless the environment has GCVIDEO_FUSED=0.
 
-    That they start is tried once; if they do not, the reason is logged. Raises ValueError for a value of
-    GCVIDEO_FUSED other than 0 and 1.
+    That they start and compute what torch does is tried once; if not, the reason is logged. Raises ValueError
+    for a value of GCVIDEO_FUSED other than 0 and 1.
     """
     return device.type == "cuda" and _are_wanted() and _start_on(device)
 
@@ -71,11 +73,18 @@ def _start_on(device: torch.device) -> bool:
 
 
 def _try_on(device: torch.device) -> None:
-    x, weight = torch.ones(1, 8, 2, device=device), torch.ones(1, 8, device=device)
-    bias = torch.ones(1, device=device)
+    """Raises what Triton does where they do not start, or RuntimeError where they compute something else."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((2, 24, 300), (1, 24), (1,), (2, 24))
+    x, weight, bias, gradient = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
     context, log_sum = _pool(x, weight, bias)
-    _pool_backward(context, x, weight, bias, context, log_sum)
-    torch.cuda.synchronize(device)
+    found = (context, *_pool_backward(gradient, x, weight, bias, context, log_sum))
+    leaves = [given.double().requires_grad_() for given in (x, weight, bias)]
+    unfused = pooling.attention_pool(*leaves)
+    expected = (unfused, *torch.autograd.grad(unfused, leaves, gradient.double()))
+    pairs = zip(found, expected, strict=True)
+    if not all(torch.allclose(fused.double(), exact, rtol=1e-3, atol=1e-3) for fused, exact in pairs):
+        raise RuntimeError("its results are not those of torch")
 
 
 class Tiling(NamedTuple):

@@ -317,6 +317,20 @@ class TestInsideOfTorch:
         compiled = torch.compile(mapped, backend="aot_eager" if INTERPRETED else "inductor", fullgraph=True)
         torch.testing.assert_close(outcome(compiled, given), outcome(mapped, given))
 
+    @pytest.mark.parametrize("output", [0, 1, 2])
+    def test_a_trial_accepts_the_kernels_and_no_others(self, output, monkeypatch):
+        fused_pooling._try_on(torch.device(DEVICE))
+        backward = fused_pooling._pool_backward
+
+        def other_kernels(*given: Tensor) -> tuple[Tensor, ...]:
+            gradients = list(backward(*given))
+            gradients[output] = gradients[output] + 0.01
+            return tuple(gradients)
+
+        monkeypatch.setattr(fused_pooling, "_pool_backward", other_kernels)
+        with pytest.raises(RuntimeError, match="its results are not those of torch"):
+            fused_pooling._try_on(torch.device(DEVICE))
+
     @pytest.mark.filterwarnings("ignore")  # of the compiler, on its own insides
     def test_a_compiled_block_is_the_block(self, monkeypatch):
         monkeypatch.setattr(fused_pooling, "runs_on", lambda device: True)
