@@ -4,6 +4,9 @@ import ctypes
 import os
 import platform
 
+from gcvideo.switches import is_on
+
+SWITCH = "GCVIDEO_KEEP_MEMORY"
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Parameters of mallopt(3)."""
 SETTINGS = ("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
@@ -16,24 +19,19 @@ def keep_freed_memory(*, at_most: int = -1) -> bool:
     glibc returns a block of more than 32 MiB to the system at once, and the system clears every page of the
     next one: up to 40 % of a training step on four clips of 8 x 224 x 224, a quarter of reading the thirty
     views of a video. The process then grows to its peak and stays there. Nothing is set on other C libraries,
-    nor over a user's own `SETTINGS`, nor where it `is_unwanted`.
+    nor over a user's own `SETTINGS`, nor where the environment has GCVIDEO_KEEP_MEMORY=0.
 
     Args:
         at_most: Bytes that are kept behind the last block in use; -1 for all.
 
     Returns:
         Whether it was set.
+
+    Raises:
+        ValueError: GCVIDEO_KEEP_MEMORY is neither 0 nor 1.
     """
     has_own_settings = any(setting in os.environ for setting in SETTINGS)
-    if is_unwanted() or has_own_settings or platform.libc_ver()[0] != "glibc":
+    if not is_on(SWITCH) or has_own_settings or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, at_most))
-
-
-def is_unwanted() -> bool:
-    """Whether the environment has GCVIDEO_KEEP_MEMORY=0; raises ValueError for a value other than 0 and 1."""
-    wanted = os.environ.get("GCVIDEO_KEEP_MEMORY", "1")
-    if wanted not in ("0", "1"):
-        raise ValueError(f"GCVIDEO_KEEP_MEMORY is '{wanted}'; expected 0 or 1")
-    return wanted == "0"

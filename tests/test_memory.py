@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gcvideo.memory import SETTINGS, is_unwanted
+from gcvideo.memory import SETTINGS, keep_freed_memory
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 
@@ -59,4 +59,4 @@ def test_a_users_own_setting_is_left_alone(setting: str) -> None:
 def test_another_value_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GCVIDEO_KEEP_MEMORY", "no")
     with pytest.raises(ValueError, match="GCVIDEO_KEEP_MEMORY is 'no'; expected 0 or 1"):
-        is_unwanted()
+        keep_freed_memory()

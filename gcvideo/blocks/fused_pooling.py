@@ -5,7 +5,6 @@ kernels read x once each way.
 """
 
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gcvideo.blocks import pooling
+from gcvideo.switches import is_on
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +50,7 @@ def runs_on(device: torch.device) -> bool:
     That they start and compute what torch does is tried once; if not, the reason is logged. Raises ValueError
     for a value of GCVIDEO_FUSED other than 0 and 1.
     """
-    return device.type == "cuda" and _are_wanted() and _start_on(device)
-
-
-def _are_wanted() -> bool:
-    wanted = os.environ.get("GCVIDEO_FUSED", "1")
-    if wanted not in ("0", "1"):
-        raise ValueError(f"GCVIDEO_FUSED is '{wanted}'; expected 0 or 1")
-    return wanted == "1"
+    return device.type == "cuda" and is_on("GCVIDEO_FUSED") and _start_on(device)
 
 
 @cache

@@ -22,7 +22,8 @@ from torch import multiprocessing
 from gcvideo.clip import ClipBatch, Unreadable
 from gcvideo.data.dataset import SampleKey, VideoDataset, collate
 from gcvideo.data.decoding import DecodeError
-from gcvideo.memory import is_unwanted, keep_freed_memory
+from gcvideo.memory import SWITCH, keep_freed_memory
+from gcvideo.switches import is_on
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class WorkerPool:
     """
 
     def __init__(self, dataset: VideoDataset, *, num_workers: int, timeout_seconds: float) -> None:
-        is_unwanted()  # where that variable is wrong, say so here and not in each process
+        is_on(SWITCH)  # where that variable is wrong, say so here and not in each process
         self.lost: dict[int, str] = {}
         """Index of every video that a process was lost to, and how."""
         self._dataset = dataset
