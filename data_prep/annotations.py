@@ -16,12 +16,12 @@ from data_prep.annotation_formats import (
     ssv2_clips,
     ucf101_splits,
 )
-from data_prep.atomic import write_table, write_text
 from data_prep.console import run_step, say, show_table
 from data_prep.matching import Match, class_counts, match
 from data_prep.shards import add_run_options, shard_of
 from data_prep.video_files import unlistable
 from data_prep.video_lists import CLASSES, ListedVideo, listed_videos, write_list
+from gcvideo.atomic import write_table, write_text
 
 REPORT_COLUMNS = ("class", "split", "listed", "found", "missing", "extra")
 

@@ -23,11 +23,11 @@ from data_prep.archive_lists import (
     parse_list,
     replacement_archives,
 )
-from data_prep.atomic import write_table
 from data_prep.console import byte_bar, counted, run_step, say, show_table
 from data_prep.journal import Journal, fingerprint
 from data_prep.shards import add_run_options, shard_of
 from data_prep.transfer import Patience, TransferError, fetch
+from gcvideo.atomic import write_table
 
 COLUMNS = ("path", "status", "bytes", "sha256", "url", "reason")
 

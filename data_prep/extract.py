@@ -12,12 +12,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.atomic import replacing, write_table
 from data_prep.console import byte_bar, counted, run_step, say, show_table
 from data_prep.journal import JOURNALS, Journal, fingerprint
 from data_prep.shards import Shard, add_run_options, shard_of
 from data_prep.tar_stream import ArchiveError, open_tar, refusal
 from data_prep.video_files import video_names
+from gcvideo.atomic import replacing, write_table
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 COLUMNS = ("archive", "status", "member", "reason")

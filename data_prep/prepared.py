@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from data_prep.atomic import read_table
 from data_prep.console import progress_bar
 from data_prep.video_lists import CLASSES
+from gcvideo.atomic import read_table
 
 SPLITS = ("train", "val", "test", "videos")
 

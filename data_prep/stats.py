@@ -8,10 +8,10 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.atomic import write_text
 from data_prep.console import run_step, say, show_table
 from data_prep.prepared import DataSet, read_prepared
 from data_prep.shards import add_run_options, shard_of
+from gcvideo.atomic import write_text
 
 SUMMARY_COLUMNS = ("split", "listed", "found", "readable", "missing %", "plain %", "hours", "median s", "GB")
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_prep.atomic import read_table, replacing
 from data_prep.console import progress_bar
 from data_prep.journal import Journal, fingerprint
 from data_prep.video_files import unlistable
 from data_prep.workers import run_killable
 from data_prep.x264 import EncodingSettings
+from gcvideo.atomic import read_table, replacing
 
 REPORT = "transcode_report"
 """Name of the report, before a shard's suffix and .csv."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_prep.archive_lists import Remote, quoted
-from data_prep.atomic import partial_of, settle, write_text
 from data_prep.console import counted
+from gcvideo.atomic import partial_of, settle, write_text
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.atomic import partial_of, write_table
 from data_prep.console import progress_bar, run_step, say, show_first, show_table
 from data_prep.journal import Journal, fingerprint
 from data_prep.manifest import MANIFEST_COLUMNS, Findings
@@ -18,6 +17,7 @@ from data_prep.transcoding import why_not_transcoded
 from data_prep.video_files import unlistable
 from data_prep.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
 from data_prep.workers import run_killable
+from gcvideo.atomic import partial_of, write_table
 
 BAD_COLUMNS = ("path", "label", "list", "reason")
 NOT_PLAIN_COLUMNS = ("path", "reason")

@@ -10,8 +10,8 @@ import pytest
 
 from data_prep import annotations
 from data_prep.annotation_formats import AnnotationError, Clip, Splits, kinetics_clips
-from data_prep.atomic import read_table
 from data_prep.matching import match
+from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations, read_class_names
 
 CLIPS = [  # class, identifier, start, end

@@ -9,8 +9,8 @@ import pytest
 
 from data_prep import download, transfer
 from data_prep.archive_lists import Remote
-from data_prep.atomic import read_table
 from data_prep.transfer import Patience, fetch
+from gcvideo.atomic import read_table
 from tests.data_prep.site import Site, serving
 
 BODY = random.Random(0).randbytes(300_000)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_prep import extract
-from data_prep.atomic import read_table
+from gcvideo.atomic import read_table
 
 
 def member(name: str, **fields: object) -> tarfile.TarInfo:

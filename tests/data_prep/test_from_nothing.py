@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.atomic import read_table
+from gcvideo.atomic import read_table
 from gcvideo.cli import main as gcvideo
 from gcvideo.data.decoding import open_video
 from tests.data.encoding import numbers_shown

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.atomic import read_table
+from gcvideo.atomic import read_table
 from tests.data_prep.fake_cvdf import commands, put_up
 from tests.data_prep.site import serving
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep import encoding, transcode, transcoding
-from data_prep.atomic import read_table
 from data_prep.x264 import PRESETS, EncodingSettings, target_size
+from gcvideo.atomic import read_table
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
 from tests.data.encoding import (

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from data_prep import examination, verify
-from data_prep.atomic import read_table
+from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.decoding.reader import DecodeError
 from tests.data.encoding import cut_by_stream_copy, h264, write_video
