@@ -35,11 +35,11 @@ from gcvideo.analysis.attention import (
 from gcvideo.blocks import ContextBlock
 from gcvideo.cli.inputs import find_videos, load, unique_names, usable_device
 from gcvideo.cli.parser import CommandParser
-from gcvideo.cli.run import CHECKPOINTS
 from gcvideo.cli.untrained import from_configs
 from gcvideo.clip import VideoRecord
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.decoding import DecodeError
+from gcvideo.run_folder import RunFolder
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
@@ -232,9 +232,8 @@ def unlabelled(paths: Sequence[Path], *, root: Path | None) -> list[VideoRecord]
 
 def default_folder(checkpoint: Path | None) -> Path:
     """attention/ in the folder of the run that a checkpoint belongs to, else here."""
-    if checkpoint is not None and checkpoint.parent.name == CHECKPOINTS:
-        return checkpoint.parent.parent / "attention"
-    return Path("attention")
+    run = RunFolder.of_checkpoint(checkpoint) if checkpoint is not None else None
+    return (run or RunFolder(Path())).attention
 
 
 def show(means: pd.DataFrame, said: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from gcvideo.cli.inputs import load
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.decoding import DecodeError
+from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
         for one in progress.track(runs, description="look into runs"):
             if one.checkpoint is not None:
                 look_into(one, one.checkpoint, with_cost=options.cost)
-    out = options.out or (runs[0].folder / "report.html" if len(runs) == 1 else Path("report.html"))
+    out = options.out or (RunFolder(runs[0].folder).report if len(runs) == 1 else Path("report.html"))
     write_report(runs, out)
     log.info("wrote %s", out)
 

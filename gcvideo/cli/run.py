@@ -18,10 +18,10 @@ from lightning.pytorch.strategies import DDPStrategy
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
 from gcvideo.memory import keep_freed_memory
+from gcvideo.run_folder import RunFolder
 from gcvideo.training import CheckpointFiles, ExactResume, MetricsFile, Safeguard, VideoClassifier
 from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
 from gcvideo.training.distributed import restarts_share_a_store
-from gcvideo.training.safeguard import CHECKPOINTS
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ class VideoCLI(LightningCLI):
         if config.run_dir is None:
             config.run_dir = self._default_run_dir(config)
         config.trainer.default_root_dir = str(config.run_dir)
-        config.checkpoint.dirpath = str(config.run_dir / CHECKPOINTS)
-        stands = (config.run_dir / "config.yaml").exists()
+        config.checkpoint.dirpath = str(RunFolder(config.run_dir).checkpoints)
+        stands = RunFolder(config.run_dir).config.exists()
         resumes = config.resume is not None or config.ckpt_path is not None
         if self.config.subcommand == "fit" and stands and not resumes:
             raise ValueError(
@@ -96,7 +96,7 @@ class VideoCLI(LightningCLI):
             raise ValueError(
                 "resume auto takes the newest checkpoint of --run_dir; name that, and no ckpt_path"
             )
-        newest = newest_checkpoint(config.run_dir / CHECKPOINTS)
+        newest = newest_checkpoint(RunFolder(config.run_dir).checkpoints)
         for reason in newest.damaged:
             log.warning("passed over %s", reason)
         if newest.file is None:
@@ -106,8 +106,9 @@ class VideoCLI(LightningCLI):
         return newest.file
 
     def _default_run_dir(self, config: Any) -> Path:
-        if config.ckpt_path is not None and Path(config.ckpt_path).parent.name == CHECKPOINTS:
-            return Path(config.ckpt_path).parent.parent
+        run = RunFolder.of_checkpoint(Path(config.ckpt_path)) if config.ckpt_path is not None else None
+        if run is not None:
+            return run.path
         return Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -117,7 +118,7 @@ class VideoCLI(LightningCLI):
             run_dir = str(config.run_dir)
             kwargs["logger"] = self.config.subcommand == "fit" and [
                 TensorBoardLogger(run_dir, name="", version=""),
-                MetricsFile(config.run_dir / "metrics" / "metrics.csv"),
+                MetricsFile(RunFolder(config.run_dir).curves),
             ]
             if kwargs["logger"]:
                 configured = self.config_init[self.config.subcommand].trainer.callbacks

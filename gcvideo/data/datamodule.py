@@ -28,6 +28,7 @@ from gcvideo.data.transforms import (
     UniformCrops,
 )
 from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
+from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -219,10 +220,8 @@ class KineticsDataModule(LightningDataModule):
     def _policy_of_training(self, num_videos: int) -> UnreadablePolicy:
         if self.on_error == "raise":
             return RaiseUnreadable()
-        run_dir = Path(self.trainer.default_root_dir) if self.trainer is not None else Path()
-        return SkipUnreadable(
-            run_dir / "unreadable.csv", num_videos=num_videos, max_share=self.max_unreadable_share
-        )
+        run = RunFolder(Path(self.trainer.default_root_dir) if self.trainer is not None else Path())
+        return SkipUnreadable(run.unreadable, num_videos=num_videos, max_share=self.max_unreadable_share)
 
     def _loader(
         self, dataset: VideoDataset, *, training: bool, batch_size: int, unreadable: UnreadablePolicy

@@ -15,6 +15,7 @@ from torchmetrics import MetricCollection
 from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
 from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
+from gcvideo.run_folder import RunFolder
 from gcvideo.training.distributed import gather_rows
 from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.missing import loss_of_no_clip
@@ -150,7 +151,7 @@ class VideoClassifier(LightningModule):
     def on_test_epoch_end(self) -> None:
         rows = gather_rows(self.predictions.rows)
         if self.trainer.is_global_zero:
-            file = Path(self.trainer.default_root_dir) / "predictions.csv"
+            file = RunFolder(Path(self.trainer.default_root_dir)).predictions
             self.predictions.write(file, rows)
             log.info("wrote %d rows to %s", len(rows), file)
         self._log_with_unreadable(rows)

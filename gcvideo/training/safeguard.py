@@ -15,16 +15,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gcvideo.clip import ViewBatch
+from gcvideo.run_folder import RunFolder
 from gcvideo.training.distributed import any_process, fewest, gather_rows
 from gcvideo.training.finite import all_finite, gradients, scales_its_loss
 from gcvideo.training.presence import Presence
 from gcvideo.training.stopping import NoSignals, Stopped, StopSignals, requeue
 
 log = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
-"""Folder of a run's checkpoints, in the run's own folder."""
-LAST = "last.ckpt"
 
 
 class Safeguard(Checkpoint):
@@ -228,7 +225,7 @@ class Safeguard(Checkpoint):
         return trainer.validating or (self._between_steps and logged)
 
     def _write(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / CHECKPOINTS / LAST, weights_only=False)
+        trainer.save_checkpoint(RunFolder(Path(trainer.default_root_dir)).last, weights_only=False)
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._save = self._writing = False
 

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from gcvideo.analysis.complexity import Complexity
+from gcvideo.run_folder import RunFolder
 
 PICTURE_KINDS = {".png": "image/png", ".gif": "image/gif"}
 
@@ -44,8 +45,8 @@ class Run:
     @property
     def checkpoint(self) -> Path | None:
         """The best checkpoint, or else the last."""
-        files = [self.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-        return next((file for file in files if file.is_file()), None)
+        run = RunFolder(self.folder)
+        return next((file for file in (run.best, run.last) if file.is_file()), None)
 
     def mistakes(self) -> pd.DataFrame:
         """Wrong predictions, the most confident first."""
@@ -65,20 +66,19 @@ def read_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    config = folder / "config.yaml"
-    if not config.is_file():
+    run = RunFolder(folder)
+    if not run.config.is_file():
         raise ValueError(f"{folder}: holds no config.yaml; expected the run_dir of a `gcvideo fit`")
-    predictions = folder / "predictions.csv"
     return Run(
         name=folder.resolve().name,
         folder=folder,
-        config=_read_yaml(config),
+        config=_read_yaml(run.config),
         curves=_read_curves(sorted(folder.glob("metrics/version_*/metrics.csv"), key=_version)),
-        metrics=_read_json(folder / "val_metrics.json") | _read_json(folder / "test_metrics.json"),
-        predictions=_read_predictions(predictions) if predictions.is_file() else None,
+        metrics=_read_json(run.evaluation_metrics("val")) | _read_json(run.evaluation_metrics("test")),
+        predictions=_read_predictions(run.predictions) if run.predictions.is_file() else None,
         attention={
             file.name: data_uri(file.read_bytes(), PICTURE_KINDS[file.suffix])
-            for file in sorted((folder / "attention").glob("*"))
+            for file in sorted(run.attention.glob("*"))
             if file.suffix in PICTURE_KINDS and not file.name.startswith("distances_")
         },
     )

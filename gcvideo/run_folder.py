@@ -1,0 +1,77 @@
+"""The names of what a run leaves behind: every writer and every reader takes them from here."""
+
+from pathlib import Path
+from typing import Literal
+
+Evaluated = Literal["val", "test"]
+"""What a validation or a test was of, as its files begin."""
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of_checkpoint(cls, file: Path) -> "RunFolder | None":
+        """Return the run that a checkpoint belongs to by its place, or None for one that lies elsewhere."""
+        run = cls(file.parent.parent)
+        return run if file.parent == run.checkpoints else None
+
+    @property
+    def config(self) -> Path:
+        """What the run is: written by fit alone."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint, from which a stopped run goes on."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def curves(self) -> Path:
+        """What training logged, one row a moment."""
+        return self.path / "metrics" / "metrics.csv"
+
+    def evaluation_config(self, evaluated: Evaluated) -> Path:
+        """The configuration of the newest `gcvideo validate` or `gcvideo test`."""
+        return self.path / f"{evaluated}_config.yaml"
+
+    def evaluation_metrics(self, evaluated: Evaluated) -> Path:
+        """Its figures, and the protocol that they are of."""
+        return self.path / f"{evaluated}_metrics.json"
+
+    @property
+    def predictions(self) -> Path:
+        """One row a test video."""
+        return self.path / "predictions.csv"
+
+    @property
+    def unreadable(self) -> Path:
+        """Training videos that were skipped."""
+        return self.path / "unreadable.csv"
+
+    @property
+    def attention(self) -> Path:
+        """Folder of attention maps and distances."""
+        return self.path / "attention"
+
+    @property
+    def report(self) -> Path:
+        """The HTML page on the run."""
+        return self.path / "report.html"
