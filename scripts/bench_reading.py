@@ -35,9 +35,9 @@ from torchvision.transforms.v2 import functional as F
 
 from gcvideo.data.dataset import read_views
 from gcvideo.data.decoding import Backend, open_video
+from gcvideo.data.loader_process import MEMORY_KEPT
 from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
 from gcvideo.data.transforms import ScaleJitter, UniformCrops
-from gcvideo.data.workers import MEMORY_KEPT
 from gcvideo.memory import keep_freed_memory
 
 console = Console(width=140)

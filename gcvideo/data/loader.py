@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from gcvideo.clip import ClipBatch
 from gcvideo.data.dataset import EpochOrder, SampleKey, VideoDataset
+from gcvideo.data.fetching import Fetched, fetch, last_resort
 from gcvideo.data.unreadable import UnreadablePolicy
-from gcvideo.data.workers import Fetched, WorkerPool, fetch, last_resort
+from gcvideo.data.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 

@@ -292,7 +292,7 @@ def test_workers_that_are_killed_between_videos_cost_nothing(records):
 
 @pytest.mark.parametrize("fault", [int, hang])
 def test_workers_end_with_a_process_that_is_killed(records, fault, monkeypatch, tmp_path):
-    monkeypatch.setattr("gcvideo.data.workers.ORPHAN_GRACE_SECONDS", 1.0)
+    monkeypatch.setattr("gcvideo.data.loader_process.ORPHAN_GRACE_SECONDS", 1.0)
     note = tmp_path / "pids"
     child = os.fork()
     if child == 0:

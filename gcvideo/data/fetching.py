@@ -1,0 +1,72 @@
+"""A batch of clips from its keys, by whoever reads it."""
+
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
+
+from gcvideo.clip import ClipBatch, Unreadable
+from gcvideo.data.dataset import SampleKey, VideoDataset, collate
+from gcvideo.data.decoding import DecodeError
+
+log = logging.getLogger(__name__)
+
+
+class Fetched(NamedTuple):
+    """A batch as it comes from whoever read it."""
+
+    batch: ClipBatch
+    read_by: Counter[str]
+    """How many of its videos each decoder read."""
+
+
+Watch = Callable[[int], AbstractContextManager[None]]
+"""Watches over the reading of the video with this index."""
+
+
+def fetch(
+    dataset: VideoDataset, keys: Sequence[SampleKey], *, watch: Watch, lost: Mapping[int, str]
+) -> Fetched:
+    """One batch; videos that cannot be read, or are lost already, are named in it and not replaced."""
+    clips, unreadable = [], []
+    for key in keys:
+        index = key[1]
+        record = dataset.records[index]
+        if index in lost:
+            unreadable.append(Unreadable(record, lost[index]))
+            continue
+        try:
+            with watch(index):
+                clips.append(dataset[key])
+        except DecodeError as error:
+            unreadable.append(Unreadable(record, str(error).removeprefix(f"{record.path}: ")))
+    batch = collate(clips) if clips else dataset.empty_batch()
+    return Fetched(batch._replace(unreadable=tuple(unreadable)), Counter(clip.read_by for clip in clips))
+
+
+@contextmanager
+def last_resort(path: os.PathLike[str], timeout_seconds: float) -> Iterator[None]:
+    """Ends the process, naming the video, where reading takes too long and there is no other process."""
+
+    def give_up() -> None:
+        log.critical(
+            "%s: decoding took more than %g s; drop it from the list, "
+            "or read with data.num_workers 1 or more, which costs a process and not the run",
+            path,
+            timeout_seconds,
+        )
+        os._exit(1)
+
+    if not timeout_seconds:
+        yield
+        return
+    timer = threading.Timer(timeout_seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
