@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
+from gcvideo.data import handover
 from gcvideo.data.dataset import SampleKey, VideoDataset
 from gcvideo.data.fetching import fetch
 from gcvideo.memory import keep_freed_memory
@@ -106,7 +107,8 @@ def _serve(connection: Connection, dataset: VideoDataset, reading: Any, timeout_
         except EOFError:
             return
         try:
-            result = fetch(dataset, keys, watch=watch, lost=lost)
+            handover.send(connection, ticket, fetch(dataset, keys, watch=watch, lost=lost))
+        except (BrokenPipeError, ConnectionResetError):  # the parent is gone
+            return
         except (ValueError, OSError) as error:
-            result = error
-        connection.send((ticket, result))
+            handover.send(connection, ticket, error)

@@ -9,6 +9,7 @@ from itertools import count, islice
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 
+from gcvideo.data import handover
 from gcvideo.data.dataset import SampleKey, VideoDataset
 from gcvideo.data.fetching import Fetched
 from gcvideo.data.loader_process import POLL_SECONDS, LoaderProcess
@@ -102,7 +103,7 @@ class WorkerPool:
         for connection in wait(list(by_connection), timeout=POLL_SECONDS):
             worker = by_connection[connection]  # pyright: ignore[reportArgumentType]
             try:
-                ticket, result = worker.connection.recv()
+                ticket, result = handover.receive(worker.connection)
             except (EOFError, OSError) as error:
                 # An overdue process may have ended itself, where this one was held up.
                 self._replace(worker, how=self._overdue(worker) or worker.death(error))

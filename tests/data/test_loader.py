@@ -136,7 +136,8 @@ def test_processes_keep_the_memory_of_one_video_for_the_next(records):
         raise DecodeError(f"{(before - held()) / 1e6:.0f} MB")
 
     unreadable = KeepAll()
-    list(loader_of(records, faults={5: hold_and_free}, num_workers=1, unreadable=unreadable))
+    faults = {5: hold_and_free}
+    list(loader_of(records, faults=faults, num_workers=1, unreadable=unreadable, timeout_seconds=60.0))
     ((_, _, returned),) = unreadable.told
     assert int(returned.removesuffix(" MB")) < 10
 

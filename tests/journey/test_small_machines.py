@@ -1,0 +1,42 @@
+"""The real command on machines that have little of what others have plenty of."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.journey.trained import write_checkpoint
+
+SMALL_SHARED_MEMORY = 'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$@"'
+"""As little to the batches here as Docker's 64 MB are to larger ones."""
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+HAS_NAMESPACES = subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, as `gcvideo fit` left it."""
+    folder = tmp_path_factory.mktemp("small")
+    write_checkpoint(folder)
+    return folder
+
+
+def run(folder: Path, run_dir: Path, within: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`gcvideo test` of the run, started by `within`."""
+    command = [sys.executable, "-c", "from gcvideo.cli import main; main()", "test"]
+    command += ["--config", str(folder / "run" / "config.yaml"), "--run_dir", str(run_dir)]
+    command += ["--ckpt_path", str(folder / "run" / "checkpoints" / "last.ckpt"), *arguments]
+    return subprocess.run([*within, *command], capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(not HAS_NAMESPACES, reason="this user may not mount a small /dev/shm")
+def test_batches_that_are_larger_than_the_shared_memory_are_read(folder, tmp_path):
+    # A video's 6 views of 4 frames of 64 x 64 pixels are 295 kB.
+    views = "{num_clips: 2, num_crops: 3, short_side: 64, crop_size: 64}"
+    small = [*NAMESPACE, "sh", "-c", SMALL_SHARED_MEMORY, "sh"]
+    done = run(folder, tmp_path, small, "--data.num_workers=1", "--data.test_views", views)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "test_metrics.json").read_text())
+    assert (metrics["test/videos"], metrics["test/unreadable"]) == (2, 0)
