@@ -1,13 +1,17 @@
 """The report says what the runs' files say, and a browser draws it at every width."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
 import pytest
 import yaml
 
@@ -151,68 +155,173 @@ def measured(run: Run) -> Run:
     return run
 
 
+NAMES = ("slow_r50_gc_all_kinetics400_seed0_lr0.1", "slow_r50_nl5_kinetics400_warmup")
+
+
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a whole run with 400 classes, one of few that was never tested, and one that has only begun."""
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One of two whole runs with 400 classes, one that was never tested and one that has only begun; one of a
+    single run with few classes."""
     folder = tmp_path_factory.mktemp("report")
     runs = [
-        measured(read_run(write_run(folder / "all_gc", num_classes=400))),
-        measured(read_run(write_run(folder / "a second run", num_classes=400))),
+        *(measured(read_run(write_run(folder / name, num_classes=400))) for name in NAMES),
         read_run(write_run(folder / "untested", tested=False)),
         read_run(write_run(folder / "begun", curves=False, tested=False)),
     ]
-    write_report(runs, folder / "report.html")
-    return folder / "report.html"
+    write_report(runs, folder / "many.html")
+    write_report([measured(read_run(write_run(folder / "single")))], folder / "single.html")
+    return {name: folder / f"{name}.html" for name in ("many", "single")}
 
 
-def test_the_page_holds_the_runs_numbers_and_asks_for_nothing_elsewhere(report: Path) -> None:
-    page = report.read_text()
-    for number in ("81.25%", "0.4321", "32.454", "41.741", "123.4", "400"):
+def test_the_page_holds_the_runs_numbers_and_asks_for_nothing_elsewhere(pages: dict[str, Path]) -> None:
+    page = pages["many"].read_text()
+    for number in ("81.25%", "0.4321", "32.454", "41.741", "123.4", "<td>1600</td>"):
         assert number in page
     own = page.replace(page[page.index("<script>") : page.index("</script>")], "")
     assert 'src="http' not in own
     assert 'href="http' not in own
     assert "&lt;i&gt;" in own
     assert "<i>" not in own
-    assert {file.name for file in report.parent.iterdir() if file.suffix != ""} == {"report.html"}
+    assert {file.name for file in pages["many"].parent.glob("*.*")} == {"many.html", "single.html", NAMES[0]}
+
+
+def figures_of(page: Path) -> list[go.Figure]:
+    """The plots of a page, in its order."""
+    data = re.findall(r'<script type="application/json">(.*?)</script>', page.read_text(), flags=re.DOTALL)
+    return [plotly.io.from_json(text) for text in data]
+
+
+def test_a_run_has_one_colour_in_every_plot(pages: dict[str, Path]) -> None:
+    colours: dict[str, set[str]] = {}
+    for trace in (trace for figure in figures_of(pages["many"]) for trace in figure.data):
+        if trace.name:
+            colours.setdefault(trace.name, set()).add(trace.line.color or trace.marker.color)
+    assert set(colours) == {*NAMES, "untested"}
+    assert [len(of_run) for of_run in colours.values()] == [1, 1, 1]
+    assert len(set.union(*colours.values())) == 3
+
+
+def test_classes_that_are_numbers_are_names_all_the_same(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    table = (folder / "predictions.csv").read_text()
+    (folder / "predictions.csv").write_text(re.sub(r"class (\d) <i>", r"\1", table))
+    write_report([read_run(folder)], tmp_path / "report.html")
+    *_, accuracies, confusions = figures_of(tmp_path / "report.html")
+    assert {axis.type for axis in (accuracies.layout.xaxis, confusions.layout.xaxis)} == {"category"}
+    assert confusions.layout.yaxis.type == "category"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     webdriver = pytest.importorskip("selenium.webdriver")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("needs chromium and chromedriver on PATH (Debian: chromium, chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"),
+        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        *("--disable-sync", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"),
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    count = "window.resized = 0; addEventListener('resize', () => { window.resized += 1; })"
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": count})
     yield browser
     browser.quit()
 
 
+def show(browser, page: Path, width: int) -> None:
+    """Open a page in a window of this width; its plots are drawn, and the window has not been resized."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(page.as_uri())
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    assert browser.execute_script("return window.resized") == 0
+
+
+BOX = """
+const box = element => {
+  const b = element.getBoundingClientRect();
+  return [b.left, b.top, b.right, b.bottom];
+};
+"""
+BOXES = BOX + "return [...document.querySelectorAll(arguments[0])].map(box);"
+BLOCKS = "h1, h2, h3, h4, nav, p, .plot, .scroll, .legend, .scale, .card, figure"
+PLOTS = (
+    BOX
+    + """
+return [...document.querySelectorAll('.plot')].map(plot => ({
+  cell: box(plot.parentElement),
+  plot: box(plot),
+  drawing: box(plot.querySelector('svg')),
+  marks: plot.querySelectorAll('.scatterlayer .trace, .bars .point, .heatmaplayer image').length,
+  upright: [...plot.querySelectorAll('text:not([transform*="rotate(-"])')].map(box),
+  words: [...plot.querySelectorAll('text')].map(box),
+}));
+"""
+)
+COVERED = """
+return [...document.querySelectorAll('td:first-child')].filter(cell => {
+  cell.scrollIntoView({ block: 'center' });
+  const b = cell.getBoundingClientRect();
+  return !cell.contains(document.elementFromPoint(b.left + 20, (b.top + b.bottom) / 2));
+}).map(cell => cell.textContent);
+"""
+Box = tuple[float, float, float, float]
+
+
+def is_within(inner: Box, outer: Box) -> bool:
+    return all(a >= b - 1 for a, b in zip(inner[:2], outer[:2], strict=True)) and all(
+        a <= b + 1 for a, b in zip(inner[2:], outer[2:], strict=True)
+    )
+
+
+def overlapping(boxes: list[Box]) -> list[tuple[Box, Box]]:
+    """Pairs of boxes that share more than a line."""
+    return [
+        (one, other)
+        for one, other in combinations(boxes, 2)
+        if min(one[2], other[2]) - max(one[0], other[0]) > 1
+        and min(one[3], other[3]) - max(one[1], other[1]) > 1
+    ]
+
+
 @pytest.mark.parametrize("width", [1280, 400])
-def test_a_browser_draws_every_plot_within_the_width_and_without_errors(
-    width: int, report: Path, browser
+@pytest.mark.parametrize(("page", "num_plots"), [("many", 4 + 1 + 2 + 2), ("single", 4 + 1 + 1)])
+def test_a_browser_draws_nothing_over_anything_else(
+    page: str, num_plots: int, width: int, pages: dict[str, Path], browser
 ) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-    )
-    browser.get(report.as_uri())
+    """Plots: three logged values and the learning rate, classes, confusions of each run, costs of several."""
+    show(browser, pages[page], width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    plots = browser.execute_script(
-        "return [...document.querySelectorAll('.plotly-graph-div')].map(plot => {"
-        "  const box = plot.getBoundingClientRect();"
-        "  const drawn = plot.querySelectorAll('.scatterlayer .trace, .bars .point, .heatmaplayer image');"
-        "  return [box.width, box.height, drawn.length] })"
-    )
-    # Curves of three logged values and the learning rate, classes, two confusion matrices, two costs.
-    assert len(plots) == 4 + 1 + 2 + 2
-    for plot_width, plot_height, num_drawn in plots:
-        assert 300 <= plot_width <= width
-        assert plot_height >= 300
-        assert num_drawn >= 1
+    plots = browser.execute_script(PLOTS)
+    assert len(plots) == num_plots
+    for plot in plots:
+        assert plot["marks"] >= 1
+        assert is_within(plot["plot"], plot["cell"])
+        assert plot["drawing"] == pytest.approx(plot["plot"], abs=1)
+        assert plot["drawing"][2] - plot["drawing"][0] >= 300
+        assert all(is_within(word, plot["plot"]) for word in plot["words"])
+        assert overlapping(plot["upright"]) == []
+    assert overlapping(browser.execute_script(BOXES, BLOCKS)) == []
+    assert browser.execute_script(COVERED) == []
     assert browser.get_log("browser") == []
+
+
+def test_plots_follow_the_window(pages: dict[str, Path], browser) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    show(browser, pages["many"], 1280)
+    for width in (400, 1280):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        WebDriverWait(browser, 10).until(
+            lambda window: all(
+                plot["drawing"] == pytest.approx(plot["plot"], abs=1) for plot in window.execute_script(PLOTS)
+            )
+        )
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width

@@ -28,12 +28,11 @@ def test_a_run_becomes_a_page_in_its_own_folder_with_its_cost_and_pictures_of_it
     page = (run_dir / "report.html").read_text()
     assert page.count('<img src="data:image/jpeg;base64,') == 2
     assert "4 x 32 x 32" in page
-    assert "Test top-1 against GFLOPs per view" in page
 
 
 def test_cost_can_be_left_out(run_dir: Path, tmp_path: Path) -> None:
     main(["report", str(run_dir), "--cost", "false", "--out", str(tmp_path / "page.html")])
-    assert "Test top-1 against" not in (tmp_path / "page.html").read_text()
+    assert "4 x 32 x 32" not in (tmp_path / "page.html").read_text()
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,17 +1,22 @@
-"""The report's plots."""
+"""The report's plots; which line is which run is said once, on the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Int64
-from plotly.colors import qualitative
+from plotly.colors import qualitative, sequential
 
 from gcvideo.analysis.report.confusion import row_shares
 from gcvideo.analysis.report.run import Run
 
-COLOURS = qualitative.D3
+Colours = Mapping[str, str]
+"""Of the runs, by their names."""
+
 CURVES = {
     "train/loss": "Training loss",
     "val/loss": "Validation loss",
@@ -20,29 +25,37 @@ CURVES = {
     "val/mean_class": "Validation mean over classes",
     "lr": "Learning rate",
 }
-SHARES = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
+SHARES_OF_ONE = ("val/top1", "val/top5", "val/mean_class")
+SHADES = sequential.Blues
+"""Of shares in the confusion matrix, from 0 to 1 by their square root."""
 MOST_NAMES = 60
 """Classes whose names still fit along an axis."""
 
 
-def curves(runs: Sequence[Run]) -> dict[str, go.Figure]:
+def colours_of(runs: Sequence[Run]) -> dict[str, str]:
+    """A colour for each run, the same in every plot."""
+    return dict(zip((run.name for run in runs), cycle(qualitative.D3), strict=False))
+
+
+def curves(runs: Sequence[Run], colours: Colours) -> dict[str, go.Figure]:
     """One plot a logged value, with a line for each run that logged it."""
     figures = {}
     for key, title in CURVES.items():
         figure = go.Figure()
-        for number, run in enumerate(runs):
+        for run in runs:
             column = _column(run.curves, key)
             if column is None:
                 continue
             line = run.curves.loc[run.curves[column].notna()].sort_values(by="step")
             figure.add_scatter(
-                x=line["step"],
-                y=line[column],
-                name=run.name,
+                x=line["step"].tolist(),
+                y=line[column].tolist(),
+                name=_as_text(run.name),
                 mode="lines+markers" if len(line) < 40 else "lines",
-                line_color=_colour(number),
+                line_color=colours[run.name],
             )
         if figure.data:
+            figure.update_yaxes(tickformat=".0%" if key in SHARES_OF_ONE else None)
             figures[title] = _laid_out(figure, title, x="step")
     return figures
 
@@ -61,88 +74,80 @@ def confusion(counts: Int64[np.ndarray, "K K"], classes: Sequence[str]) -> go.Fi
     figure = go.Figure(
         go.Heatmap(
             z=np.sqrt(row_shares(counts)),
-            x=list(classes),
-            y=list(classes),
+            x=[*map(_as_text, classes)],
+            y=[*map(_as_text, classes)],
             customdata=np.dstack([counts, row_shares(counts)]),
             zmin=0,
             zmax=1,
-            colorscale="Blues",
-            colorbar={
-                "orientation": "h",
-                "y": 1.0,
-                "yanchor": "bottom",
-                "thickness": 10,
-                "tickvals": [share**0.5 for share in SHARES],
-                "ticktext": [f"{share:.0%}" for share in SHARES],
-            },
+            colorscale=SHADES,
+            showscale=False,
             hovertemplate="%{y}<br>taken for %{x}<br>%{customdata[0]} videos, %{customdata[1]:.0%}"
             "<extra></extra>",
         )
     )
     named = len(classes) <= MOST_NAMES
-    figure.update_xaxes(showticklabels=named, constrain="domain", tickangle=-60)
-    figure.update_yaxes(showticklabels=named, autorange="reversed", scaleanchor="x", constrain="domain")
-    return _laid_out(
-        figure, "Label (rows) and prediction (columns)", height=560 if len(classes) > 12 else 460
-    )
+    shown = {"type": "category", "showticklabels": named, "constrain": "domain"}
+    figure.update_xaxes(tickangle=-60, **shown)
+    figure.update_yaxes(autorange="reversed", scaleanchor="x", **shown)
+    return _laid_out(figure, "Label (rows) and prediction (columns)")
 
 
-def class_accuracies(tables: dict[str, pd.DataFrame]) -> go.Figure:
-    """Accuracy of every class, in the order of the first run's."""
+def class_accuracies(tables: Mapping[str, pd.DataFrame], colours: Colours) -> go.Figure:
+    """Accuracy of every class, in the order of the first run's: bars, or dots where they are too many."""
     order = list(dict.fromkeys(name for table in tables.values() for name in table["class"]))
+    named = len(order) <= MOST_NAMES
     figure = go.Figure()
-    for number, (name, table) in enumerate(tables.items()):
-        figure.add_bar(
-            x=table["class"],
-            y=table["accuracy"],
-            name=name,
-            customdata=table["videos"],
-            marker_color=_colour(number),
-            hovertemplate="%{x}: %{y:.1%} of %{customdata} videos<extra>" + name + "</extra>",
-        )
-    figure.update_xaxes(
-        categoryorder="array", categoryarray=order, showticklabels=len(order) <= MOST_NAMES, tickangle=-60
-    )
-    figure.update_yaxes(range=[0, 1], tickformat=".0%")
-    return _laid_out(figure, "", height=420)
+    for name, table in tables.items():
+        told: dict[str, Any] = {
+            "x": [*map(_as_text, table["class"])],
+            "y": table["accuracy"],
+            "name": _as_text(name),
+            "customdata": table["videos"],
+            "marker": {"color": colours[name]},
+            "hovertemplate": f"%{{x}}: %{{y:.1%}} of %{{customdata}} videos<extra>{_as_text(name)}</extra>",
+        }
+        if named:
+            figure.add_bar(**told)
+        else:
+            figure.add_scatter(mode="markers", **told)
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=[*map(_as_text, order)])
+    figure.update_xaxes(showticklabels=named, tickangle=-60, showgrid=False)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return _laid_out(figure, "", x="" if named else f"{len(order)} classes")
 
 
 def accuracy_against(
-    runs: Sequence[Run], costs: Sequence[float], accuracies: Sequence[float], *, cost: str, accuracy: str
+    costs: Mapping[str, float], accuracies: Mapping[str, float], colours: Colours, *, cost: str, accuracy: str
 ) -> go.Figure:
     """A point a run."""
     figure = go.Figure()
-    for number, (run, x, y) in enumerate(zip(runs, costs, accuracies, strict=True)):
+    for name, x in costs.items():
         figure.add_scatter(
             x=[x],
-            y=[y],
-            name=run.name,
-            mode="markers+text",
-            text=[run.name],
-            textposition="top center",
-            marker={"size": 12, "color": _colour(number)},
-            hovertemplate=f"{run.name}<br>{cost}: %{{x:.4g}}<br>{accuracy}: %{{y:.2%}}<extra></extra>",
+            y=[accuracies[name]],
+            name=_as_text(name),
+            mode="markers",
+            marker={"size": 12, "color": colours[name]},
+            hovertemplate=f"{_as_text(name)}<br>{cost}: %{{x:.4g}}<br>{accuracy}: %{{y:.2%}}<extra></extra>",
         )
     figure.update_xaxes(rangemode="tozero")
-    lowest, highest = max(min(accuracies) - 0.03, 0), min(max(accuracies) + 0.03, 1.02)
+    lowest, highest = max(min(accuracies.values()) - 0.03, 0), min(max(accuracies.values()) + 0.03, 1.02)
     figure.update_yaxes(tickformat=".0%", range=[lowest, highest])
-    return _laid_out(figure, f"{accuracy.capitalize()} against {cost}", x=cost, legend=False)
+    return _laid_out(figure, f"{accuracy.capitalize()} against {cost}", x=cost)
 
 
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+def _as_text(name: str) -> str:
+    """Return a name in which plotly finds no tags."""
+    return escape(name, quote=False)
 
 
-def _laid_out(
-    figure: go.Figure, title: str, *, x: str = "", height: int = 340, legend: bool = True
-) -> go.Figure:
+def _laid_out(figure: go.Figure, title: str, *, x: str = "") -> go.Figure:
+    figure.update_yaxes(ticks="outside", tickcolor="rgba(0, 0, 0, 0)")  # which keeps labels off the axis
     return figure.update_layout(
         template="plotly_white",
         title=title,
-        height=height,
         margin={"l": 50, "r": 20, "t": 24, "b": 40},
         xaxis_title=x,
-        showlegend=legend and len(list(figure.data)) > 1,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        showlegend=False,
         font={"family": "system-ui, sans-serif", "size": 12},
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -48,18 +48,21 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
     )
     confusions = [confusions_of(run) for run in runs if run.predictions is not None]
     tables = {one.run.name: one.accuracies for one in confusions}
+    colours = figures.colours_of(runs)
     page = environment.get_template("page.html.j2").render(
         plotly=Markup(get_plotlyjs()),
         version=__version__,
         written=datetime.now().strftime("%Y-%m-%d %H:%M"),
         runs=runs,
+        colours=colours,
         settings=html_table(pd.DataFrame([settings(run) for run in runs])),
         metrics=html_table(pd.DataFrame([metrics(run) for run in runs])),
-        curves=[plot(figure) for figure in figures.curves(runs).values()],
-        class_accuracies=plot(figures.class_accuracies(tables)) if tables else None,
+        curves=[plot(figure) for figure in figures.curves(runs, colours).values()],
+        class_accuracies=plot(figures.class_accuracies(tables, colours)) if tables else None,
         confusions=confusions,
+        shades=figures.SHADES,
         costs=html_table(pd.DataFrame([cost(run) for run in runs if run.cost is not None])),
-        trade_offs=[plot(figure) for figure in trade_offs(runs)],
+        trade_offs=[plot(figure) for figure in trade_offs(runs, colours)],
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f".{file.name}.part")
@@ -90,14 +93,14 @@ def settings(run: Run) -> dict[str, Any]:
 
 def metrics(run: Run) -> dict[str, Any]:
     """Test metrics, and the validation's last, in one row."""
-    last = {name: run.curves[name].dropna().iloc[-1] for name in VAL_METRICS if name in run.curves}
-    known = last | run.metrics
+    logged = {name: run.curves[name].dropna() for name in VAL_METRICS if name in run.curves}
+    known = {name: values.iloc[-1] for name, values in logged.items() if len(values)} | run.metrics
     row: dict[str, Any] = {"run": run.name}
     for name in (*TEST_METRICS, *VAL_METRICS):
         if name in known:
             row[name] = f"{known[name]:.4f}" if name.endswith("loss") else f"{known[name]:.2%}"
     if run.predictions is not None:
-        row["test videos"] = len(run.predictions)
+        row["test videos"] = str(len(run.predictions))  # not 96.0 beside a run without
     return row
 
 
@@ -114,17 +117,17 @@ def cost(run: Run) -> dict[str, Any]:
     }
 
 
-def trade_offs(runs: Sequence[Run]) -> list[go.Figure]:
-    """Accuracy against FLOPs and against time, for the runs of which both are known."""
-    known = [run for run in runs if run.cost is not None and "test/top1" in run.metrics]
-    if not known:
+def trade_offs(runs: Sequence[Run], colours: figures.Colours) -> list[go.Figure]:
+    """Accuracy against FLOPs and against time, where both are known of several runs."""
+    costs = {run.name: run.cost for run in runs if run.cost is not None and "test/top1" in run.metrics}
+    if len(costs) < 2:
         return []
-    accuracies = [run.metrics["test/top1"] for run in known]
-    flops = [run.cost.flops_per_view / 1e9 for run in known if run.cost]
-    times = [run.cost.forward_seconds * 1e3 for run in known if run.cost]
+    accuracies = {run.name: run.metrics["test/top1"] for run in runs if run.name in costs}
+    flops = {name: cost.flops_per_view / 1e9 for name, cost in costs.items()}
+    times = {name: cost.forward_seconds * 1e3 for name, cost in costs.items()}
     return [
-        figures.accuracy_against(known, flops, accuracies, cost="GFLOPs per view", accuracy="test top-1"),
-        figures.accuracy_against(known, times, accuracies, cost="ms per view", accuracy="test top-1"),
+        figures.accuracy_against(flops, accuracies, colours, cost="GFLOPs per view", accuracy="test top-1"),
+        figures.accuracy_against(times, accuracies, colours, cost="ms per view", accuracy="test top-1"),
     ]
 
 
@@ -142,23 +145,25 @@ def confusions_of(run: Run) -> Confusions:
     ]
     return Confusions(
         run=run,
-        plot=plot(figures.confusion(ordered, classes)),
+        plot=plot(figures.confusion(ordered, classes), kind="square"),
         pairs=html_table(most_confused(counts, names, number=MOST_PAIRS)),
         accuracies=class_accuracy(counts, names),
         mistakes=mistakes,
     )
 
 
-def plot(figure: go.Figure) -> Markup:
-    """A figure that follows the width of the page, under its title."""
+def plot(figure: go.Figure, *, kind: Literal["flat", "square"] = "flat") -> Markup:
+    """A figure under its title, as data that the page draws once all of it is laid out."""
     title, figure.layout.title = figure.layout.title.text, None
-    config = {"responsive": True, "displayModeBar": False}
-    html = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
-    return (Markup("<h4>{}</h4>").format(title) if title else Markup("")) + Markup(html)
+    heading = Markup("<h4>{}</h4>").format(title) if title else Markup("")
+    place = Markup('<div class="plot {}"></div>').format(kind)
+    data = Markup('<script type="application/json">{}</script>')
+    return heading + place + data.format(Markup(figure.to_json()))  # which escapes <, > and /
 
 
 def html_table(frame: pd.DataFrame) -> Markup:
     """A table; pandas escapes its cells."""
     if frame.empty:
         return Markup("")
-    return Markup(frame.to_html(index=False, border=0, na_rep="-", classes="table"))
+    shown = frame.map(lambda cell: "-" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))
+    return Markup(shown.to_html(index=False, border=0, classes="table"))
