@@ -39,9 +39,8 @@ def write_run(folder: Path, *, num_classes: int = 5, curves: bool = True, tested
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     if curves:
-        log = folder / "metrics" / "version_0"
-        log.mkdir(parents=True)
-        (log / "metrics.csv").write_text(
+        (folder / "metrics").mkdir()
+        (folder / "metrics" / "metrics.csv").write_text(
             "epoch,lr-SGD/pg1,step,train/loss,val/loss,val/top1\n"
             ",0.05,9,,,\n0,,9,1.5,,\n0,,9,,1.25,0.25\n,0.1,19,,,\n1,,19,0.75,,\n1,,19,,0.625,0.5\n"
         )
@@ -87,17 +86,6 @@ def test_the_most_confused_pairs_leave_out_what_is_right() -> None:
 def test_accuracy_per_class_leaves_out_classes_without_videos() -> None:
     table = class_accuracy(np.array([[1, 1, 0], [0, 4, 0], [0, 0, 0]]), ["a", "b", "c"])
     assert table[["class", "accuracy", "videos"]].values.tolist() == [["b", 1.0, 4], ["a", 0.5, 2]]
-
-
-def test_a_resumed_runs_log_replaces_the_steps_that_it_repeats(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "run")
-    resumed = folder / "metrics" / "version_10"
-    resumed.mkdir()
-    (resumed / "metrics.csv").write_text("epoch,step,train/loss\n1,19,0.5\n2,29,0.25\n")
-    (folder / "metrics" / "version_2").mkdir()
-    (folder / "metrics" / "version_2" / "metrics.csv").write_text("epoch,step,train/loss\n1,19,9\n")
-    losses = read_run(folder).curves[["step", "train/loss"]].dropna()
-    assert losses.to_numpy().tolist() == [[9, 1.5], [19, 0.5], [29, 0.25]]
 
 
 def test_the_most_confident_mistake_comes_first(tmp_path: Path) -> None:

@@ -1,12 +1,29 @@
-"""`gcvideo report` on a real run: measured, with pictures of its mistakes."""
+"""`gcvideo report` on a real run: its curves, its cost, and pictures of its mistakes."""
 
+import csv
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import plotly.io
 import pytest
 
 from gcvideo.cli import main
+from tests.data.annotated import write_dataset
 from tests.journey.trained import write_checkpoint
+from tests.training.runs import write_config
+
+TITLES = {
+    "train/loss": "Training loss",
+    "val/loss": "Validation loss",
+    "val/top1": "Validation top-1",
+    "val/top5": "Validation top-5",
+    "val/mean_class": "Validation mean over classes",
+    "lr-SGD/pg1": "Learning rate",
+}
+Points = list[tuple[float, float]]
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +56,53 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit, match="1"):
         main(["report", str(tmp_path)])
     assert "holds no config.yaml; expected the run_dir" in capsys.readouterr().err
+
+
+def logged(file: Path) -> tuple[dict[str, Points], dict[str, float]]:
+    """What a run logged by name: all of it, and the last."""
+    with file.open(newline="") as rows:
+        cells = [(name, row["step"], value) for row in csv.DictReader(rows) for name, value in row.items()]
+    points: dict[str, Points] = {}
+    for name, step, value in cells:
+        if value and name not in ("step", "epoch"):
+            points.setdefault(name, []).append((int(step), float(value)))
+    return points, {name: of_name[-1][1] for name, of_name in points.items()}
+
+
+def drawn(page: str) -> Iterator[tuple[str, Points]]:
+    """Title and points of every curve in a page."""
+    plots = re.findall(r"<h4>([^<]*)</h4><div[^>]*></div><script[^>]*>(.*?)</script>", page, flags=re.DOTALL)
+    for title, data in plots:
+        for trace in plotly.io.from_json(data).data:
+            if trace.type == "scatter":
+                yield title, list(zip(trace.x, trace.y, strict=True))
+
+
+def test_what_a_training_and_a_test_have_logged_is_in_the_page(tmp_path: Path) -> None:
+    root = write_dataset(tmp_path / "data", train=2, val=2, test=2)
+    config = write_config(tmp_path, root, trainer={"max_epochs": 3})
+    run = tmp_path / "run"
+    main(["fit", "--config", str(config)])
+    main(["test", "--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/last.ckpt")])
+    main(["report", str(run)])
+    page = (run / "report.html").read_text()
+
+    points, last = logged(run / "metrics" / "metrics.csv")
+    assert {len(points[name]) for name in TITLES if name.startswith("val/") and name in points} == {3}
+    assert dict(drawn(page)) == {
+        title: [pytest.approx(point) for point in points[name]]
+        for name, title in TITLES.items()
+        if name in points
+    }
+    test = json.loads((run / "test_metrics.json").read_text())
+    shown = [f"{last['val/top1']:.2%}", f"{last['val/loss']:.4f}", f"{test['test/top1']:.2%}"]
+    assert all(f"<td>{number}</td>" in page for number in shown)
+
+
+def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
+    """It may have been stopped before it logged: then its file of metrics is empty."""
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "metrics.csv").write_text("\r\n")
+    (tmp_path / "config.yaml").write_text("{}")
+    main(["report", str(tmp_path)])
+    assert "No run has logged anything" in (tmp_path / "report.html").read_text()

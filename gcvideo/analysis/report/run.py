@@ -3,7 +3,6 @@
 import base64
 import json
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ class Run:
         name: The folder's name.
         folder: The folder.
         config: config.yaml.
-        curves: Logged values with their step and epoch, one row a moment; empty where nothing was logged.
+        curves: metrics.csv: logged values with their step, one row a moment; empty where nothing was logged.
         metrics: Of the test and the last validation, by their names (`test/top1`).
         predictions: predictions.csv of the test, or none.
         attention: Pictures of attention/ by file name, without the distances of single blocks.
@@ -73,7 +72,7 @@ def read_run(folder: Path) -> Run:
         name=folder.resolve().name,
         folder=folder,
         config=_read_yaml(run.config),
-        curves=_read_curves(sorted(folder.glob("metrics/version_*/metrics.csv"), key=_version)),
+        curves=_read_curves(run.curves),
         metrics=_read_json(run.evaluation_metrics("val")) | _read_json(run.evaluation_metrics("test")),
         predictions=_read_predictions(run.predictions) if run.predictions.is_file() else None,
         attention={
@@ -87,10 +86,6 @@ def read_run(folder: Path) -> Run:
 def data_uri(content: bytes, kind: str) -> str:
     """A file as an address that needs no file."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _version(file: Path) -> int:
-    return int(file.parent.name.removeprefix("version_"))
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -112,13 +107,19 @@ def _read_json(file: Path) -> dict[str, float]:
         raise ValueError(f"{file}: is not JSON ({error}); run the test again") from error
 
 
-def _read_curves(files: list[Path]) -> pd.DataFrame:
-    """All logs of a run; a resumed run began a new file, whose rows replace those of the same step."""
-    logs = [pd.read_csv(file) for file in files if file.stat().st_size]
-    if not logs:
-        return pd.DataFrame({"step": [], "epoch": []})
-    kept = [log.loc[log["step"] < later["step"].min()] for log, later in pairwise(logs)]
-    return pd.concat([*kept, logs[-1]], ignore_index=True)
+def _read_curves(file: Path) -> pd.DataFrame:
+    nothing = pd.DataFrame({"step": []})
+    if not file.is_file():
+        return nothing
+    try:
+        log = pd.read_csv(file)
+    except pd.errors.EmptyDataError:  # of a run that ended before it logged
+        return nothing
+    except ValueError as error:
+        raise ValueError(f"{file}: is not a log of `gcvideo fit` ({error})") from error
+    if "step" not in log:
+        raise ValueError(f"{file}: is not a log of `gcvideo fit`: it has no column step")
+    return log
 
 
 def _read_predictions(file: Path) -> pd.DataFrame:
