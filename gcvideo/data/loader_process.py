@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import multiprocessing
@@ -21,8 +22,44 @@ from gcvideo.memory import keep_freed_memory
 MEMORY_KEPT = 2**28
 """Bytes that a process keeps for the next clips: more than those of a video's thirty views."""
 POLL_SECONDS = 1.0
+LOOKED_AWAY_SECONDS = 5.0
+"""Between two looks at a process, after which nothing is known of the time between."""
+END_SECONDS = 10.0
+"""How long a killed process may take to end: one that waits for a dead disk does not even then."""
 ORPHAN_GRACE_SECONDS = 30.0
 STANDARD_ERROR = 2
+
+
+KILLED = (
+    "the loader process was killed (SIGKILL), as the kernel does where memory is short; "
+    "fewer data.num_workers take less"
+)
+
+
+class Loss(NamedTuple):
+    """How a process was lost."""
+
+    how: str
+    """What it did, or what was done to it."""
+    blames_video: bool
+    """Whether the video that it was reading is to blame, and not the system."""
+
+
+class _Life(NamedTuple):
+    """What the system says of a process: field 3, and fields 14 and 15, of /proc/PID/stat (proc(5))."""
+
+    state: str
+    ticks: int
+    """Processor time it has used, by itself and by the system for it."""
+
+    @classmethod
+    def of(cls, pid: int | None) -> "_Life | None":
+        """None where it has ended, or the system says nothing."""
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return cls(fields[0], int(fields[11]) + int(fields[12]))
 
 
 class LoaderProcess:
@@ -31,7 +68,10 @@ class LoaderProcess:
     def __init__(self, dataset: VideoDataset, timeout_seconds: float) -> None:
         context: BaseContext = multiprocessing.get_context()
         self.given: dict[int, list[SampleKey]] = {}
+        self._timeout_seconds = timeout_seconds
         self._reading = context.RawArray("d", 2)  # index of the video, since when; 0 is not reading
+        self._life: _Life | None = None
+        self._still_since = self._watched_since = self._looked_at = time.monotonic()
         self.connection, child = context.Pipe()
         self.process = context.Process(  # pyright: ignore[reportAttributeAccessIssue]
             target=_serve, args=(child, dataset, self._reading, timeout_seconds), daemon=True
@@ -52,26 +92,59 @@ class LoaderProcess:
         index, since = self._reading
         return int(index) if since else None
 
-    @property
-    def seconds_on_video(self) -> float:
-        since = self._reading[1]
-        return time.monotonic() - since if since else 0.0
+    def overdue(self) -> Loss | None:
+        """Return how it has come to take too long, if it has: over one video, or doing nothing at all.
 
-    def death(self, error: EOFError | OSError) -> str:
-        """How the process died whose connection gave `error`; raises where that is no decoder's doing."""
+        Time counts while this is called again and again. Before that both processes may have been stopped, or
+        this one was busy elsewhere. Between two videos only time counts in which the process neither runs nor
+        waits for a processor: starting it may take long, and so may putting a large batch together.
+        """
+        now, (_, since), life = time.monotonic(), self._reading, _Life.of(self.process.pid)
+        if now - self._looked_at > LOOKED_AWAY_SECONDS:
+            self._watched_since = self._still_since = now
+        self._looked_at = now
+        if since or not self.given or life is None or life.state == "R" or life != self._life:
+            self._still_since = now
+        self._life = life
+        limit = self._timeout_seconds
+        if not limit:
+            return None
+        if since and now - max(since, self._watched_since) > limit:
+            if life is not None and life.state in "Tt":
+                return Loss(
+                    f"the loader process was stopped by a signal for more than {limit:g} s",
+                    blames_video=False,
+                )
+            return Loss(f"decoding took more than {limit:g} s", blames_video=True)
+        if now - self._still_since > limit:
+            return Loss(f"the loader process did nothing for more than {limit:g} s", blames_video=False)
+        return None
+
+    def death(self, error: EOFError | OSError) -> Loss:
+        """Return how the process died whose connection gave `error`; raise where nobody killed it.
+
+        Raises:
+            OSError: It is alive, and `error` is this process's own.
+            ChildProcessError: It ended by an exception.
+        """
         self.process.join(POLL_SECONDS)
-        code = self.process.exitcode
+        code, since = self.process.exitcode, self._reading[1]
         if code is None:
             raise error
-        if code >= 0:
-            raise RuntimeError(
-                f"a loader process ended with exit code {code}; see its own message"
-            ) from error
-        return f"the decoder died ({signal.Signals(-code).name})"
+        if code == -signal.SIGKILL:
+            return Loss(KILLED, blames_video=False)
+        if code < 0:
+            return Loss(f"the decoder died ({signal.Signals(-code).name})", blames_video=True)
+        if since and time.monotonic() - since > self._timeout_seconds > 0:
+            # It has ended itself: both were stopped, or it hung while nobody watched.
+            return Loss(f"decoding took more than {self._timeout_seconds:g} s", blames_video=False)
+        raise ChildProcessError(
+            f"a loader process ended with exit code {code}; see its own message"
+        ) from error
 
     def end(self) -> None:
         self.process.kill()
-        self.process.join()
+        self.process.join(END_SECONDS)
         self.connection.close()
 
 

@@ -12,7 +12,7 @@ from multiprocessing.util import Finalize
 from gcvideo.data import handover
 from gcvideo.data.dataset import SampleKey, VideoDataset
 from gcvideo.data.fetching import Fetched
-from gcvideo.data.loader_process import POLL_SECONDS, LoaderProcess
+from gcvideo.data.loader_process import POLL_SECONDS, LoaderProcess, Loss
 from gcvideo.memory import SWITCH
 from gcvideo.switches import is_on
 
@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 BATCHES_AHEAD = 2
 """Batches that a process is given before the first of them is fetched."""
-MOST_DEATHS_BETWEEN_VIDEOS = 3
+MOST_LOSSES_BETWEEN_VIDEOS = 3
+"""In a row, beside one of each process."""
 
 
 class WorkerPool:
@@ -29,18 +30,22 @@ class WorkerPool:
     A clip follows from its key alone. So when a process hangs on a video or dies of it, that video is lost
     and everything else the process had been given is read again by a fresh one, to the same bits.
 
+    That a process was killed by SIGKILL, as the kernel does where memory is short, or was stopped, says
+    nothing against its video: this is suspected, and read once more while no other process reads. Only if
+    that process is killed or stopped too, the video is lost.
+
     Not torch's DataLoader, which gives up all its processes when one dies, cannot tell which video was being
     read, and raises wherever the main process is at that moment: within a training step, or saving a file.
 
     Args:
         dataset: The videos.
         num_workers: Number of processes; they start with the first batch and stay.
-        timeout_seconds: Limit for one video; 0 is none.
+        timeout_seconds: Limit for one video, and for doing nothing between two; 0 is none.
 
     Raises:
         ValueError, OSError: Whatever reading raised in a process, other than DecodeError.
-        RuntimeError: A process ended by an exception of another kind, or processes keep dying while none of
-            them reads a video.
+        ChildProcessError: A process ended by an exception of another kind, or processes are lost again and
+            again while none of them reads a video.
     """
 
     def __init__(self, dataset: VideoDataset, *, num_workers: int, timeout_seconds: float) -> None:
@@ -53,7 +58,9 @@ class WorkerPool:
         self._workers: list[LoaderProcess] = []
         self._waiting: list[tuple[int, list[SampleKey]]] = []
         self._tickets = count()
-        self._deaths_between_videos = 0
+        self._suspects: set[int] = set()
+        """Indices of videos whose process was killed or stopped, until they are read again."""
+        self._losses_between_videos = 0
         # At exit, also of a process that is multiprocessing's own, before that waits for its children: they
         # ignore its SIGTERM.
         self._close = Finalize(self, _end_all, args=(self._workers, os.getpid()), exitpriority=0)
@@ -90,12 +97,22 @@ class WorkerPool:
             self._workers.append(LoaderProcess(self._dataset, self._timeout_seconds))
 
     def _give_out(self) -> None:
-        """Give waiting batches to the processes with the least to do."""
+        """Give waiting batches to the processes with the least to do; one with a suspect is the only one."""
         while self._waiting:
+            ticket, keys = self._waiting[0]
+            given = [batch for worker in self._workers for batch in worker.given.values()]
             worker = min(self._workers, key=lambda worker: len(worker.given))
-            if len(worker.given) >= BATCHES_AHEAD:
+            if (
+                len(worker.given) >= BATCHES_AHEAD
+                or (given and self._has_suspect(keys))
+                or any(map(self._has_suspect, given))
+            ):
                 return
-            worker.give(*heappop(self._waiting), lost=self.lost)
+            heappop(self._waiting)
+            worker.give(ticket, keys, lost=self.lost)
+
+    def _has_suspect(self, keys: list[SampleKey]) -> bool:
+        return any(index in self._suspects for _, index in keys)
 
     def _collect(self) -> Iterator[tuple[int, Fetched | Exception]]:
         """What has arrived, or arrives within POLL_SECONDS; processes that are lost are replaced."""
@@ -105,37 +122,44 @@ class WorkerPool:
             try:
                 ticket, result = handover.receive(worker.connection)
             except (EOFError, OSError) as error:
-                # An overdue process may have ended itself, where this one was held up.
-                self._replace(worker, how=self._overdue(worker) or worker.death(error))
+                self._replace(worker, worker.death(error))
                 continue
-            del worker.given[ticket]
-            self._deaths_between_videos = 0
+            self._suspects.difference_update(index for _, index in worker.given.pop(ticket))
+            self._losses_between_videos = 0
             yield ticket, result
         for worker in list(self._workers):
-            how = self._overdue(worker)
-            if how is not None:
-                self._replace(worker, how=how)
+            loss = worker.overdue()
+            if loss is not None:
+                self._replace(worker, loss)
 
-    def _overdue(self, worker: LoaderProcess) -> str | None:
-        if worker.seconds_on_video > self._timeout_seconds > 0:
-            return f"decoding took more than {self._timeout_seconds:g} s"
-        return None
-
-    def _replace(self, worker: LoaderProcess, how: str) -> None:
+    def _replace(self, worker: LoaderProcess, loss: Loss) -> None:
         index = worker.video
         worker.end()
-        if index is not None:
-            self.lost[index] = how
-            log.warning("%s: %s; another process takes over", self._dataset.records[index].path, how)
-        else:
-            self._deaths_between_videos += 1
-            if self._deaths_between_videos > MOST_DEATHS_BETWEEN_VIDEOS:
-                raise RuntimeError(
-                    f"loader processes keep dying while they read no video ({how}); is memory short?"
+        if index is None:
+            self._losses_between_videos += bool(worker.given)
+            if self._losses_between_videos > MOST_LOSSES_BETWEEN_VIDEOS + self._num_workers:
+                raise ChildProcessError(
+                    f"loader processes are lost again and again between videos: {loss.how}"
                 )
+            log.warning("between two videos: %s; another process takes over", loss.how)
+        else:
+            self._judge(index, loss)
         for batch in worker.given.items():
             heappush(self._waiting, batch)
         self._workers[self._workers.index(worker)] = LoaderProcess(self._dataset, self._timeout_seconds)
+
+    def _judge(self, index: int, loss: Loss) -> None:
+        """What becomes of a video that was being read when its process was lost."""
+        path = self._dataset.records[index].path
+        if loss.blames_video:
+            self.lost[index] = loss.how
+            log.warning("%s: %s; another process takes over", path, loss.how)
+        elif index in self._suspects:
+            self.lost[index] = f"{loss.how}; and again when it was read alone"
+            log.warning("%s: %s; another process takes over", path, self.lost[index])
+        else:
+            self._suspects.add(index)
+            log.warning("%s: %s; it is read again, alone", path, loss.how)
 
 
 def _end_all(workers: list[LoaderProcess], owner: int) -> None:
