@@ -1,12 +1,10 @@
 import logging
-import pickle
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
@@ -266,33 +264,6 @@ def test_a_network_of_ones_own_takes_exactly_its_own_keys(tmp_path):
     assert equal(target.state_dict(), source.state_dict())
     with pytest.raises(ValueError, match="which Linear does not have"):
         load_weights(target, Weights(path, new=["head"]))
-
-
-class RunsCode:
-    """A pickle of it creates a file when it is loaded as pickles are."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple:
-        return (Path.touch, (self.mark,))
-
-
-@pytest.mark.parametrize("how", ["zip", "legacy", "pickle"])
-def test_a_pickle_that_would_run_code_runs_none_and_is_refused_with_the_way_out(how, tmp_path):
-    path, mark = tmp_path / "weights.pth", tmp_path / "ran"
-    content = {"state_dict": network().state_dict(), "meta": RunsCode(mark)}
-    if how == "pickle":
-        path.write_bytes(pickle.dumps(content))
-    else:
-        torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
-    with pytest.raises(ValueError, match=r"could run code when loaded; nothing was loaded.*safe.safetensors"):
-        load_weights(network(), Weights(path))
-    assert not mark.exists()
-    whole = pickle.loads(path.read_bytes()) if how == "pickle" else torch.load(path, weights_only=False)
-    assert mark.exists()
-    save_file(whole["state_dict"], tmp_path / "safe.safetensors")  # as the message says
-    load_weights(network(), Weights(tmp_path / "safe.safetensors"))
 
 
 @pytest.mark.parametrize("name", ["noise.pth", "noise.safetensors"])
