@@ -14,6 +14,7 @@ from gcvideo.backbones.checkpoints import (
     NAMINGS,
     Checkpoint,
     Recognised,
+    find_network,
     inflate,
     read_checkpoint,
     read_naming,
@@ -76,7 +77,7 @@ def run(arguments: Sequence[str]) -> None:
     """Do what `arguments` say."""
     options = parser().parse_args(list(arguments[1:]))
     chosen = options[options.action]
-    checkpoint = read_checkpoint(chosen.path, state=chosen.state)
+    checkpoint = find_network(read_checkpoint(chosen.path, state=chosen.state))
     source = recognise(checkpoint, format=chosen.format)
     if options.action == "inspect":
         show(checkpoint, source, tensors=chosen.tensors)

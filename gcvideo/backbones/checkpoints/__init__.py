@@ -4,6 +4,7 @@ from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint, wri
 from gcvideo.backbones.checkpoints.inflation import inflate
 from gcvideo.backbones.checkpoints.loading import Weights, load_exactly, load_weights
 from gcvideo.backbones.checkpoints.namings import NAMINGS
+from gcvideo.backbones.checkpoints.prefixes import find_network
 from gcvideo.backbones.checkpoints.recognition import Recognised, recognise
 from gcvideo.backbones.checkpoints.renaming import read_naming, write_naming
 
@@ -12,6 +13,7 @@ __all__ = [
     "Checkpoint",
     "Recognised",
     "Weights",
+    "find_network",
     "inflate",
     "load_exactly",
     "load_weights",

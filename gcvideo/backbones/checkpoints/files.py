@@ -42,6 +42,8 @@ class Checkpoint(NamedTuple):
     """What it was unwrapped from, outermost first: `model_state`, `module.`, `EMA`."""
     record: dict[str, Any]
     """Everything else that the file says of itself."""
+    outside: tuple[str, ...] = ()
+    """Keys beside the network's, as a loss's."""
 
 
 def read_checkpoint(path: Path, *, state: str | None = None) -> Checkpoint:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
 from gcvideo.backbones.checkpoints.namings import NAMINGS
+from gcvideo.backbones.checkpoints.prefixes import find_network
 from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, recognise
 from gcvideo.backbones.checkpoints.renaming import write_naming
 from gcvideo.backbones.checkpoints.settings import settings_of
@@ -64,6 +65,7 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
         log.info("loaded %s: all %d tensors of %s", weights.path, len(checkpoint.state), name)
         return
     own = recognise(Checkpoint(Path(name), dict(network.state_dict()), [], {}))
+    checkpoint = find_network(checkpoint)
     source = recognise(checkpoint, format=weights.format)
     refuse_folded(checkpoint, source)
     new = {"head", *weights.new} if source.image else set(weights.new)

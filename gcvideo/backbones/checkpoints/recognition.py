@@ -101,6 +101,7 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
             f"{checkpoint.path}: its {len(checkpoint.state)} keys have no {asked_for} that is known here "
             f"({some}, ...); expected a residual network as named by {expected}"
         )
+    named.not_ours.extend(checkpoint.outside)
     state, stem = named.state, named.state["stem.conv.weight"]
     head = state.get("head.proj.weight")
     return Recognised(
