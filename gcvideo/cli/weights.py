@@ -22,6 +22,7 @@ from gcvideo.backbones.checkpoints import (
     write_naming,
     write_state,
 )
+from gcvideo.backbones.checkpoints.files import non_finite, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation
 from gcvideo.backbones.checkpoints.loading import Format, complete, refuse_folded
 from gcvideo.backbones.checkpoints.recognition import Architecture
@@ -105,6 +106,9 @@ def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
     if source.named.not_ours:
         lines.append(f"{len(source.named.not_ours)} of no classifier")
     lines += [
+        f"{key}: {count} numbers are nan or infinite" for key, count in non_finite(checkpoint.state).items()
+    ]
+    lines += [
         "strides, pools and temporal strides are in no file of weights; compare the configurations",
         f"recipes of this naming normalise with {NAMINGS[source.format].pixels}; compare data.mean, data.std",
     ]
@@ -133,6 +137,7 @@ def convert_state(
             to, or the target has no name for a layer.
     """
     refuse_folded(checkpoint, source)
+    refuse_non_finite(checkpoint)
     if source.named.unknown:
         raise ValueError(
             f"{checkpoint.path} ({source}): nothing was converted, since there is no name for: "

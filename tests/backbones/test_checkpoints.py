@@ -1,4 +1,6 @@
 import logging
+import os
+import stat
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -286,6 +288,32 @@ def test_what_is_written_is_read_again(suffix, tmp_path):
     assert equal(read_checkpoint(tmp_path / f"weights{suffix}").state, dict(state))
     with pytest.raises(ValueError, match=r"expected .safetensors"):
         write_state(tmp_path / "weights.onnx", state)
+
+
+def test_weights_that_are_not_finite_are_named_and_refused(tmp_path):
+    state = network().state_dict()
+    state["blocks.1.res_blocks.0.branch2.conv_a.weight"][0, 0] = torch.nan
+    state["blocks.5.proj.bias"][2] = -torch.inf
+    target = network()
+    before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
+    with pytest.raises(
+        ValueError, match=r"2 of its numbers are nan or infinite: .*conv_a.weight \(1 of 16\)"
+    ) as no:
+        load_weights(target, Weights(saved(tmp_path / "nan.pth", state)))
+    assert "blocks.5.proj.bias (1 of 5)" in str(no.value)
+    assert equal(target.state_dict(), before)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_every_file_of_weights_has_the_mode_that_the_umask_leaves(suffix, mask, tmp_path):
+    former = os.umask(mask)
+    try:
+        write_state(tmp_path / f"weights{suffix}", {"weight": torch.ones(2)})
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / f"weights{suffix}").stat().st_mode) == 0o666 & ~mask
+    assert [file.name for file in tmp_path.iterdir()] == [f"weights{suffix}"]
 
 
 TWICE = {

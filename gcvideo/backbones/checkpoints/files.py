@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from gcvideo.atomic import replacing
 from gcvideo.backbones.checkpoints.contents import choose_state, without_wrappers
 from gcvideo.backbones.checkpoints.inert import DAMAGE, read_inert
 
@@ -70,6 +71,24 @@ def read_checkpoint(path: Path, *, state: str | None = None) -> Checkpoint:
     return Checkpoint(path, tensors, wrappers + prefixes, written | record)
 
 
+def non_finite(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return how many numbers of which tensors are nan or infinite."""
+    counts = {key: int((~tensor.isfinite()).sum()) for key, tensor in state.items()}
+    return {key: count for key, count in counts.items() if count}
+
+
+def refuse_non_finite(checkpoint: Checkpoint) -> None:
+    """Raise ValueError if a weight is nan or infinite."""
+    if found := non_finite(checkpoint.state):
+        some = ", ".join(
+            f"{key} ({count} of {checkpoint.state[key].numel()})" for key, count in found.items()
+        )
+        raise ValueError(
+            f"{checkpoint.path}: {sum(found.values())} of its numbers are nan or infinite: {some}; the run "
+            "that wrote it diverged; use an earlier file of it"
+        )
+
+
 def write_state(path: Path, state: Mapping[str, Tensor], *, record: Mapping[str, str] | None = None) -> None:
     """Write a plain state dict: as safetensors, or as a pickle of tensors alone (.pth, .pyth, .pt).
 
@@ -80,11 +99,12 @@ def write_state(path: Path, state: Mapping[str, Tensor], *, record: Mapping[str,
     tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in state.items()}
     if path.suffix not in (".safetensors", ".pth", ".pyth", ".pt"):
         raise ValueError(f"{path}: suffix is '{path.suffix}'; expected .safetensors, .pth, .pyth or .pt")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".safetensors":
-        save_file(tensors, path, metadata=dict(record or {}))
-    else:
-        torch.save(tensors, path)
+    with replacing(path) as partial:
+        if path.suffix == ".safetensors":
+            # Its own save_file makes a file that nobody else may read.
+            partial.write_bytes(save(tensors, metadata=dict(record or {})))
+        else:
+            torch.save(tensors, partial)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

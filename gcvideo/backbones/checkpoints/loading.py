@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint
+from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
 from gcvideo.backbones.checkpoints.namings import NAMINGS
 from gcvideo.backbones.checkpoints.prefixes import find_network
@@ -68,6 +68,7 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
     checkpoint = find_network(checkpoint)
     source = recognise(checkpoint, format=weights.format)
     refuse_folded(checkpoint, source)
+    refuse_non_finite(checkpoint)
     new = {"head", *weights.new} if source.image else set(weights.new)
 
     state = source.named.state
