@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pickle import UnpicklingError
 from typing import NamedTuple
 
+from gcvideo.shortage import shortage
+
 
 class Command(NamedTuple):
     module: str
@@ -67,8 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = importlib.import_module(COMMANDS[name].module)
     try:
         command.run(arguments)
-    except (ValueError, OSError, UnpicklingError) as error:
-        if os.environ.get("GCVIDEO_TRACEBACK"):
+    except (ValueError, OSError, UnpicklingError, MemoryError, RuntimeError) as error:
+        unforeseen = isinstance(error, RuntimeError) and shortage(error) is None
+        if unforeseen or os.environ.get("GCVIDEO_TRACEBACK"):
             raise
         sys.exit(_complaint(f"gcvideo {name}: {error_message(error)}", code=1))
 
@@ -77,7 +80,7 @@ def error_message(error: Exception) -> str:
     """What went wrong, in a line."""
     if isinstance(error, UnpicklingError):  # whose own message advises to run the code
         return "the checkpoint is none, or names code that loading it would run; nothing was loaded"
-    return str(error).strip()
+    return shortage(error) or str(error).strip()
 
 
 def _complaint(message: str, *, code: int) -> int:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gcvideo.clip import ClipBatch, Unreadable
 from gcvideo.data.dataset import SampleKey, VideoDataset, collate
 from gcvideo.data.decoding import DecodeError
+from gcvideo.shortage import lacks_files, shortage
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ def fetch(
             with watch(index):
                 clips.append(dataset[key])
         except DecodeError as error:
+            if lacks_files(error.__cause__):  # which is not the video's doing
+                raise OSError(shortage(error.__cause__)) from error
             unreadable.append(Unreadable(record, str(error).removeprefix(f"{record.path}: ")))
     batch = collate(clips) if clips else dataset.empty_batch()
     return Fetched(batch._replace(unreadable=tuple(unreadable)), Counter(clip.read_by for clip in clips))

@@ -1,8 +1,10 @@
 """One process that reads batches, as it is seen by the process that started it."""
 
+import errno
 import faulthandler
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +20,7 @@ from gcvideo.data import handover
 from gcvideo.data.dataset import SampleKey, VideoDataset
 from gcvideo.data.fetching import fetch
 from gcvideo.memory import keep_freed_memory
+from gcvideo.shortage import lacks_files, shortage
 
 MEMORY_KEPT = 2**28
 """Bytes that a process keeps for the next clips: more than those of a video's thirty views."""
@@ -28,6 +31,8 @@ END_SECONDS = 10.0
 """How long a killed process may take to end: one that waits for a dead disk does not even then."""
 ORPHAN_GRACE_SECONDS = 30.0
 STANDARD_ERROR = 2
+NO_FILES = 24
+"""Exit code of a process that cannot even open what it would send its error in."""
 
 
 KILLED = (
@@ -124,7 +129,7 @@ class LoaderProcess:
         """Return how the process died whose connection gave `error`; raise where nobody killed it.
 
         Raises:
-            OSError: It is alive, and `error` is this process's own.
+            OSError: It is alive, and `error` is this process's own; or it could open no more files.
             ChildProcessError: It ended by an exception.
         """
         self.process.join(POLL_SECONDS)
@@ -133,6 +138,8 @@ class LoaderProcess:
             raise error
         if code == -signal.SIGKILL:
             return Loss(KILLED, blames_video=False)
+        if code == NO_FILES:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
         if code < 0:
             return Loss(f"the decoder died ({signal.Signals(-code).name})", blames_video=True)
         if since and time.monotonic() - since > self._timeout_seconds > 0:
@@ -183,5 +190,13 @@ def _serve(connection: Connection, dataset: VideoDataset, reading: Any, timeout_
             handover.send(connection, ticket, fetch(dataset, keys, watch=watch, lost=lost))
         except (BrokenPipeError, ConnectionResetError):  # the parent is gone
             return
-        except (ValueError, OSError) as error:
-            handover.send(connection, ticket, error)
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            short = shortage(error)
+            if isinstance(error, RuntimeError) and short is None:
+                raise
+            try:
+                handover.send(connection, ticket, OSError(short) if short else error)
+            except OSError as none_left:
+                if not lacks_files(none_left):
+                    raise
+                sys.exit(NO_FILES)

@@ -2,12 +2,15 @@
 
 import logging
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from torch import multiprocessing
 
 from gcvideo.clip import VideoRecord
@@ -185,3 +188,27 @@ def test_a_run_that_is_stopped_and_continued_loses_no_video(records, monkeypatch
     os.killpg(child, signal.SIGCONT)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_that_no_more_files_may_be_opened_is_not_a_video_s_fault(records, num_workers):
+    def open_all() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, before[1]))
+        with suppress(OSError):
+            while True:
+                kept.append(os.dup(0))
+
+    before, kept = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    try:
+        with pytest.raises(OSError, match=r"[Tt]oo many open files"):
+            list(loader_of(records, faults={6: open_all}, num_workers=num_workers, timeout_seconds=30.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in kept:
+            os.close(descriptor)
+
+
+def test_memory_that_a_loader_process_does_not_get_is_named(records):
+    faults = {6: lambda: torch.empty(2**60, dtype=torch.uint8)}
+    with pytest.raises(OSError, match=f"memory is short: tried to allocate {2**60} bytes; lower data"):
+        list(loader_of(records, faults=faults, timeout_seconds=30.0))

@@ -40,3 +40,18 @@ def test_batches_that_are_larger_than_the_shared_memory_are_read(folder, tmp_pat
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "test_metrics.json").read_text())
     assert (metrics["test/videos"], metrics["test/unreadable"]) == (2, 0)
+
+
+@pytest.mark.parametrize(("num_files", "ends_well"), [(40, True), (16, False)])
+def test_few_open_files_are_enough_or_the_limit_is_named(folder, tmp_path, num_files, ends_well):
+    limited = ["sh", "-c", f'ulimit -n {num_files} && exec "$@"', "sh"]
+    done = run(folder, tmp_path, limited, "--data.num_workers=4")
+    if ends_well:
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(
+        f"gcvideo test: too many open files: the limit is {num_files} (ulimit -n); raise it"
+    )
