@@ -35,7 +35,7 @@ from gcvideo.analysis.attention import (
 from gcvideo.blocks import ContextBlock
 from gcvideo.cli.inputs import find_videos, load, unique_names, usable_device
 from gcvideo.cli.parser import CommandParser
-from gcvideo.cli.untrained import from_configs
+from gcvideo.cli.untrained import from_configs, without_overrides
 from gcvideo.clip import VideoRecord
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.decoding import DecodeError
@@ -196,18 +196,6 @@ def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
         plot_block(summary, block, out / f"distances_{block}.png")
     show(as_in_the_paper(summary, "mean"), said)
     log.info("wrote distances.csv, distances.md and plots to %s", out)
-
-
-def without_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The command's own arguments, and those that override keys of config files."""
-    own: list[str] = []
-    overrides: list[str] = []
-    chosen = own
-    for argument in arguments:
-        if argument.startswith("-"):
-            chosen = overrides if argument.startswith(("--model.", "--data.")) else own
-        chosen.append(argument)
-    return own, overrides
 
 
 def chosen_videos(

@@ -1,22 +1,32 @@
 """`gcvideo complexity`: what a network costs, or the five networks of the paper side by side."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
+from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
-from torch import nn
 
 from gcvideo.analysis.complexity import Complexity, measure
 from gcvideo.analysis.paper import PAPER_NOTE, PAPER_ROWS
 from gcvideo.cli.parser import CommandParser
-from gcvideo.training import VideoClassifier
+from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
+from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
+
+MEANINGS = {
+    "num_classes": "Classes of the head",
+    "num_frames": "Frames of a view",
+    "crop_size": "Side of a view, in pixels",
+    "num_views": "Views of a video",
+}
+DEFAULTS = {"num_classes": NUM_CLASSES, "num_frames": 8, "crop_size": 224, "num_views": 30}
+"""The paper's."""
 
 
 def parser() -> CommandParser:
@@ -24,9 +34,10 @@ def parser() -> CommandParser:
     arguments = CommandParser(
         prog="gcvideo complexity",
         description="Parameters, multiply-adds, forward time and peak memory of one network (--config) or "
-        "of the five networks of the paper (--paper), as a table, complexity.csv and complexity.md.",
+        "of the five networks of the paper (--paper), as a table, complexity.csv and complexity.md. A run's "
+        "own config.yaml will do; any key of config files can be given as --model.key or --data.key.",
     )
-    arguments.add_argument("--config", action="config", help="Config files, as for fit.")
+    arguments.add_argument("--config", action="append", type=str, help="Config file, as for fit; repeatable.")
     arguments.add_argument(
         "--paper",
         type=bool,
@@ -36,37 +47,39 @@ def parser() -> CommandParser:
         help="Measure the five rows of the paper's Kinetics table.",
     )
     arguments.add_argument("--out", type=Path, default=Path(), help="Folder to write to.")
-    arguments.add_argument("--num_classes", type=int, default=400, help="Classes of the head.")
-    arguments.add_argument("--num_frames", type=int, default=8, help="Frames of a view.")
-    arguments.add_argument("--crop_size", type=int, default=224, help="Side of a view, in pixels.")
-    arguments.add_argument("--num_views", type=int, default=30, help="Views of a video.")
-    arguments.add_class_arguments(
-        VideoClassifier, "model", instantiate=False, skip={"class_names", "network"}
-    )
-    arguments.add_argument("--model.network", type=Callable[[int], nn.Module] | None, default=None)
-    for unused in ("trainer", "data", "seed_everything", "checkpoint", "safeguard"):
-        arguments.add_argument(f"--{unused}", help="Accepted from config files, not used.")
+    for name, meaning in MEANINGS.items():
+        arguments.add_argument(
+            f"--{name}",
+            type=PositiveInt,
+            help=f"{meaning}; that of the config files' data, or else {DEFAULTS[name]}.",
+        )
     return arguments
 
 
 def run(arguments: Sequence[str]) -> None:
     """Measure what `arguments` name, print it and save it."""
-    command = parser()
-    options = command.parse_args(list(arguments[1:]))
-    if options.paper == (options.model.network is not None):
+    own, overrides = without_overrides(arguments[1:])
+    options = parser().parse_args(own)
+    if options.paper == (options.config is not None):
         raise ValueError("name networks with either --config (with model.network in it) or --paper")
+    asked = {name: options[name] for name in DEFAULTS if options[name] is not None}
     if options.paper:
-        networks = {name: row.network for name, row in PAPER_ROWS.items()}
+        if overrides:
+            raise ValueError(
+                f"{overrides[0]} overrides a --config; the paper's networks are taken as they are"
+            )
+        networks, size = {name: row.network for name, row in PAPER_ROWS.items()}, DEFAULTS | asked
     else:
-        network = command.instantiate_classes(options)["model"]["network"]
-        networks = {Path(str(options.config[-1])).stem: network}
+        configured = read_configs("gcvideo complexity", options.config, overrides)
+        networks = {name_of(Path(options.config[-1])): configured.network}
+        size = DEFAULTS | size_of_data(configured) | asked
 
-    clip = (options.num_frames, options.crop_size, options.crop_size)
+    clip = (size["num_frames"], size["crop_size"], size["crop_size"])
     measured = {
-        name: measure(build(options.num_classes), clip)
+        name: measure(build(size["num_classes"]), clip)
         for name, build in track(networks.items(), description="measure")
     }
-    frame = tabulate(measured, num_views=options.num_views)
+    frame = tabulate(measured, num_views=size["num_views"])
     if options.paper:
         frame = beside_the_paper(frame)
     notes = notes_on(measured, paper=options.paper)
@@ -77,6 +90,22 @@ def run(arguments: Sequence[str]) -> None:
         frame.to_markdown(index=False) + "\n\n" + "\n".join(f"- {note}" for note in notes) + "\n"
     )
     log.info("wrote complexity.csv and complexity.md to %s", options.out)
+
+
+def name_of(config: Path) -> str:
+    """Return the name of a run for its config.yaml, and else the file's own."""
+    run = RunFolder(config.parent)
+    return run.path.resolve().name if config == run.config else config.stem
+
+
+def size_of_data(configured: Configured) -> dict[str, int]:
+    """Return what config files say of classes, clips and views."""
+    if not configured.names_data:
+        return {}
+    data, views, names = configured.data, configured.data.test_views, class_names(configured.data)
+    size = {"num_frames": data.clip.num_frames, "crop_size": views.crop_size}
+    size["num_views"] = views.num_clips * views.num_crops
+    return size | ({"num_classes": len(names)} if names else {})
 
 
 def tabulate(measured: dict[str, Complexity], *, num_views: int) -> pd.DataFrame:

@@ -1,29 +1,47 @@
 """A network before training, and the data that its config files name."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from gcvideo.cli.parser import CommandParser
+from gcvideo.cli.run_options import run_options
 from gcvideo.data import KineticsDataModule
 from gcvideo.training import VideoClassifier
+
+log = logging.getLogger(__name__)
 
 NUM_CLASSES = 400
 """Classes of the head where no data set says how many."""
 
 
-def from_configs(
-    command: str, configs: Sequence[str], overrides: Sequence[str], *, seed: int
-) -> tuple[VideoClassifier, KineticsDataModule]:
-    """The freshly initialised classifier of stacked config files, and their data.
+class Configured(NamedTuple):
+    """What config files say of a network and of its data; nothing of it has been read from files of data.
+
+    Args:
+        network: Builds the network for a number of classes.
+        channels_last: Whether its activations are kept in channels_last_3d order.
+        data: The data module.
+        names_data: Whether the files say anything of the data.
+    """
+
+    network: Callable[[int], nn.Module]
+    channels_last: bool
+    data: KineticsDataModule
+    names_data: bool
+
+
+def read_configs(command: str, configs: Sequence[str], overrides: Sequence[str]) -> Configured:
+    """Read the model and the data of stacked config files, a run's own config.yaml among them.
 
     Args:
         command: The command that asks, for messages.
         configs: Config files, as for `gcvideo fit`.
         overrides: Arguments `--model.key value` and `--data.key value`.
-        seed: What the weights are drawn from.
     """
     parser = CommandParser(prog=command)
     parser.add_argument("--config", action="config")
@@ -34,20 +52,50 @@ def from_configs(
     parser.add_argument("--model.weights")
     parser.add_class_arguments(KineticsDataModule, "data")
     parser.set_defaults({"data.root": Path()})
-    for unused in ("trainer", "seed_everything", "checkpoint", "safeguard"):
-        parser.add_argument(f"--{unused}")
+    for other in sorted(run_options() - {"config", "model", "data"}):
+        parser.add_argument(f"--{other}")
     files = [argument for config in configs for argument in ("--config", config)]
     options = parser.parse_args([*files, *overrides])
     if options.model.network is None:
         raise ValueError(f"{', '.join(configs)}: no model.network in them; add a file of configs/model")
+    if options.model.weights is not None:
+        log.info("model.weights is not loaded: the network is taken as it is initialised")
     made = parser.instantiate_classes(options)
-    data: KineticsDataModule = made["data"]
+    return Configured(
+        network=made["model"]["network"],
+        channels_last=options.model.channels_last,
+        data=made["data"],
+        names_data=options.data != parser.get_defaults().data,
+    )
+
+
+def without_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return a command's own arguments, and those that override keys of config files."""
+    own: list[str] = []
+    overrides: list[str] = []
+    chosen = own
+    for argument in arguments:
+        if argument.startswith("-"):
+            chosen = overrides if argument.startswith(("--model.", "--data.")) else own
+        chosen.append(argument)
+    return own, overrides
+
+
+def from_configs(
+    command: str, configs: Sequence[str], overrides: Sequence[str], *, seed: int
+) -> tuple[VideoClassifier, KineticsDataModule]:
+    """Return the classifier of config files (`read_configs`), its weights drawn from `seed`, and its data."""
+    configured = read_configs(command, configs, overrides)
+    data = configured.data
+    names = class_names(data) or [
+        str(label) for label in range(NUM_CLASSES)
+    ]  # distances do not depend on them
     torch.manual_seed(seed)
-    network = made["model"]["network"]
-    return VideoClassifier(network, class_names(data)).eval(), data
+    model = VideoClassifier(configured.network, names, channels_last=configured.channels_last)
+    return model.eval(), data
 
 
-def class_names(data: KineticsDataModule) -> list[str]:
-    """The data set's, or numbers where there is no data set: distances do not depend on the head."""
+def class_names(data: KineticsDataModule) -> list[str] | None:
+    """Return the data set's, or None where there is no data set."""
     known = data.num_classes or data.classes_file.is_file() or data.lists["train"].is_file()
-    return data.class_names if known else [str(label) for label in range(NUM_CLASSES)]
+    return data.class_names if known else None
