@@ -26,6 +26,7 @@ from gcvideo.backbones.checkpoints.files import non_finite, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation
 from gcvideo.backbones.checkpoints.loading import Format, complete, refuse_folded
 from gcvideo.backbones.checkpoints.recognition import Architecture
+from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.cli.parser import CommandParser
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ def convert_state(
             to, or the target has no name for a layer.
     """
     refuse_folded(checkpoint, source)
+    refuse_variants(checkpoint)
     refuse_non_finite(checkpoint)
     if source.named.unknown:
         raise ValueError(

@@ -182,23 +182,27 @@ class MmactionSlowOnly(nn.Module):
 
 
 class MmcvContextBlock(nn.Module):
-    """Attention pooling and channel_add: convolutions of size 1, a LayerNorm of shape [C/r, 1, 1]."""
+    """Attention pooling, channel_add and channel_mul: convolutions of size 1, a LayerNorm of [C/r, 1, 1]."""
 
-    def __init__(self, channels: int, ratio: float) -> None:
+    def __init__(self, channels: int, ratio: float, fusions: tuple[str, ...] = ("channel_add",)) -> None:
         super().__init__()
         inner = int(channels * ratio)
         self.conv_mask = nn.Conv2d(channels, 1, 1)
-        self.channel_add_conv = nn.Sequential(
-            nn.Conv2d(channels, inner, 1),
-            nn.LayerNorm([inner, 1, 1]),
-            nn.ReLU(),
-            nn.Conv2d(inner, channels, 1),
-        )
+        for fusion in fusions:
+            transform = nn.Sequential(
+                nn.Conv2d(channels, inner, 1),
+                nn.LayerNorm([inner, 1, 1]),
+                nn.ReLU(),
+                nn.Conv2d(inner, channels, 1),
+            )
+            self.add_module(f"{fusion}_conv", transform)
 
     def forward(self, x: Tensor) -> Tensor:
         mask = self.conv_mask(x).flatten(2).softmax(2)  # B 1 P
         context = (x.flatten(2) @ mask.mT).unsqueeze(-1)  # B C 1 1
-        return x + self.channel_add_conv(context)
+        if hasattr(self, "channel_mul_conv"):
+            x = x * self.channel_mul_conv(context).sigmoid()
+        return x + self.channel_add_conv(context) if hasattr(self, "channel_add_conv") else x
 
 
 class ContextBottleneck(Bottleneck):
@@ -211,11 +215,11 @@ class ContextBottleneck(Bottleneck):
         return self.relu(self.context_block(out) + shortcut)
 
 
-def image_network_with_context(ratio: float) -> ResNet:
+def image_network_with_context(ratio: float, *fusions: str) -> ResNet:
     """ResNet-50 with a block in all of layer2..layer4, as the model zoo of mmdetection has it."""
     network = ResNet(Bottleneck, list(BLOCKS), num_classes=10)
     for layer in (network.layer2, network.layer3, network.layer4):
         for block in layer:
-            block.context_block = MmcvContextBlock(block.bn3.num_features, ratio)
+            block.context_block = MmcvContextBlock(block.bn3.num_features, ratio, fusions or ("channel_add",))
             block.__class__ = ContextBottleneck
     return network

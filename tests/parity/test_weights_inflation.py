@@ -13,7 +13,7 @@ from torchvision.models import ResNet, resnet50
 
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.backbones.checkpoints import Weights, load_weights
-from gcvideo.blocks import GlobalContextBlock
+from gcvideo.blocks import GlobalContextBlock, SqueezeExcitationBlock
 from tests.parity.foreign import image_network_with_context
 from tests.parity.weights import with_every_layer_mattering
 
@@ -115,14 +115,31 @@ def test_timms_resnet_101_is_inflated_as_well(image, tmp_path):
     torch.testing.assert_close(found[:, :, 0], expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("prefix", ["", "backbone."])
-def test_image_blocks_for_global_context_become_those_of_clips(prefix, image, tmp_path, caplog):
-    torch.manual_seed(0)
-    theirs = with_every_layer_mattering(image_network_with_context(1 / 16))
-    for name, module in theirs.named_modules():
-        if "context_block" in name and hasattr(module, "weight"):
+def with_blocks_that_matter(network: nn.Module, name: str) -> nn.Module:
+    """Every layer far from its start, those of context blocks too."""
+    with_every_layer_mattering(network)
+    for path, module in network.named_modules():
+        if name in path and hasattr(module, "weight"):
             nn.init.normal_(module.weight, std=0.05)
             nn.init.normal_(module.bias, std=0.05)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fusions", "fusion"),
+    [
+        ("", ["channel_add"], "add"),
+        ("backbone.", ["channel_add"], "add"),
+        ("", ["channel_mul"], "scale"),
+        ("backbone.", ["channel_mul"], "scale"),
+        ("backbone.", ["channel_add", "channel_mul"], "both"),
+    ],
+)
+def test_image_blocks_for_global_context_become_those_of_clips(
+    prefix, fusions, fusion, image, tmp_path, caplog
+):
+    torch.manual_seed(0)
+    theirs = with_blocks_that_matter(image_network_with_context(1 / 16, *fusions), "context_block")
     state = {prefix + key: tensor for key, tensor in theirs.state_dict().items()}
     if prefix:  # a detector: no classes of images, but necks and heads of its own
         state = {key: tensor for key, tensor in state.items() if ".fc." not in key}
@@ -131,22 +148,70 @@ def test_image_blocks_for_global_context_become_those_of_clips(prefix, image, tm
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         network = inflated(
             tmp_path / "gcnet.pth",
-            block=partial(GlobalContextBlock, reduction_ratio=16),
+            block=partial(GlobalContextBlock, reduction_ratio=16, fusion=fusion),
             placement=Placement(res3="all", res4="all", res5="all", position="after_1x1x1"),
         )
     left = "2 (neck, rpn_head)" if prefix else "2 (head)"
     assert f"2 (head) start fresh; {left} of the file left behind" in caplog.text
     assert "compare data.mean, data.std" in caplog.text
-    pad_with_the_border_frames(network)
-    expected = image_features(theirs, image)
-    found = clip_features(network, image, num_frames=3)
-    assert expected.std() > 0.1
-    torch.testing.assert_close(found, expected.unsqueeze(2).expand_as(found), rtol=1e-4, atol=1e-4)
+    assert_still_clips_have_the_images_activations(network, image_features(theirs, image), image)
     without = with_every_layer_mattering(resnet50(num_classes=10))
     without.load_state_dict(
         {k: v for k, v in theirs.state_dict().items() if "context" not in k}, strict=False
     )
-    assert (image_features(without, image) - expected).abs().max() > 0.1
+    assert (image_features(without, image) - image_features(theirs, image)).abs().max() > 0.1
+
+
+def assert_still_clips_have_the_images_activations(
+    network: VideoResNet, expected: Tensor, image: Tensor
+) -> None:
+    pad_with_the_border_frames(network)
+    found = clip_features(network, image, num_frames=3)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected.unsqueeze(2).expand_as(found), rtol=1e-4, atol=1e-4)
+
+
+def test_timms_squeeze_and_excitation_becomes_that_of_clips(image, tmp_path):
+    torch.manual_seed(0)
+    theirs = with_blocks_that_matter(timm.create_model("seresnet50", num_classes=9), ".se.")
+    torch.save({"arch": "seresnet50", "state_dict": theirs.state_dict()}, tmp_path / "seresnet50.pth")
+    network = inflated(
+        tmp_path / "seresnet50.pth",
+        block=SqueezeExcitationBlock,
+        placement=Placement(res2="all", res3="all", res4="all", res5="all", position="after_1x1x1"),
+    )
+    with torch.inference_mode():
+        expected = theirs.forward_features(image)
+    assert_still_clips_have_the_images_activations(network, expected, image)
+    with pytest.raises(ValueError, match="the context blocks differ"):
+        inflated(tmp_path / "seresnet50.pth")
+    inflated(tmp_path / "seresnet50.pth", new=["blocks"])  # as the message says
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet50d", r"a stem of several convolutions .* and shortcuts that pool first \(ResNet-D\)"),
+        ("gcresnet50t", "a stem of several convolutions .* and global-context blocks of timm"),
+        ("seresnet50t", "a stem of several convolutions"),
+        ("ecaresnet50d", "efficient channel attention"),
+        ("resnest50d", "split attention"),
+        ("skresnet50", "selective kernels"),
+        ("legacy_seresnet50", "the strides of timm's legacy SE networks"),
+        ("resnext50_32x4d", "convolutions in 32 groups"),
+        ("wide_resnet50_2", "wide bottlenecks"),
+        ("resnetblur50", r"pools for strides \(resnetblur50\)"),
+    ],
+)
+def test_networks_of_timm_that_none_here_is_are_told_why(name, said, tmp_path):
+    with torch.device("meta"):
+        theirs = timm.create_model(name, num_classes=5)
+    state = {key: torch.zeros(tensor.shape) for key, tensor in theirs.state_dict().items()}
+    torch.save({"arch": name, "state_dict": state}, tmp_path / "timm.pth")
+    with pytest.raises(ValueError, match=f"its network has .*{said}") as refused:
+        inflated(tmp_path / "timm.pth", width=1 / 16)
+    assert "\n" not in str(refused.value)
+    assert "weights.new" not in str(refused.value)
 
 
 def test_an_image_block_that_adds_is_refused_by_one_that_scales(tmp_path):

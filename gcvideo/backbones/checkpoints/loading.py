@@ -16,6 +16,7 @@ from gcvideo.backbones.checkpoints.prefixes import find_network
 from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, recognise
 from gcvideo.backbones.checkpoints.renaming import write_naming
 from gcvideo.backbones.checkpoints.settings import settings_of
+from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.blocks import ContextBlock
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
     checkpoint = find_network(checkpoint)
     source = recognise(checkpoint, format=weights.format)
     refuse_folded(checkpoint, source)
+    refuse_variants(checkpoint)
     refuse_non_finite(checkpoint)
     new = {"head", *weights.new} if source.image else set(weights.new)
 

@@ -82,12 +82,26 @@ IMAGE_RESIDUAL = {
     "{i}.downsample.1": "branch1_norm",
 }
 
-# mmcv's ContextBlock that adds; a LayerNorm's weight has the shape [C/r, 1, 1] there.
-IMAGE_GLOBAL_CONTEXT = {
-    "{i}.context_block.conv_mask": "context.context.key",
-    "{i}.context_block.channel_add_conv.0": "context.transform.reduce",
-    "{i}.context_block.channel_add_conv.1": "context.transform.norm",
-    "{i}.context_block.channel_add_conv.3": "context.transform.expand",
+
+def _image_global_context(**transforms: str) -> dict[str, str]:
+    """Return mmcv's ContextBlock with its channel_add and channel_mul as transforms of ours.
+
+    A LayerNorm's weight has the shape [C/r, 1, 1] there.
+    """
+    layers = {"0": "reduce", "1": "norm", "3": "expand"}
+    return {"{i}.context_block.conv_mask": "context.context.key"} | {
+        f"{{i}}.context_block.{theirs}_conv.{number}": f"context.{ours}.{layer}"
+        for theirs, ours in transforms.items()
+        for number, layer in layers.items()
+    }
+
+
+IMAGE_GLOBAL_CONTEXT = _image_global_context(channel_add="transform")
+
+IMAGE_SQUEEZE_EXCITATION = {
+    # timm's SEModule, as in its seresnet50.
+    "{i}.se.fc1": "context.transform.reduce",
+    "{i}.se.fc2": "context.transform.expand",
 }
 
 NAMINGS: dict[str, Naming] = {
@@ -182,4 +196,21 @@ NAMINGS: dict[str, Naming] = {
         },
         unbiased={"context.transform.0": "context.transform.1"},
     ),
+}
+
+BLOCKS: dict[str, tuple[dict[str, str], str]] = {
+    # Blocks of image networks that share names with others of ours, and how they fuse: a naming for each.
+    "scale": (_image_global_context(channel_mul="transform"), "scale"),
+    "both": (
+        _image_global_context(channel_mul="transform.transforms.0", channel_add="transform.transforms.1"),
+        "both",
+    ),
+    "squeeze": (IMAGE_SQUEEZE_EXCITATION, "scale"),
+}
+NAMINGS |= {
+    f"{base}_{blocks}": NAMINGS[base]._replace(
+        inside=IMAGE_RESIDUAL | inside, settings=NAMINGS[base].settings | {"fusion": (fusion,)}
+    )
+    for base in ("torchvision", "mmdetection")
+    for blocks, (inside, fusion) in BLOCKS.items()
 }

@@ -10,6 +10,7 @@ from torch import Tensor
 from gcvideo.backbones.checkpoints.files import Checkpoint
 from gcvideo.backbones.checkpoints.namings import NAMINGS
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, Named, read_naming
+from gcvideo.backbones.checkpoints.variants import refuse_variants
 
 DEPTH_OF_BLOCKS: dict[tuple[int, ...], int] = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 
@@ -94,6 +95,7 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
     """
     best, named = _closest(checkpoint.state, format)
     if "stem.conv.weight" not in named.state:
+        refuse_variants(checkpoint)
         expected = ", ".join(dict.fromkeys(naming.title for naming in NAMINGS.values()))
         some = ", ".join(list(checkpoint.state)[:3])
         asked_for = "naming" if format == "auto" else f"{format} naming"
