@@ -3,7 +3,6 @@
 # pytorchvideo annotates its kernel sizes as tuples of one number and its optional parts as required.
 # pyright: reportArgumentType=false
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple, cast
@@ -14,8 +13,6 @@ from torch import Tensor, nn
 
 from gcvideo.backbones.placement import Placement, place
 from gcvideo.blocks import ContextBlock
-
-log = logging.getLogger(__name__)
 
 Kernel = tuple[int, int, int]
 POINT: Kernel = (1, 1, 1)
@@ -129,12 +126,15 @@ class VideoResNet(nn.Module):
         self.context_places: list[str] = []
         if block is not None and placement is not None:
             self.context_places = place(block, self.stages, placement)
-            log.info(
-                "placed %d context blocks %s: %s",
-                len(self.context_places),
-                placement.position,
-                ", ".join(self.context_places),
-            )
+            self.context_position = placement.position
+
+    @property
+    def placed(self) -> str:
+        """How many context blocks there are, and where."""
+        if not self.context_places:
+            return "no context block"
+        places = ", ".join(self.context_places)
+        return f"{len(self.context_places)} context blocks {self.context_position}: {places}"
 
     @property
     def stages(self) -> dict[str, ResStage]:

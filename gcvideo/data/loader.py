@@ -55,6 +55,8 @@ class VideoLoader:
         self.pin_memory = pin_memory
         self._first_batch = 0
         self._pool: WorkerPool | None = None
+        self._said: set[str] = set()
+        """The decoders, and their reasons, that the log has named."""
 
     def __len__(self) -> int:
         """Batches of a whole epoch. In evaluation at least one, if only of no video, since a process without
@@ -88,8 +90,15 @@ class VideoLoader:
             if batch.unreadable:
                 self.unreadable.handle(batch.unreadable, epoch=self.sampler.epoch)
             if number == len(starts):  # now, since Lightning does not ask for what is behind the last
-                log.info("%s", describe(read_by))
+                self._say(read_by)
             yield _pinned(batch) if self.pin_memory else batch
+
+    def _say(self, read_by: Counter[str]) -> None:
+        """Log who read the videos of a whole pass: of the first, and of one that brings another decoder or
+        reason."""
+        if not self._said or not read_by.keys() <= self._said:
+            log.info("%s", describe(read_by))
+            self._said |= read_by.keys() or {""}
 
     def _fetched(self, batches: Iterable[list[SampleKey]]) -> Iterator[Fetched]:
         if self.num_workers > 0:

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
 from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
@@ -108,6 +109,11 @@ class VideoClassifier(LightningModule):
             load_weights(self.network, self.weights)
             self.weights = None
 
+    def setup(self, stage: str) -> None:
+        num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        placed = f", {self.network.placed}" if isinstance(self.network, VideoResNet) else ""
+        log.info("%s: %.2f M parameters%s", type(self.network).__name__, num_parameters / 1e6, placed)
+
     def on_validation_start(self) -> None:
         self.start_from_weights()
 
@@ -116,8 +122,6 @@ class VideoClassifier(LightningModule):
 
     def on_fit_start(self) -> None:
         self.start_from_weights()
-        num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        log.info("%s: %.2f M parameters", type(self.network).__name__, num_parameters / 1e6)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, ""]:
         """L = 1/B sum_b CE_b over the B videos of the batch; one that could not be read adds 0, on whichever

@@ -1,7 +1,6 @@
 """Where context blocks stand, and that they run there."""
 
 import copy
-import logging
 from functools import partial
 from typing import Any
 
@@ -167,16 +166,10 @@ def test_a_block_can_stand_in_res2():
     assert network.context_places == ["res2.2"]
 
 
-def test_the_log_says_how_many_blocks_were_placed_and_where(caplog):
-    with caplog.at_level(logging.INFO, logger="gcvideo"):
-        small(block=GlobalContextBlock, placement=Placement(res3=[1, 3], res4=[1, 3, 5]))
-    assert caplog.messages == ["placed 5 context blocks after_add: res3.1, res3.3, res4.1, res4.3, res4.5"]
-
-
-def test_a_bare_network_logs_no_placement(caplog):
-    with caplog.at_level(logging.INFO, logger="gcvideo"):
-        small()
-    assert caplog.messages == []
+def test_a_network_says_how_many_blocks_were_placed_and_where():
+    network = small(block=GlobalContextBlock, placement=Placement(res3=[1, 3], res4=[1, 3, 5]))
+    assert network.placed == "5 context blocks after_add: res3.1, res3.3, res4.1, res4.3, res4.5"
+    assert small().placed == "no context block"
 
 
 @pytest.mark.parametrize(

@@ -331,3 +331,13 @@ def test_the_log_counts_what_read_the_files(records, caplog, backend, said):
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         list(loader)
     assert [record.message for record in caplog.records] == [said]
+
+
+def test_the_log_names_a_decoder_or_reason_once_in_all_passes(records, caplog):
+    loader = loader_of(records, num_workers=0)
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        for backend in ("pyav", "pyav", "decord", "pyav", "decord"):
+            loader.dataset.backend = backend
+            list(loader)
+    because = "pyav read 12 files (12: no list says that it is plain)"
+    assert caplog.messages == ["pyav read 12 files", because]
