@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pickle import UnpicklingError
 from typing import NamedTuple
 
+from gcvideo.cli.log import lightning_likewise, log_to_stderr
 from gcvideo.shortage import shortage
 
 
@@ -64,9 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         sys.exit(_complaint(f"gcvideo: no command {name!r}; one of {', '.join(COMMANDS)}", code=2))
 
-    _log_to_stderr()
+    log_to_stderr()
     _silence_dependencies()
     command = importlib.import_module(COMMANDS[name].module)
+    lightning_likewise()
     try:
         command.run(arguments)
     except (ValueError, OSError, UnpicklingError, MemoryError, RuntimeError) as error:
@@ -86,16 +88,6 @@ def error_message(error: Exception) -> str:
 def _complaint(message: str, *, code: int) -> int:
     sys.stderr.write(message + "\n")
     return code
-
-
-def _log_to_stderr() -> None:
-    """The package's own log, from the first process of a distributed run only."""
-    first = all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    package_log = logging.getLogger("gcvideo")
-    package_log.handlers = [handler]
-    package_log.setLevel(logging.INFO if first else logging.WARNING)
 
 
 def _silence_dependencies() -> None:

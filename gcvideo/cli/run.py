@@ -22,6 +22,7 @@ from gcvideo.run_folder import RunFolder
 from gcvideo.training import CheckpointFiles, ExactResume, MetricsFile, Safeguard, VideoClassifier
 from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
 from gcvideo.training.distributed import restarts_share_a_store
+from gcvideo.training.progress import with_progress
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,11 @@ class VideoCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer; where no logger is configured, training logs to the run's folder."""
         config = self.config[self.config.subcommand]
+        configured = self.config_init[self.config.subcommand].trainer.callbacks or []
+        callbacks = [*configured] if isinstance(configured, list) else [configured]
+        if config.trainer.enable_progress_bar is not False:
+            callbacks = with_progress(callbacks)
+        kwargs["callbacks"] = callbacks
         if config.trainer.logger is None:
             run_dir = str(config.run_dir)
             kwargs["logger"] = self.config.subcommand == "fit" and [
@@ -121,8 +127,7 @@ class VideoCLI(LightningCLI):
                 MetricsFile(RunFolder(config.run_dir).curves),
             ]
             if kwargs["logger"]:
-                configured = self.config_init[self.config.subcommand].trainer.callbacks
-                kwargs["callbacks"] = [*(configured or []), LearningRateMonitor("step")]
+                callbacks.append(LearningRateMonitor("step"))
         if self.resumed_file is not None:
             self.config_init[self.config.subcommand].ckpt_path = str(self.resumed_file)
         trainer = super().instantiate_trainer(**kwargs)

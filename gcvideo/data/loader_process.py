@@ -160,6 +160,10 @@ def _serve(connection: Connection, dataset: VideoDataset, reading: Any, timeout_
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         # Schedulers signal all processes of a job, and the parent still needs its batch to stop in order.
         signal.signal(ignored, signal.SIG_IGN)
+    sys.stdout, sys.stderr = (
+        sys.__stdout__,
+        sys.__stderr__,
+    )  # not a live bar's, whose lock may be held forever
     torch.set_num_threads(1)
     keep_freed_memory(at_most=MEMORY_KEPT)
     parent = os.getppid()
