@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from gcvideo.cli.endings import say_best, show_figures
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
 from gcvideo.memory import keep_freed_memory
@@ -145,6 +146,25 @@ class VideoCLI(LightningCLI):
             )
         return trainer
 
+    def after_fit(self) -> None:
+        if self.trainer.is_global_zero:
+            config = self.config_init["fit"]
+            tested = self.datamodule.lists["test"].is_file()
+            say_best(
+                RunFolder(config.run_dir), config.checkpoint, next_command="test" if tested else "validate"
+            )
+
+    def before_validate(self) -> None:
+        self._replace_table("validate")
+
+    def before_test(self) -> None:
+        self._replace_table("test")
+
+    def _replace_table(self, subcommand: str) -> None:
+        """Leave Lightning's table of the figures out; --verbose false leaves out ours as well."""
+        self.shows_figures = self.config_init[subcommand].verbose
+        self.config_init[subcommand].verbose = False
+
     def after_validate(self) -> None:
         self._write_metrics("val")
 
@@ -157,6 +177,10 @@ class VideoCLI(LightningCLI):
             file.parent.mkdir(parents=True, exist_ok=True)
             metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
             file.write_text(json.dumps(metrics, indent=2) + "\n")
+            if self.shows_figures:
+                config = self.config_init[self.config.subcommand]
+                title = f"{self.config.subcommand}: {config.ckpt_path or 'the network as configured'}"
+                show_figures(title, metrics, num_classes=len(self.model.class_names), file=file)
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -73,7 +73,9 @@ def test_a_test_survives_a_hang_a_death_and_a_missing_file(root: Path, tmp_path:
     right = (table["label"] == table["prediction"]).sum()
     assert metrics["test/top1"] == pytest.approx(right / 3)
     assert metrics["test/top1_unreadable_wrong"] == pytest.approx(right / 6)
-    assert "test/top1_unreadable_wrong" in done.stdout
+    shown = dict(re.findall(r"^  (\S.*?)  +(\d.*)$", done.stdout, re.MULTILINE))
+    assert shown["unreadable videos"] == "3"
+    assert shown["top-1, those counted as wrong"] == f"{100 * right / 6:.2f} %"
     assert "pyav read 3 files" in done.stderr
 
 

@@ -1,0 +1,38 @@
+"""What a run says when it is over."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from gcvideo.evaluation.figures import result_table, rounded
+from gcvideo.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def say_best(run: RunFolder, checkpoint: ModelCheckpoint, *, next_command: str) -> None:
+    """Say the best value, the file that it is in, and the command to go on with; nothing where no file is."""
+    best = run.checkpoints / Path(checkpoint.best_model_path).name  # as the user names the folder
+    if (
+        checkpoint.best_model_path
+        and checkpoint.best_model_score is not None
+        and checkpoint.monitor is not None
+    ):
+        value = rounded(checkpoint.monitor, float(checkpoint.best_model_score))
+        log.info("best %s %s: %s", checkpoint.monitor, value, best)
+    elif run.last.is_file():
+        best = run.last
+        log.info("nothing was validated; the newest checkpoint: %s", best)
+    if best.is_file() and run.config.is_file():
+        line = ["gcvideo", next_command, "--config", str(run.config), "--ckpt_path", str(best)]
+        log.info("next: %s", shlex.join(line))
+
+
+def show_figures(title: str, metrics: Mapping[str, float], *, num_classes: int, file: Path) -> None:
+    """Write a table of rounded figures to standard output."""
+    sys.stdout.write(f"{title}\n{result_table(metrics, num_classes=num_classes)}")
+    log.info("the figures in full: %s", file)
