@@ -158,7 +158,7 @@ class KineticsDataModule(LightningDataModule):
         return read_annotations(self.lists[split], root=self.videos, num_classes=len(self.class_names))
 
     def train_dataloader(self) -> VideoLoader:
-        dataset = self._dataset(self.records("train"), RandomClip(self.clip), self.train_transform.transform)
+        dataset = self.training_dataset(self.records("train"))
         unreadable = self._policy_of_training(len(dataset))
         loader = self._loader(dataset, training=True, batch_size=self.batch_size, unreadable=unreadable)
         if len(loader) == 0:
@@ -187,6 +187,10 @@ class KineticsDataModule(LightningDataModule):
         return self._loader(
             dataset, training=False, batch_size=self.test_batch_size, unreadable=ReportUnreadable()
         )
+
+    def training_dataset(self, records: Sequence[VideoRecord]) -> VideoDataset:
+        """`records` with random clips and crops."""
+        return self._dataset(records, RandomClip(self.clip), self.train_transform.transform)
 
     def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:
         """`records` with fixed clips and crops."""

@@ -1,3 +1,4 @@
+import resource
 import shutil
 import threading
 import time
@@ -8,12 +9,14 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from gcvideo.analysis.preflight import AbsentError, Meeting, Place
+from gcvideo.analysis.preflight import AbsentError, Meeting, Place, room
 from gcvideo.analysis.preflight.checks import check_run_dir, check_same_run_dir, evenly, mark
 from gcvideo.analysis.preflight.facts import flat, versions
 from gcvideo.analysis.preflight.findings import Outcome, attempt, differences, within
+from gcvideo.analysis.preflight.room import VERSION_2, check_memory, check_open_files, free_in_groups
 from gcvideo.analysis.preflight.speed import clips_per_second
 from gcvideo.clip import ClipBatch, VideoRecord
+from gcvideo.data import KineticsDataModule
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -96,6 +99,59 @@ def test_a_run_folder_that_cannot_be_made_has_failed(tmp_path):
     )
     assert found.outcome is Outcome.FAILED
     assert "Not a directory" in found.said
+
+
+def data_module(tmp_path: Path) -> KineticsDataModule:
+    """Training clips of 8 x 224 x 224 x 3 bytes, 1.2 MB; a test of 30 views of 8 x 256 x 256 x 3, 47 MB."""
+    return KineticsDataModule(tmp_path, batch_size=4, num_workers=3)
+
+
+def test_the_batches_of_all_loader_processes_need_room(tmp_path, monkeypatch):
+    # 2 batches ahead of each of 3, one in use, and two copies in each of 3: 13.
+    training, test = 2 * 13 * 4 * 8 * 224 * 224 * 3, 2 * 13 * 30 * 8 * 256 * 256 * 3
+    outcomes = {
+        training - 1: (
+            Outcome.FAILED,
+            "2 x 3 loader processes hold up to 0.13 GB in training, and 0.13 GB are",
+        ),
+        test - 1: (Outcome.SLOW, "2 x 3 loader processes hold up to 1.23 GB in a test, and 1.23 GB are free"),
+        test: (Outcome.OK, "1.23 of 1 GB"),
+    }
+    for free, (outcome, said) in outcomes.items():
+        monkeypatch.setattr(room, "available_memory", lambda free=free: iter([10**12, free]))
+        found = check_memory(data_module(tmp_path), processes_here=2)
+        assert (found.outcome, found.said[: len(said)]) == (outcome, said)
+
+
+def test_what_a_container_and_those_around_it_have_left_is_known(tmp_path):
+    for folder, limit, current, inactive in [
+        ("", "max", 0, 0),
+        ("a", "1000", 900, 100),
+        ("a/b", "500", 450, 0),
+    ]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name, value in {
+            "max": limit,
+            "current": current,
+            "stat": f"anon 5\ninactive_file {inactive}",
+        }.items():
+            (tmp_path / folder / f"memory.{name}").write_text(f"{value}\n")
+    assert list(free_in_groups(tmp_path, "/a/b", VERSION_2)) == [50, 200]
+    assert list(free_in_groups(tmp_path / "a", "/docker/f00", VERSION_2)) == [200]
+    assert list(free_in_groups(tmp_path / "nowhere", "/", VERSION_2)) == []
+
+
+def test_a_limit_on_open_files_that_loader_processes_exceed_has_failed(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (30, before[1]))
+        found = check_open_files(data_module(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert found.outcome is Outcome.FAILED
+    assert "3 loader processes need" in found.said
+    assert "the limit is 30; raise it (ulimit -n" in found.said
+    assert check_open_files(data_module(tmp_path)).outcome is Outcome.OK
 
 
 def test_what_an_earlier_preflight_left_does_not_make_a_folder_shared(tmp_path):

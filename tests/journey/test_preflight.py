@@ -90,6 +90,7 @@ def test_machines_that_are_well_pass(folder):
     assert (codes, failures(said)) == ([0, 0], []), said
     assert "preflight: nothing is wrong" in said
     assert len(re.findall(r"13 read +\d+ GB free +[-+]\d+ ms +\d+\.\d\d GB/s", said)) == 2
+    assert len(re.findall(r"\d\.\d\d of \d+ GB +\d+ of \d+ ", said)) == 2
     assert len(re.findall(r"clips/s +$", said, re.MULTILINE)) == 2
     assert not list((folder / "run").glob(".preflight*"))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
+from gcvideo.shortage import shortage
+
 Result = TypeVar("Result")
 
 THREAD = "preflight check"
@@ -63,7 +65,8 @@ def attempt(check: str, work: Callable[[], list[Finding]], *, seconds: float) ->
     try:
         return within(seconds, work)
     except (ValueError, OSError, RuntimeError) as error:
-        return [Finding(check, Outcome.FAILED, " ".join(str(error).split()) or type(error).__name__)]
+        said = shortage(error) or " ".join(str(error).split()) or type(error).__name__
+        return [Finding(check, Outcome.FAILED, said)]
 
 
 def differences(values: Mapping[int, Mapping[str, str]]) -> dict[int, list[str]]:

@@ -14,6 +14,7 @@ from gcvideo.analysis.preflight.facts import fingerprint, flat, lists, versions
 from gcvideo.analysis.preflight.findings import Finding, Outcome, attempt, differences
 from gcvideo.analysis.preflight.meeting import Meeting
 from gcvideo.analysis.preflight.report import Report
+from gcvideo.analysis.preflight.room import check_memory, check_open_files
 from gcvideo.analysis.preflight.speed import check_all_reduce, check_feeding
 from gcvideo.data import KineticsDataModule
 from gcvideo.training import VideoClassifier
@@ -121,6 +122,8 @@ def _look_alone(job: Job | str, settings: Preflight, *, rank: int, word: str) ->
     found += note("config", lambda: flat(job.config))
     found += note("lists", lambda: lists(job.data))
     for check, work in {
+        "memory": lambda: [check_memory(job.data, processes_here=job.trainer.num_devices)],
+        "open files": lambda: [check_open_files(job.data)],
         "videos": lambda: [check_videos(job.data, num_videos=settings.num_videos)],
         "run_dir": lambda: [check_run_dir(job.run_dir, job.model.network, rank=rank, word=word)],
     }.items():

@@ -8,7 +8,19 @@ from rich.table import Table
 
 from gcvideo.analysis.preflight.findings import Finding, Outcome
 
-CHECKS = ("config", "versions", "lists", "videos", "run_dir", "clock", "all-reduce", "loader", "step")
+CHECKS = (
+    "config",
+    "versions",
+    "lists",
+    "memory",
+    "open files",
+    "videos",
+    "run_dir",
+    "clock",
+    "all-reduce",
+    "loader",
+    "step",
+)
 
 
 @dataclass
