@@ -3,7 +3,7 @@
 # pytorchvideo annotates its kernel sizes as tuples of one number and its optional parts as required.
 # pyright: reportArgumentType=false
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple, cast
 
@@ -19,24 +19,43 @@ POINT: Kernel = (1, 1, 1)
 TEMPORAL: Kernel = (3, 1, 1)
 
 
+def unpadded_max_pool(*, kernel_size: Kernel, stride: Kernel, padding: Sequence[int]) -> nn.MaxPool3d:
+    """Return a pool that leaves `padding` out: of 112 positions along a side it makes 55, not 56."""
+    return nn.MaxPool3d(kernel_size, stride)
+
+
 class Architecture(NamedTuple):
-    """What tells one 3-D residual network of the field from another: where it looks along time."""
+    """What tells one 3-D residual network of the field from another: where it looks, and strides, in time."""
 
     stem_kernel: Kernel
     first_kernels: tuple[list[Kernel], list[Kernel], list[Kernel], list[Kernel]]
     """Kernels of the first convolution of each residual block in res2..res5, repeated along a stage."""
     halves_time_after_res2: bool
+    stem_strides: tuple[int, int] = (1, 1)
+    """Temporal strides of the stem's convolution and of its pool."""
+    stem_pool: Callable[..., nn.Module] = nn.MaxPool3d
 
 
-ARCHITECTURES = {
-    # Wang et al., Non-local Neural Networks, arXiv:1711.07971, table 1.
-    "c2d": Architecture((1, 7, 7), ([POINT], [POINT], [POINT], [POINT]), True),
-    # Wang et al., section 4.1: one 3x1x1 for every two residual blocks.
-    "i3d": Architecture(
-        (5, 7, 7), ([TEMPORAL], [TEMPORAL, POINT], [TEMPORAL, POINT], [POINT, TEMPORAL]), True
-    ),
+C2D = Architecture((1, 7, 7), ([POINT], [POINT], [POINT], [POINT]), True)
+I3D = Architecture((5, 7, 7), ([TEMPORAL], [TEMPORAL, POINT], [TEMPORAL, POINT], [POINT, TEMPORAL]), True)
+
+ArchitectureName = Literal["slow", "i3d", "c2d", "i3d_nopool", "c2d_nopool", "i3d_strided", "c2d_unpadded"]
+
+ARCHITECTURES: dict[str, Architecture] = {
     # Feichtenhofer et al., SlowFast Networks, arXiv:1812.03982, table 1, Slow pathway.
     "slow": Architecture((1, 7, 7), ([POINT], [POINT], [TEMPORAL], [TEMPORAL]), False),
+    # Wang et al., Non-local Neural Networks, arXiv:1711.07971, section 4.1: one 3x1x1 for every two residual
+    # blocks.
+    "i3d": I3D,
+    # Wang et al., table 1.
+    "c2d": C2D,
+    # PySlowFast's networks of these names; c2d_nopool is MMAction2's TSN as well, a mean over frames.
+    "i3d_nopool": I3D._replace(halves_time_after_res2=False),
+    "c2d_nopool": C2D._replace(halves_time_after_res2=False),
+    # MMAction2's I3D, for 32 frames: the temporal strides of Wang et al., table 1.
+    "i3d_strided": I3D._replace(stem_strides=(2, 2)),
+    # MMAction2's C2D, after video-nonlocal-net.
+    "c2d_unpadded": C2D._replace(stem_pool=unpadded_max_pool),
 }
 
 DEPTHS = (50, 101, 152)
@@ -62,7 +81,9 @@ class VideoResNet(nn.Module):
     Args:
         num_classes: K, the number of logits.
         architecture: slow (no temporal stride, temporal kernels in res4 and res5), i3d (temporal kernels
-            throughout) or c2d (none); i3d and c2d halve the number of frames after res2.
+            throughout) or c2d (none); i3d and c2d halve the number of frames after res2. Variants of other
+            codebases: i3d_nopool and c2d_nopool do not, i3d_strided halves it in the stem's convolution and
+            in its pool as well, c2d_unpadded pools without padding in the stem.
         depth: Number of layers: 50, 101 or 152.
         width: Factor on every number of channels; 1.0 is the published network (64 after the stem).
         stride_on: Which convolution of a bottleneck carries the spatial stride: 3x3, or 1x1 as in the
@@ -83,7 +104,7 @@ class VideoResNet(nn.Module):
         self,
         num_classes: int,
         *,
-        architecture: Literal["slow", "i3d", "c2d"] = "slow",
+        architecture: ArchitectureName = "slow",
         depth: int = 50,
         width: float = 1.0,
         stride_on: Literal["3x3", "1x1"] = "3x3",
@@ -103,17 +124,23 @@ class VideoResNet(nn.Module):
             raise ValueError(f"{given} is given without {missing}; a context block needs both")
 
         table = ARCHITECTURES[architecture]
+        conv_stride, pool_stride = table.stem_strides
         bare = create_resnet(
             model_depth=depth,
             model_num_class=num_classes,
             dropout_rate=dropout,
             stem_dim_out=stem_channels,
             stem_conv_kernel_size=table.stem_kernel,
+            stem_conv_stride=(conv_stride, 2, 2),
+            stem_pool=table.stem_pool,
+            stem_pool_stride=(pool_stride, 2, 2),
             stage1_pool=TemporalMaxPool if table.halves_time_after_res2 else None,
             stage_conv_a_kernel_size=table.first_kernels,
             bottleneck=(create_bottleneck_block if stride_on == "3x3" else create_strided_1x1_bottleneck),
             head_pool=nn.AdaptiveAvgPool3d,
         )
+        self.architecture: ArchitectureName = architecture
+        self.stride_on: Literal["3x3", "1x1"] = stride_on
         self.blocks = cast(nn.ModuleList, bare.blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):  # strides of shortcuts are NumPy's, unknowns to torch.compile

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gcvideo.backbones import Placement, VideoResNet
+from gcvideo.backbones.resnet import ARCHITECTURES
 from gcvideo.blocks import GlobalContextBlock
 
 
@@ -27,14 +28,31 @@ def feature_shapes(network: VideoResNet, clip: torch.Tensor) -> list[tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("architecture", "frames"), [("slow", (8, 8, 8, 8)), ("i3d", (8, 4, 4, 4)), ("c2d", (8, 4, 4, 4))]
+    ("architecture", "frames"),
+    [
+        ("slow", (8, 8, 8, 8)),
+        ("i3d", (8, 4, 4, 4)),
+        ("c2d", (8, 4, 4, 4)),
+        ("i3d_nopool", (8, 8, 8, 8)),
+        ("c2d_nopool", (8, 8, 8, 8)),
+        ("i3d_strided", (2, 1, 1, 1)),
+    ],
 )
 @pytest.mark.parametrize("stride_on", ["3x3", "1x1"])
-def test_stages_halve_the_side_and_only_i3d_and_c2d_halve_the_frames(architecture, frames, stride_on):
+def test_stages_halve_the_side_and_halve_the_frames_where_the_architecture_does(
+    architecture, frames, stride_on
+):
     network = on_meta(architecture=architecture, stride_on=stride_on)
     shapes = feature_shapes(network, torch.zeros(1, 3, 8, 224, 224, device="meta"))
     # The pool that halves the frames stands behind res2.
     assert shapes == [(t, s, s) for t, s in zip(frames, (56, 28, 14, 7), strict=True)]
+
+
+def test_a_stem_without_padding_in_its_pool_leaves_one_position_less():
+    shapes = feature_shapes(
+        on_meta(architecture="c2d_unpadded"), torch.zeros(1, 3, 8, 224, 224, device="meta")
+    )
+    assert shapes == [(8, 55, 55), (4, 28, 28), (4, 14, 14), (4, 7, 7)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +97,7 @@ def test_the_width_scales_every_number_of_channels():
 
 
 def test_a_clip_of_any_length_and_side_gives_logits():
-    for architecture in ("slow", "i3d", "c2d"):
+    for architecture in ARCHITECTURES:
         network = on_meta(architecture=architecture)
         for frames, side in ((1, 32), (9, 65)):
             clip = torch.zeros(2, 3, frames, side, side, device="meta")
