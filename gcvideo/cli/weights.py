@@ -1,10 +1,9 @@
 """`gcvideo weights inspect | convert`: what a file of weights holds, and the same under other names."""
 
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from rich.console import Console
@@ -22,16 +21,31 @@ from gcvideo.backbones.checkpoints import (
     write_naming,
     write_state,
 )
+from gcvideo.backbones.checkpoints.configurations import Skeleton, mmlab, ours, pyslowfast
 from gcvideo.backbones.checkpoints.files import non_finite, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation
 from gcvideo.backbones.checkpoints.loading import Format, complete, refuse_folded
-from gcvideo.backbones.checkpoints.recognition import Architecture
 from gcvideo.backbones.checkpoints.variants import refuse_variants
+from gcvideo.backbones.resnet import ARCHITECTURES, ArchitectureName
 from gcvideo.cli.parser import CommandParser
 
 log = logging.getLogger(__name__)
 
 Target = Literal["gcvideo", "torchvision", "mmdetection", "pyslowfast", "mmaction2"]
+
+
+class Wrapped(NamedTuple):
+    """How a codebase keeps a state dict in its checkpoints, beside the configuration of the network."""
+
+    inside: str
+    beside: Callable[[str], dict[str, Any]]
+    configuration: Callable[[Mapping[str, str], Skeleton], str]
+
+
+WRAPPED: dict[str, Wrapped] = {
+    "pyslowfast": Wrapped("model_state", lambda text: {"cfg": text}, pyslowfast.write),
+    "mmaction2": Wrapped("state_dict", lambda text: {"meta": {"cfg": text}}, mmlab.write),
+}
 
 
 def parser() -> CommandParser:
@@ -68,7 +82,7 @@ def parser() -> CommandParser:
     convert.add_argument("--format", type=Format, default="auto", help="Whose names its layers have.")
     convert.add_argument("--state", type=str | None, default=None, help="Which state, where it has several.")
     convert.add_argument(
-        "--architecture", type=Architecture | None, default=None, help="What 2-D weights are inflated to."
+        "--architecture", type=ArchitectureName | None, default=None, help="What 2-D weights are inflated to."
     )
     convert.add_argument("--inflation", type=Inflation, default="mean", help="How 2-D weights are inflated.")
     actions.add_subcommand("convert", convert, help="write the same weights under other names")
@@ -84,13 +98,23 @@ def run(arguments: Sequence[str]) -> None:
     if options.action == "inspect":
         show(checkpoint, source, tensors=chosen.tensors)
         return
-    state = convert_state(
+    if chosen.to in WRAPPED and chosen.out.suffix == ".safetensors":
+        raise ValueError(
+            f"{chosen.out}: {NAMINGS[chosen.to].title} reads no safetensors; write .pth or .pyth"
+        )
+    state, settings = convert_state(
         checkpoint, source, to=chosen.to, architecture=chosen.architecture, inflation=chosen.inflation
     )
-    stated = {name: values[0] for name, values in source.settings.items() if len(values) == 1}
-    record = {"hyper_parameters": json.dumps(stated), "source": f"{chosen.path.name}: {source}"}
-    write_state(chosen.out, state, record=record)
     log.info("%s: %s", chosen.path, source)
+    if chosen.to in WRAPPED:
+        wrapped = WRAPPED[chosen.to]
+        there = wrapped.configuration(settings, source.skeleton)
+        write_state(chosen.out, state, inside=wrapped.inside, beside=wrapped.beside(there))
+        log.info("%s computes the same with %s", NAMINGS[chosen.to].title, there.strip())
+    else:
+        record = ours.write(settings, source.input) | {"source": f"{chosen.path.name}: {source}"}
+        write_state(chosen.out, state, record=record)
+        log.info("its network has %s", ", ".join(f"{name} {value}" for name, value in settings.items()))
     log.info("wrote %d tensors as %s names them to %s", len(state), chosen.to, chosen.out)
 
 
@@ -110,7 +134,7 @@ def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
         f"{key}: {count} numbers are nan or infinite" for key, count in non_finite(checkpoint.state).items()
     ]
     lines += [
-        "strides, pools and temporal strides are in no file of weights; compare the configurations",
+        *_left_open(source),
         f"recipes of this naming normalise with {NAMINGS[source.format].pixels}; compare data.mean, data.std",
     ]
     if tensors:
@@ -123,54 +147,97 @@ def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
+def _left_open(source: Recognised) -> list[str]:
+    """What the file may be set to, where its configuration does not say."""
+    settings = [f"{name} ({' or '.join(v)})" for name, v in source.settings.items() if len(v) > 1]
+    return [f"left open by the file: {', '.join(settings)}"] if settings else []
+
+
 def convert_state(
     checkpoint: Checkpoint,
     source: Recognised,
     *,
     to: Target,
-    architecture: Architecture | None,
+    architecture: ArchitectureName | None,
     inflation: Inflation,
-) -> dict[str, torch.Tensor]:
-    """The weights under the names of `to`, inflated if they come from images and go to clips.
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return the weights under the names of `to`, inflated if they come from images and go to clips, and what
+    their network is set to.
 
     Raises:
         ValueError: Keys have no name, batch norms are folded, 2-D weights have no architecture to be inflated
-            to, or the target has no name for a layer.
+            to, or the target has no name for a layer or computes something else.
     """
     refuse_folded(checkpoint, source)
     refuse_variants(checkpoint)
     refuse_non_finite(checkpoint)
+    refused = f"{checkpoint.path} ({source}): nothing was converted, since"
     if source.named.unknown:
-        raise ValueError(
-            f"{checkpoint.path} ({source}): nothing was converted, since there is no name for: "
-            + ", ".join(source.named.unknown)
-        )
-    for name, possible in () if to == "gcvideo" else NAMINGS[to].settings.items():
-        if not set(source.settings.get(name, possible)) & set(possible):
-            raise ValueError(
-                f"{checkpoint.path} ({source}): {NAMINGS[to].title} has no blocks of this {name}, only "
-                f"{' or '.join(possible)}; choose other names"
-            )
+        raise ValueError(f"{refused} there is no name for: {', '.join(source.named.unknown)}")
+    if source.foreign:
+        said = ", ".join(setting for _, setting in source.foreign)
+        raise ValueError(f"{refused} its network was trained with {said}, which nothing here has")
     state, _ = complete(source.named.state)
-    to_image = to != "gcvideo" and NAMINGS[to].image
-    if source.image and not to_image:
-        if architecture is None or source.depth is None:
+    settings = {name: values[0] for name, values in source.settings.items()}
+    inflates = source.image and (to == "gcvideo" or not NAMINGS[to].image)
+    if inflates:
+        settings["architecture"] = architecture or settings.get("architecture", "")
+        if settings["architecture"] not in ARCHITECTURES or source.depth is None:
             raise ValueError(
                 f"{checkpoint.path} ({source}) is of images; inflate it: --architecture slow, i3d or c2d"
             )
         with torch.device("meta"):
-            network = VideoResNet(1, architecture=architecture, depth=source.depth, width=source.width)
+            network = VideoResNet(
+                1,
+                architecture=settings["architecture"],  # pyright: ignore[reportArgumentType]
+                depth=source.depth,
+                width=source.width,
+            )
         own = recognise(Checkpoint(checkpoint.path, dict(network.state_dict()), [], {}))
         state = inflate(state, {k: v.shape for k, v in own.named.state.items()}, inflation=inflation)
-    elif not source.image:
-        architecture = source.architecture
-    if to != "gcvideo":
-        return write_naming(state, to)
-    if architecture is None:
-        raise ValueError(
-            f"{checkpoint.path} ({source}): is no Slow-only, I3D or C2D network; none of ours fits"
-        )
-    return write_naming(state, "pytorchvideo" if architecture == "slow" else "pytorchvideo_pooled")
+    elif to == "gcvideo" and source.architecture is None:
+        raise ValueError(f"{refused} it is no Slow-only, I3D or C2D network; none of ours fits")
+
+    left_open = {name: value for name, value in settings.items() if len(source.settings.get(name, ())) > 1}
+    if inflates:
+        left_open.pop("architecture", None)
+    if left_open:
+        assumed = ", ".join(f"{name} {value}" for name, value in left_open.items())
+        log.info("%s leaves open, and is taken to have: %s", checkpoint.path, assumed)
+    return write_naming(state, _naming(to, source, settings, refused)), settings
+
+
+def _naming(to: Target, source: Recognised, settings: Mapping[str, str], refused: str) -> str:
+    """Return the naming of the target whose networks have such blocks, and can be set so.
+
+    Raises:
+        ValueError: None can.
+    """
+    able = [name for name in NAMINGS if name.startswith("pytorchvideo" if to == "gcvideo" else to)]
+    if "squeeze-excitation" in source.blocks.values():
+        able = [name for name in able if name.endswith("_squeeze")] or able
+    else:
+        able = [name for name in able if not name.endswith("_squeeze")]
+    for setting, value in settings.items():
+        possible = {name: _settings_of_target(name).get(setting, (value,)) for name in able}
+        able = [name for name in able if value in possible[name]]
+        if not able:
+            title = NAMINGS[next(iter(possible))].title
+            values = dict.fromkeys(value for values in possible.values() for value in values)
+            raise ValueError(
+                f"{refused} it has {setting} {value}, and {title} has {' or '.join(values)} only"
+            )
+    return able[0]
+
+
+def _settings_of_target(naming: str) -> dict[str, tuple[str, ...]]:
+    """What networks of a codebase can be set to."""
+    settings = dict(NAMINGS[naming].settings)
+    if NAMINGS[naming].image:
+        settings["architecture"] = ("c2d_nopool", "c2d")
+    if naming.startswith("torchvision"):  # files with its names may have them elsewhere
+        settings["stride_on"] = ("3x3",)
+    return settings
 
 
 def _pairs(checkpoint: Checkpoint, source: Recognised) -> list[tuple[str, str]]:

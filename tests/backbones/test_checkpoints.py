@@ -133,8 +133,8 @@ def test_our_checkpoint_of_another_instantiation_is_refused(tmp_path):
     [
         ({"depth": 101}, "depth is 50, but the file's is 101"),
         ({"width": 8 / 64}, r"width is 0\.0625, but the file's is 0\.125"),
-        ({"architecture": "i3d"}, "architecture is slow, but the file's is i3d"),
-        ({"architecture": "c2d"}, "architecture is slow, but the file's is c2d"),
+        ({"architecture": "i3d"}, "architecture slow, but .* trained with i3d or i3d_strided"),
+        ({"architecture": "c2d_nopool"}, "architecture slow, but .* trained with c2d_nopool; set"),
         ({"block": SqueezeExcitationBlock, "placement": Placement(res3="all")}, "the context blocks differ"),
     ],
 )
@@ -189,7 +189,11 @@ def test_folding_keeps_the_logits():
     [
         ("SLOW_4x16_R50.pyth", {}, "clips of 4 x 16"),
         ("slow.pyth", {"cfg": "DATA:\n  NUM_FRAMES: 4\n  SAMPLING_RATE: 16\n"}, "clips of 4 x 16"),
-        ("slow.pth", {"meta": {"config": "dict(clip_len=4, frame_interval=16)"}}, "clips of 4 x 16"),
+        (
+            "slow.pth",
+            {"meta": {"config": "p = [dict(type='SampleFrames', clip_len=4, frame_interval=16)]"}},
+            "clips of 4 x 16",
+        ),
         (
             "best.ckpt",
             {"datamodule_hyper_parameters": {"clip": {"num_frames": 4, "stride": 16}}},
@@ -317,7 +321,6 @@ def test_every_file_of_weights_has_the_mode_that_the_umask_leaves(suffix, mask, 
 
 
 TWICE = {
-    "mmaction2": ["context.context.key", "context.context.value"],  # in a sequence where a pool follows
     "pyslowfast": ["context.transform.1"],  # renamed between releases
 }
 

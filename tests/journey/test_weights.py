@@ -128,6 +128,6 @@ def test_convert_inflates_images_and_refuses_what_has_no_name(pyslowfast, tmp_pa
     main(["weights", "convert", str(images), str(out), "--architecture", "i3d"])
     VideoResNet(4, architecture="i3d").load_state_dict(read_checkpoint(out).state, strict=True)
     command = ["weights", "convert", str(pyslowfast), str(out), "--to", "torchvision"]
-    assert "names 2-D networks, but res4.0.branch2.conv_a looks at 3 frames" in complaint(command)
+    assert "architecture slow, and torchvision / timm has c2d_nopool or c2d only" in complaint(command)
     assert "no such file" in complaint(["weights", "inspect", str(tmp_path / "missing.pth")])
     complaint(["weights", "explain"], code=2)

@@ -110,8 +110,9 @@ def test_a_checkpoint_of_mmaction2_with_non_local_blocks_gives_its_logits(
 ):
     torch.manual_seed(0)
     theirs = randomised(MmactionSlowOnly(7, WIDTH, {2: [1, 3], 3: [0, 5]}, **settings))
-    text = "dict(type='DecordDecode', mode='accurate')"  # another mode, of no block
-    text += f"dict(sub_sample=True, use_scale={settings['use_scale']}, mode='embedded_gaussian')"
+    text = "pipeline = [dict(type='DecordDecode', mode='accurate')]\n"  # another mode, of no block
+    block = f"dict(sub_sample=True, use_scale={settings['use_scale']}, mode='embedded_gaussian')"
+    text += f"model = dict(backbone=dict(type='ResNet3dSlowOnly', non_local_cfg={block}))"
     torch.save({"state_dict": theirs.state_dict(), "meta": {"config": text}}, tmp_path / "slowonly.pth")
     network = ours(instantiation=instantiation, subsampling=subsampling)
     load_weights(network, Weights(tmp_path / "slowonly.pth"))

@@ -89,8 +89,18 @@ def refuse_non_finite(checkpoint: Checkpoint) -> None:
         )
 
 
-def write_state(path: Path, state: Mapping[str, Tensor], *, record: Mapping[str, str] | None = None) -> None:
+def write_state(
+    path: Path,
+    state: Mapping[str, Tensor],
+    *,
+    record: Mapping[str, str] | None = None,
+    inside: str | None = None,
+    beside: Mapping[str, Any] | None = None,
+) -> None:
     """Write a plain state dict: as safetensors, or as a pickle of tensors alone (.pth, .pyth, .pt).
+
+    `record` stands in the head of a safetensors file. In a pickle the state may have a name, `inside`, and
+    plain values `beside` it, as other codebases read it.
 
     Raises:
         ValueError: The suffix is none of these.
@@ -104,7 +114,7 @@ def write_state(path: Path, state: Mapping[str, Tensor], *, record: Mapping[str,
             # Its own save_file makes a file that nobody else may read.
             partial.write_bytes(save(tensors, metadata=dict(record or {})))
         else:
-            torch.save(tensors, partial)
+            torch.save(tensors if inside is None else {inside: tensors, **(beside or {})}, partial)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

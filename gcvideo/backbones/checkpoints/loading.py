@@ -14,10 +14,9 @@ from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
 from gcvideo.backbones.checkpoints.namings import NAMINGS
 from gcvideo.backbones.checkpoints.prefixes import find_network
 from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, recognise
-from gcvideo.backbones.checkpoints.renaming import write_naming
-from gcvideo.backbones.checkpoints.settings import settings_of
+from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, write_naming
+from gcvideo.backbones.checkpoints.settings import ARGUMENTS, OF_BLOCKS, settings_of
 from gcvideo.backbones.checkpoints.variants import refuse_variants
-from gcvideo.blocks import ContextBlock
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +65,16 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
         log.info("loaded %s: all %d tensors of %s", weights.path, len(checkpoint.state), name)
         return
     own = recognise(Checkpoint(Path(name), dict(network.state_dict()), [], {}))
+    own = own._replace(settings=own.settings | {key: (value,) for key, value in settings_of(network).items()})
     checkpoint = find_network(checkpoint)
     source = recognise(checkpoint, format=weights.format)
     refuse_folded(checkpoint, source)
     refuse_variants(checkpoint)
     refuse_non_finite(checkpoint)
-    new = {"head", *weights.new} if source.image else set(weights.new)
+    # Of classes of images, unless it is a mean over frames and the network is one too.
+    has_other_head = source.image and own.architecture not in source.settings.get("architecture", ())
+    new = {"head", *weights.new} if has_other_head else set(weights.new)
+    left_open = _refuse_other_function(network, source, new, weights.path)
 
     state = source.named.state
     state = inflate(state, {k: v.shape for k, v in own.named.state.items()}, inflation=weights.inflation)
@@ -80,8 +83,6 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
     left = [key for key in state if any(mark in key for mark in fresh)]
     state = {key: tensor for key, tensor in state.items() if key not in left}
     expected_missing = [key for key in own.named.state if any(mark in key for mark in fresh)]
-    if "blocks" not in new:
-        _refuse_other_function(network, source)
 
     title = f"{weights.path} ({source}) into a network of {own}"
     try:
@@ -100,7 +101,11 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
         _count_of_parts(expected_missing),
         _count_of_parts([*left, *source.named.not_ours]),
     )
-    if source.format != own.format:
+    if left_open:
+        log.info("%s leaves open, and is taken to have: %s", weights.path, ", ".join(left_open))
+    if has_other_head and source.architecture:
+        log.info("with architecture %s the network would compute what the file's does", source.architecture)
+    if source.format != own.format and source.input.mean is None:
         naming = NAMINGS[source.format]
         log.info("recipes of %s normalise with %s; compare data.mean, data.std", naming.title, naming.pixels)
 
@@ -153,18 +158,34 @@ def refuse_folded(checkpoint: Checkpoint, source: Recognised) -> None:
         )
 
 
-def _refuse_other_function(network: nn.Module, source: Recognised) -> None:
-    """Blocks of equal shapes that compute something else with them."""
+def _refuse_other_function(
+    network: nn.Module, source: Recognised, new: Collection[str], file: Path
+) -> list[str]:
+    """Refuse weights that were trained in another function of equal shapes; return what the network is set to
+    and the file leaves open."""
+    for part, setting in source.foreign:
+        if part not in new:
+            way_out = "" if part == "network" else f"; weights.new: [{part}] leaves its {part} behind"
+            raise ValueError(
+                f"the {part} of {file} was trained with {setting}, which nothing here has{way_out}"
+            )
+    left_open: dict[str, None] = {}
     for name, module in network.named_modules():
-        own = settings_of(module) if isinstance(module, ContextBlock) else {}
-        for setting, value in own.items():
+        for setting, value in settings_of(module).items():
             meant = source.settings.get(setting, (value,))
+            if setting in OF_BLOCKS and "blocks" in new:
+                continue
+            if setting == "architecture" and source.image:  # inflated to any
+                continue
             if value not in meant:
+                fresh = ", or start the blocks fresh with weights.new: [blocks]" * (setting in OF_BLOCKS)
                 raise ValueError(
-                    f"{name} has {setting} {value}, but the file's blocks were trained with "
-                    f"{' or '.join(meant)}; set block.init_args.{setting} to that, or start the blocks fresh "
-                    "with weights.new: [blocks]"
+                    f"{name or type(network).__name__} has {setting} {value}, but {file} was trained with "
+                    f"{' or '.join(meant)}; set {ARGUMENTS[setting]} to that{fresh}"
                 )
+            if len(meant) > 1:
+                left_open[f"{setting} {value}"] = None
+    return list(left_open)
 
 
 def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:
@@ -180,7 +201,16 @@ def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:
     if not source.image and source.architecture != own.architecture:
         return f"architecture is {own.architecture}, but the file's is {source.architecture or 'unknown'}"
     if source.blocks != own.blocks and "blocks" not in new:
-        return "the context blocks differ; weights.new: [blocks] starts the network's own fresh"
+        return f"the context blocks differ; {_placement(source)}weights.new: [blocks] starts them fresh"
     if source.num_classes != own.num_classes and "head" not in new:
         return f"the head is of {source.num_classes} classes; weights.new: [head] starts a new one"
     return "the file is of another network"
+
+
+def _placement(source: Recognised) -> str:
+    stages = [
+        f"{name}: {places}"
+        for name, places in zip(STAGE_NAMES, source.skeleton.places, strict=True)
+        if places
+    ]
+    return f"set placement to the file's {{{', '.join(stages)}}}, or " if stages else ""

@@ -29,7 +29,7 @@ class Naming(NamedTuple):
     unbiased: dict[str, str] = {}  # noqa: RUF012 (never written to)
     """Linear maps of context blocks that have no bias there, and the batch norms behind them."""
     settings: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 (never written to)
-    """What its context blocks can be, of what no weight shows."""
+    """What its networks and their blocks can be set to, of what no weight shows; the usual value first."""
     not_ours: tuple[str, ...] = ()
     """How keys begin that belong to no classifier: necks and heads of detectors."""
 
@@ -38,7 +38,27 @@ GREY = "mean 0.45, std 0.225"
 IMAGENET = "mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225"
 
 
-def _pytorchvideo(*stages: int, head: int) -> Naming:
+STRIDES = {"stride_on": ("3x3", "1x1")}
+
+OURS = STRIDES | {
+    "position": ("after_add", "after_1x1x1"),
+    "instantiation": (
+        *("embedded_gaussian", "scaled_embedded_gaussian", "gaussian", "dot_product", "concat"),
+    ),
+    "subsampling": ("pool_then_conv", "conv_then_pool", "none"),
+    "fusion": ("add", "scale", "both"),
+    "bottleneck_activation": ("relu", "none"),
+}
+
+# mmcv's block for global context, where mmdetection's networks have it.
+IMAGE_SETTINGS = STRIDES | {
+    "fusion": ("add",),
+    "bottleneck_activation": ("relu",),
+    "position": ("after_1x1x1",),
+}
+
+
+def _pytorchvideo(*stages: int, head: int, architectures: tuple[str, ...]) -> Naming:
     """pytorchvideo counts top-level blocks; C2D and I3D have a temporal pool among them, as block 2."""
     res2, res3, res4, res5 = (f"blocks.{number}.res_blocks" for number in stages)
     residual = [f"branch2.{kind}_{letter}" for letter in "abc" for kind in ("conv", "norm")]
@@ -55,6 +75,47 @@ def _pytorchvideo(*stages: int, head: int) -> Naming:
         inside={f"{{i}}.{part}": part for part in residual + context},
         pixels=GREY,
         position_axes=0,
+        settings={"architecture": architectures} | OURS,
+    )
+
+
+def _mmaction2(*, pooled: bool) -> Naming:
+    """Keys and values of a non-local block are sequences, with one convolution, where a pool follows it."""
+    behind = ".0" if pooled else ""
+    return Naming(
+        title="MMAction2",
+        outside={
+            "backbone.conv1.conv": "stem.conv",
+            "backbone.conv1.bn": "stem.norm",
+            "cls_head.fc_cls": "head.proj",
+        },
+        stages=("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4"),
+        inside={
+            "{i}.conv1.conv": "branch2.conv_a",
+            "{i}.conv1.bn": "branch2.norm_a",
+            "{i}.conv2.conv": "branch2.conv_b",
+            "{i}.conv2.bn": "branch2.norm_b",
+            "{i}.conv3.conv": "branch2.conv_c",
+            "{i}.conv3.bn": "branch2.norm_c",
+            "{i}.downsample.conv": "branch1_conv",
+            "{i}.downsample.bn": "branch1_norm",
+            "{i}.non_local_block.theta.conv": "context.context.query",
+            f"{{i}}.non_local_block.phi{behind}.conv": "context.context.key",
+            f"{{i}}.non_local_block.g{behind}.conv": "context.context.value",
+            "{i}.non_local_block.conv_out.conv": "context.transform.0",
+            "{i}.non_local_block.conv_out.bn": "context.transform.1",
+        },
+        pixels=IMAGENET,
+        position_axes=3,
+        settings=STRIDES
+        | {
+            "architecture": ("slow", "i3d_strided", "i3d", "i3d_nopool", "c2d", "c2d_nopool"),
+            # mmcv divides unless told not to; MMAction2's I3D configs say use_scale=False, SlowOnly's True.
+            "instantiation": ("scaled_embedded_gaussian", "embedded_gaussian", "gaussian", "dot_product"),
+            "subsampling": ("conv_then_pool" if pooled else "none",),
+            "position": ("after_add",),
+        },
+        unbiased={"context.transform.0": "context.transform.1"},
     )
 
 
@@ -106,8 +167,10 @@ IMAGE_SQUEEZE_EXCITATION = {
 
 NAMINGS: dict[str, Naming] = {
     # Our own checkpoints as well: every key of a network without blocks is pytorchvideo's.
-    "pytorchvideo": _pytorchvideo(1, 2, 3, 4, head=5),
-    "pytorchvideo_pooled": _pytorchvideo(1, 3, 4, 5, head=6),
+    "pytorchvideo": _pytorchvideo(*(1, 2, 3, 4), head=5, architectures=("slow", "i3d_nopool", "c2d_nopool")),
+    "pytorchvideo_pooled": _pytorchvideo(
+        *(1, 3, 4, 5), head=6, architectures=("i3d", "i3d_strided", "c2d", "c2d_unpadded")
+    ),
     "torchvision": Naming(
         title="torchvision / timm",
         outside={"conv1": "stem.conv", "bn1": "stem.norm", "fc": "head.proj"},
@@ -116,7 +179,7 @@ NAMINGS: dict[str, Naming] = {
         pixels=IMAGENET,
         position_axes=2,
         image=True,
-        settings={"fusion": ("add",)},
+        settings=IMAGE_SETTINGS,
     ),
     "mmdetection": Naming(
         title="mmdetection",
@@ -126,7 +189,7 @@ NAMINGS: dict[str, Naming] = {
         pixels=IMAGENET,
         position_axes=2,
         image=True,
-        settings={"fusion": ("add",)},
+        settings=IMAGE_SETTINGS,
         not_ours=("neck.", "rpn_head.", "roi_head.", "bbox_head.", "mask_head."),
     ),
     "pyslowfast": Naming(
@@ -156,46 +219,16 @@ NAMINGS: dict[str, Naming] = {
         pixels=GREY,
         position_axes=3,
         # Its softmax always divides the logits by the square root of the inner width.
-        settings={
+        settings=STRIDES
+        | {
+            "architecture": ("slow", "i3d", "c2d", "i3d_nopool", "c2d_nopool"),
             "instantiation": ("scaled_embedded_gaussian", "dot_product"),
             "subsampling": ("pool_then_conv", "none"),
+            "position": ("after_add",),
         },
     ),
-    "mmaction2": Naming(
-        title="MMAction2",
-        outside={
-            "backbone.conv1.conv": "stem.conv",
-            "backbone.conv1.bn": "stem.norm",
-            "cls_head.fc_cls": "head.proj",
-        },
-        stages=("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4"),
-        inside={
-            "{i}.conv1.conv": "branch2.conv_a",
-            "{i}.conv1.bn": "branch2.norm_a",
-            "{i}.conv2.conv": "branch2.conv_b",
-            "{i}.conv2.bn": "branch2.norm_b",
-            "{i}.conv3.conv": "branch2.conv_c",
-            "{i}.conv3.bn": "branch2.norm_c",
-            "{i}.downsample.conv": "branch1_conv",
-            "{i}.downsample.bn": "branch1_norm",
-            "{i}.non_local_block.theta.conv": "context.context.query",
-            # `.0` where a pool follows the convolution, as in every published network.
-            "{i}.non_local_block.phi.0.conv": "context.context.key",
-            "{i}.non_local_block.g.0.conv": "context.context.value",
-            "{i}.non_local_block.phi.conv": "context.context.key",
-            "{i}.non_local_block.g.conv": "context.context.value",
-            "{i}.non_local_block.conv_out.conv": "context.transform.0",
-            "{i}.non_local_block.conv_out.bn": "context.transform.1",
-        },
-        pixels=IMAGENET,
-        position_axes=3,
-        # mmcv divides unless told not to; MMAction2's I3D configs say use_scale=False, SlowOnly's True.
-        settings={
-            "instantiation": ("scaled_embedded_gaussian", "embedded_gaussian", "gaussian", "dot_product"),
-            "subsampling": ("conv_then_pool", "none"),
-        },
-        unbiased={"context.transform.0": "context.transform.1"},
-    ),
+    "mmaction2": _mmaction2(pooled=True),
+    "mmaction2_unpooled": _mmaction2(pooled=False),
 }
 
 BLOCKS: dict[str, tuple[dict[str, str], str]] = {

@@ -1,27 +1,24 @@
 """Whose weights a file holds, and of which network."""
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
+from gcvideo.backbones.checkpoints.configurations import Foreign, Input, Skeleton, read_configuration
 from gcvideo.backbones.checkpoints.files import Checkpoint
-from gcvideo.backbones.checkpoints.namings import NAMINGS
+from gcvideo.backbones.checkpoints.namings import NAMINGS, Naming
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, Named, read_naming
+from gcvideo.backbones.checkpoints.settings import GLOBAL_CONTEXT, NON_LOCAL
 from gcvideo.backbones.checkpoints.variants import refuse_variants
+from gcvideo.backbones.resnet import ARCHITECTURES
 
 DEPTH_OF_BLOCKS: dict[tuple[int, ...], int] = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 
-Architecture = Literal["slow", "i3d", "c2d"]
-
-ARCHITECTURE_OF_KERNELS: dict[tuple[int, ...], Architecture] = {
-    # Frames that the stem and the first blocks of res2 and res4 look at.
-    (1, 1, 1): "c2d",
-    (1, 1, 3): "slow",
-    (5, 3, 3): "i3d",
-}
+FRAMEWISE: tuple[str, ...] = ("c2d_nopool", "c2d_unpadded")
+"""MMAction2's 2-D networks for video: they see frame by frame, and their heads know classes of videos."""
 
 KIND_OF_BLOCK = {
     # The first layer that a context block has tells its kind.
@@ -42,23 +39,29 @@ class Recognised(NamedTuple):
     named: Named
     depth: int | None
     """None for blocks that no bottleneck network of 50, 101 or 152 layers has."""
-    architecture: Architecture | None
-    """slow, i3d or c2d by the kernels that look along time; None for 2-D networks and for others."""
+    skeleton: Skeleton
     width: float
     num_classes: int | None
     blocks: dict[str, str]
     """Residual blocks with a context block, as res3.1, and its kind."""
     settings: dict[str, tuple[str, ...]]
-    """What the file tells of settings that no weight has: the values that may be meant."""
-    clip: str | None
-    """Frames and stride of the clips that it was trained on, as 8x8, where the file says."""
+    """What the file tells of settings that no weight has: the values that may be meant, the usual first."""
+    foreign: list[Foreign]
+    input: Input
     folded: bool
     """Whether batch norms are folded into convolutions."""
     wrappers: list[str]
 
     @property
     def image(self) -> bool:
-        return NAMINGS[self.format].image
+        """Whether the network is 2-D."""
+        return self.named.state["stem.conv.weight"].ndim == 4
+
+    @property
+    def architecture(self) -> str | None:
+        """By its configuration, or else the usual one of those whose kernels look at as many frames; None for
+        networks of images and for others."""
+        return next(iter(self.settings.get("architecture", ())), None)
 
     def __str__(self) -> str:
         parts = [
@@ -67,7 +70,8 @@ class Recognised(NamedTuple):
                 filter(
                     None,
                     [
-                        "2-D" if self.image else self.architecture or "unknown",
+                        " or ".join(self.settings.get("architecture", ()))
+                        or ("2-D" if self.image else "unknown"),
                         f"R{self.depth}" if self.depth else "network of an unknown depth",
                         f"at width {self.width:g}" if self.width != 1 else "",
                     ],
@@ -79,9 +83,14 @@ class Recognised(NamedTuple):
             places = [place for place, other in self.blocks.items() if other == kind]
             noun = "block" if len(places) == 1 else "blocks"
             parts.append(f"{len(places)} {kind} {noun} ({', '.join(places)})")
-        for name, values in self.settings.items():
-            parts.append(f"{name} {' or '.join(values)}")
-        parts += [f"clips of {self.clip.replace('x', ' x ')}"] if self.clip else []
+        parts += [
+            f"{name} {values[0]}"
+            for name, values in self.settings.items()
+            if len(values) == 1 and name != "architecture"
+        ]
+        parts += [setting for _, setting in self.foreign]
+        if self.input.num_frames is not None:
+            parts.append(f"clips of {self.input.num_frames} x {self.input.stride}")
         parts += ["batch norms folded"] if self.folded else []
         parts += [f"inside {', '.join(self.wrappers)}"] if self.wrappers else []
         return ", ".join(parts)
@@ -106,16 +115,21 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
     named.not_ours.extend(checkpoint.outside)
     state, stem = named.state, named.state["stem.conv.weight"]
     head = state.get("head.proj.weight")
+    skeleton = _skeleton(state, best)
+    said = read_configuration(checkpoint, skeleton)
+    blocks = _blocks(state)
+    possible = _possible(state, NAMINGS[best], skeleton, kinds=set(blocks.values()))
     return Recognised(
         format=best,
         named=named,
-        depth=DEPTH_OF_BLOCKS.get(_num_blocks(state)),
-        architecture=_architecture(state),
+        depth=DEPTH_OF_BLOCKS.get(tuple(skeleton.num_blocks)),
+        skeleton=skeleton,
         width=len(stem) / 64,
         num_classes=None if head is None else len(head),
-        blocks=_blocks(state),
-        settings=_settings(checkpoint, best, named),
-        clip=_clip(checkpoint),
+        blocks=blocks,
+        settings=possible | {name: (said.settings[name],) for name in possible if name in said.settings},
+        foreign=said.foreign,
+        input=said.input if said.input.num_frames else said.input._replace(**_clip_in_name(checkpoint.path)),
         folded="stem.norm.weight" not in state and "stem.conv.bias" in state,
         wrappers=checkpoint.wrappers,
     )
@@ -133,19 +147,30 @@ def _closest(state: Mapping[str, Tensor], format: str) -> tuple[str, Named]:
     return max(readings.items(), key=lambda reading: len(reading[1].state))
 
 
-def _num_blocks(state: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Bottlenecks in res2, res3, res4, res5."""
-    return tuple(
-        len({key.split(".")[1] for key in state if key.startswith(stage) and "branch2.conv_c" in key})
-        for stage in STAGE_NAMES
+def _skeleton(state: Mapping[str, Tensor], format: str) -> Skeleton:
+    stages = [[key.split(".") for key in state if key.startswith(stage)] for stage in STAGE_NAMES]
+    return Skeleton(
+        architectures=_architectures(state, format),
+        stem_channels=len(state["stem.conv.weight"]),
+        num_blocks=[len({key[1] for key in stage if "conv_c" in key}) for stage in stages],
+        places=[sorted({int(key[1]) for key in stage if "context" in key}) for stage in stages],
     )
 
 
-def _architecture(state: Mapping[str, Tensor]) -> Architecture | None:
+def _architectures(state: Mapping[str, Tensor], format: str) -> list[str]:
+    """Architectures whose names and kernels the state dict has, the usual one of its naming first."""
     layers = ("stem.conv", "res2.0.branch2.conv_a", "res4.0.branch2.conv_a")
     kernels = [state[f"{layer}.weight"] for layer in layers if f"{layer}.weight" in state]
+    if all(kernel.ndim == 4 for kernel in kernels):
+        return [*FRAMEWISE] if format.startswith("mmaction2") else []
     lengths = tuple(kernel.shape[2] for kernel in kernels if kernel.ndim == 5)
-    return ARCHITECTURE_OF_KERNELS.get(lengths)
+    return [name for name in NAMINGS[format].settings.get("architecture", ()) if _lengths(name) == lengths]
+
+
+def _lengths(architecture: str) -> tuple[int, ...]:
+    """Frames that the stem and the first blocks of res2 and res4 look at."""
+    table = ARCHITECTURES[architecture]
+    return table.stem_kernel[0], table.first_kernels[0][0][0], table.first_kernels[2][0][0]
 
 
 def _blocks(state: Mapping[str, Tensor]) -> dict[str, str]:
@@ -156,46 +181,27 @@ def _blocks(state: Mapping[str, Tensor]) -> dict[str, str]:
     }
 
 
-def _settings(checkpoint: Checkpoint, format: str, named: Named) -> dict[str, tuple[str, ...]]:
-    """What the codebase, the layers' names and the file's configuration tell of its context blocks."""
-    if not any(".context." in key for key in named.state):
-        return {}
-    said, settings = _said(checkpoint), dict(NAMINGS[format].settings)
-    for name in ("instantiation", "subsampling", "fusion"):  # ours
-        if found := re.search(rf'"{name}": "(\w+)"', said):
-            settings[name] = (found[1],)
-    if found := re.search(r"INSTANTIATION: (softmax|dot_product)", said):  # PySlowFast
-        settings["instantiation"] = ("scaled_embedded_gaussian" if found[1] == "softmax" else "dot_product",)
-    if format == "mmaction2":
-        pooled = any("non_local_block.g.0." in key for key in checkpoint.state)
-        settings["subsampling"] = ("conv_then_pool" if pooled else "none",)
-        if found := re.search(r"mode=['\"](gaussian|embedded_gaussian|dot_product)['\"]", said):
-            scaled = found[1] == "embedded_gaussian" and "use_scale=False" not in said
-            settings["instantiation"] = ("scaled_embedded_gaussian" if scaled else found[1],)
-    return settings
+def _possible(
+    state: Mapping[str, Tensor], naming: Naming, skeleton: Skeleton, *, kinds: set[str]
+) -> dict[str, tuple[str, ...]]:
+    """What the settings of a network of this naming can be, without its configuration."""
+    relevant = ["stride_on", *(["position"] if kinds else [])]
+    relevant += NON_LOCAL if "non-local" in kinds else []
+    relevant += GLOBAL_CONTEXT if kinds & {"global context", "squeeze-excitation"} else []
+    possible = {name: naming.settings[name] for name in relevant if name in naming.settings}
+    if "instantiation" in possible:  # one that embeds nothing has no query
+        embeds = any(key.endswith("context.context.query.weight") for key in state)
+        possible["instantiation"] = tuple(
+            value for value in possible["instantiation"] if (value == "gaussian") != embeds
+        )
+    if "squeeze-excitation" in kinds:  # which global context without its norm could be, too
+        possible["fusion"] = tuple(sorted(possible["fusion"], key=lambda value: value != "scale"))
+    if skeleton.architectures:
+        possible["architecture"] = tuple(skeleton.architectures)
+    return possible
 
 
-def _said(checkpoint: Checkpoint) -> str:
-    """The configuration that the file carries, as text: PySlowFast's, MMAction2's or ours."""
-    meta = checkpoint.record.get("meta")
-    texts = [checkpoint.record.get("cfg"), checkpoint.record.get("hyper_parameters")]
-    texts += [meta.get("config"), meta.get("cfg")] if isinstance(meta, dict) else []
-    texts.append(checkpoint.record.get("datamodule_hyper_parameters"))
-    return "\n".join(
-        text if isinstance(text, str) else json.dumps(text, default=str) for text in texts if text
-    )
-
-
-def _clip(checkpoint: Checkpoint) -> str | None:
-    """Frames x stride from the file's configuration, or from its name."""
-    said = _said(checkpoint)
-    for frames, stride in (
-        (r"NUM_FRAMES: (\d+)", r"SAMPLING_RATE: (\d+)"),
-        (r"clip_len=(\d+)", r"frame_interval=(\d+)"),
-        (r'"num_frames": (\d+)', r'"stride": (\d+)'),
-    ):
-        found = re.search(frames, said), re.search(stride, said)
-        if found[0] and found[1]:
-            return f"{found[0][1]}x{found[1][1]}"
-    in_name = re.search(r"(?<![\dx])(\d{1,2})x(\d{1,2})(?=\D|$)", checkpoint.path.name)
-    return in_name and f"{in_name[1]}x{in_name[2]}"
+def _clip_in_name(path: Path) -> dict[str, int]:
+    """Frames and stride, as in SLOW_8x8_R50.pyth."""
+    found = re.search(r"(?<![\dx])(\d{1,2})x(\d{1,2})(?=\D|$)", path.name)
+    return {"num_frames": int(found[1]), "stride": int(found[2])} if found else {}

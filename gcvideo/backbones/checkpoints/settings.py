@@ -1,10 +1,14 @@
-"""Settings of context blocks that no weight shows, told from a built block."""
+"""Settings that change what a network computes and leave its weights' names and shapes alone."""
 
 from torch import nn
 
+from gcvideo.backbones.placement import ContextBranchResBlock, ContextResBlock
+from gcvideo.backbones.resnet import VideoResNet
 from gcvideo.blocks import (
     Add,
     AttentionPool,
+    AveragePool,
+    Bottleneck,
     ConcatAffinity,
     ContextBlock,
     DotProductAffinity,
@@ -14,18 +18,45 @@ from gcvideo.blocks import (
     SoftmaxAffinity,
 )
 
+NON_LOCAL = ("instantiation", "subsampling")
+GLOBAL_CONTEXT = ("fusion", "bottleneck_activation")
+
+ARGUMENTS = {
+    # What a configuration of ours calls them, below `network.init_args`.
+    "architecture": "architecture",
+    "stride_on": "stride_on",
+    "position": "placement.position",
+    **{name: f"block.init_args.{name}" for name in (*NON_LOCAL, *GLOBAL_CONTEXT)},
+}
+
+OF_BLOCKS = ("position", *NON_LOCAL, *GLOBAL_CONTEXT)
+
 FUSIONS: dict[type[nn.Module], str] = {Add: "add", Scale: "scale", InTurn: "both"}
 
 
-def settings_of(block: ContextBlock) -> dict[str, str]:
-    """Arguments of the block's constructor that change its function and not its weights' names and shapes."""
-    if isinstance(block.context, PairwiseAttention):
+def settings_of(module: nn.Module) -> dict[str, str]:
+    """Return what a network, a residual block or a context block of ours is set to."""
+    if isinstance(module, VideoResNet):
+        return {"architecture": module.architecture, "stride_on": module.stride_on}
+    if isinstance(module, ContextResBlock):
+        return {"position": "after_1x1x1" if isinstance(module, ContextBranchResBlock) else "after_add"}
+    if not isinstance(module, ContextBlock):
+        return {}
+    if isinstance(module.context, PairwiseAttention):
         return {
-            "instantiation": _instantiation(block.context),
-            "subsampling": _subsampling(block.context),
+            "instantiation": _instantiation(module.context),
+            "subsampling": _subsampling(module.context),
         }
-    if isinstance(block.context, AttentionPool) and type(block.fusion) in FUSIONS:
-        return {"fusion": FUSIONS[type(block.fusion)]}
+    if isinstance(module.context, AttentionPool | AveragePool) and type(module.fusion) in FUSIONS:
+        return {"fusion": FUSIONS[type(module.fusion)]} | _activation(module.transform)
+    return {}
+
+
+def _activation(transform: nn.Module) -> dict[str, str]:
+    for part in transform.modules():
+        if isinstance(part, Bottleneck):
+            kind = type(part.activation)
+            return {"bottleneck_activation": "none" if kind is nn.Identity else kind.__name__.lower()}
     return {}
 
 

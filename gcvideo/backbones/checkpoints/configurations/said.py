@@ -1,0 +1,58 @@
+"""What a file's configuration says, in our words, whosever it is."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+Part = Literal["network", "blocks", "head"]
+
+
+class Skeleton(NamedTuple):
+    """What the tensors show of a network, which its configuration is read beside."""
+
+    architectures: Sequence[str]
+    """Those whose kernels look at as many frames."""
+    stem_channels: int
+    num_blocks: Sequence[int]
+    """Residual blocks in res2..res5."""
+    places: Sequence[Sequence[int]]
+    """Which of them carry a context block, in res2..res5."""
+
+    @property
+    def depth(self) -> int:
+        """Its number of layers: three a residual block, the stem and the head."""
+        return 3 * sum(self.num_blocks) + 2
+
+
+UNSEEN = Skeleton((), 0, (), ())
+"""What is known of a network before its tensors are looked at."""
+
+
+class Input(NamedTuple):
+    """The clips that a network was trained on, as far as its file says."""
+
+    num_frames: int | None = None
+    stride: int | None = None
+    mean: tuple[float, ...] | None = None
+    """Of red, green and blue, of values in 0..1."""
+    std: tuple[float, ...] | None = None
+    channels: Literal["RGB", "BGR"] | None = None
+
+
+class Foreign(NamedTuple):
+    """A setting, in the file's own words, that no network here has."""
+
+    part: Part
+    """Which computes otherwise for it."""
+    setting: str
+
+
+class Said(NamedTuple):
+    """A configuration in our words."""
+
+    settings: dict[str, str]
+    """Arguments of ours that no weight shows."""
+    foreign: list[Foreign]
+    input: Input
+
+
+NOTHING = Said({}, [], Input())
