@@ -53,6 +53,7 @@ USAGE = "\n".join(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; exit with 0 if it did its work, 1 on an error, 2 on wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _open_standard_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(USAGE + "\n")
         return
@@ -83,6 +84,17 @@ def error_message(error: Exception) -> str:
     if isinstance(error, UnpicklingError):  # whose own message advises to run the code
         return "the checkpoint is none, or names code that loading it would run; nothing was loaded"
     return shortage(error) or str(error).strip()
+
+
+def _open_standard_streams() -> None:
+    """Open those that are closed (`>&-`): the next file would get their number, and what is printed to it."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _complaint(message: str, *, code: int) -> int:

@@ -55,3 +55,32 @@ def test_few_open_files_are_enough_or_the_limit_is_named(folder, tmp_path, num_f
     assert said.startswith(
         f"gcvideo test: too many open files: the limit is {num_files} (ulimit -n); raise it"
     )
+
+
+PRINTS_LINES = """
+import os
+from gcvideo.training.stopping import StopSignals
+
+def listen(self):
+    original(self)
+    for descriptor in (1, 2):
+        os.write(descriptor, os.linesep.encode())
+
+original, StopSignals.listen = StopSignals.listen, listen
+from gcvideo.cli import main
+main()
+"""
+
+
+def test_a_line_that_is_printed_to_closed_streams_stops_no_run(folder, tmp_path):
+    closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-c", PRINTS_LINES]
+    command = ["fit", "--config", str(folder / "run" / "config.yaml"), "--run_dir", str(tmp_path)]
+    done = subprocess.run([*closed, *command], timeout=120, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_wrong_command_has_its_exit_code_without_streams_too():
+    command = [sys.executable, "-c", "from gcvideo.cli import main; main(['nonsense'])"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command], timeout=120, check=False)
+    assert done.returncode == 2
