@@ -16,8 +16,8 @@ from data_prep.console import byte_bar, counted, run_step, say, show_table
 from data_prep.journal import JOURNALS, Journal, fingerprint
 from data_prep.shards import Shard, add_run_options, shard_of
 from data_prep.tar_stream import ArchiveError, open_tar, refusal
-from data_prep.video_files import video_names
 from gcvideo.atomic import replacing, write_table
+from gcvideo.video_files import video_names
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 COLUMNS = ("archive", "status", "member", "reason")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.console import progress_bar
-from data_prep.video_files import video_names
 from gcvideo.atomic import replacing, write_table
+from gcvideo.video_files import video_names
 
 CLASSES = "classes.txt"
 """One class a line; the line's number, from 0, is the label."""

@@ -12,11 +12,6 @@ def partial_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
 
 
-def is_partial(name: str) -> bool:
-    """Whether a file name is one that `partial_of` gives."""
-    return name.startswith(".") and name.endswith(".partial")
-
-
 @contextmanager
 def replacing(target: Path, *, partial: Path | None = None, is_settled: bool = True) -> Iterator[Path]:
     """A path to write to: it becomes the target when the block ends, and vanishes when it fails.

@@ -28,12 +28,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep.examination import examine
 from data_prep.transcoding import Task, transcode_one
-from data_prep.video_files import video_names
 from data_prep.x264 import EncodingSettings
 from gcvideo.clip import Verified
 from gcvideo.data.decoding import open_video
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
+from gcvideo.video_files import video_names
 
 console = Console()
 

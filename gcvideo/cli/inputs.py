@@ -1,5 +1,6 @@
 """What commands on videos are given: video files, folders or lists of them, and a checkpoint."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,34 +12,43 @@ from gcvideo.data.annotations import read_paths
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training import VideoClassifier
 from gcvideo.training.checkpoint_file import require_whole
+from gcvideo.video_files import SUFFIXES, is_hidden, is_video_name, video_names
 
-VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
-
+log = logging.getLogger(__name__)
 
 LIST_SUFFIXES = {".csv", ".txt"}
+MOST_NAMED = 5
 
 
 def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[Path]:
-    """Videos as named; of folders, every file below them with a video's suffix; of lists (.csv, .txt), every
-    path in them, relative to `root` or else to the list's own folder.
+    """Yield videos as named; of folders, every file below them that is named like a video; of lists (.csv,
+    .txt), every path in them, relative to `root` or else to the list's own folder.
 
     Raises:
         ValueError: A path does not exist, or a folder or a list holds no video.
     """
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+            inside = video_names(path)
             if not inside:
-                raise ValueError(
-                    f"{path}: no video in this folder; looked for {' '.join(sorted(VIDEO_SUFFIXES))}"
-                )
-            yield from inside
+                raise ValueError(f"{path}: no video in this folder; looked for {' '.join(SUFFIXES)}")
+            _log_left_out(path)
+            yield from (path / name for name in inside)
         elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
             yield from read_paths(path, root=root or path.parent)
         elif path.exists():
             yield path
         else:
             raise ValueError(f"{path}: no such file or folder")
+
+
+def _log_left_out(folder: Path) -> None:
+    """Log which files of a folder itself are not named like videos."""
+    names = [entry.name for entry in folder.iterdir() if entry.is_file() and not is_hidden(entry.name)]
+    others = sorted(name for name in names if not is_video_name(name))
+    if others:
+        named = ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else "")
+        log.info("%s: left out %d files that are not named like videos: %s", folder, len(others), named)
 
 
 def unique_names(paths: Iterable[Path]) -> dict[Path, str]:
