@@ -12,7 +12,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
-from gcvideo.data.annotations import largest_label, read_annotations, read_class_names
+from gcvideo.data.annotations import largest_label, read_annotations
+from gcvideo.data.class_files import read_class_names
 from gcvideo.data.dataset import Crops, EpochOrder, VideoDataset
 from gcvideo.data.decoding import Backend
 from gcvideo.data.loader import VideoLoader
@@ -137,6 +138,7 @@ class KineticsDataModule(LightningDataModule):
         self.on_error: Literal["raise", "skip"] = on_error
         self.max_unreadable_share = max_unreadable_share
         self.seed = seed
+        self._records: dict[str, VideoRecords] = {}
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -154,8 +156,15 @@ class KineticsDataModule(LightningDataModule):
         return [str(label) for label in range(num_classes)]
 
     def records(self, split: str) -> VideoRecords:
-        """The annotated videos of train, val or test."""
-        return read_annotations(self.lists[split], root=self.videos, num_classes=len(self.class_names))
+        """Return the annotated videos of train, val or test; a list is read once."""
+        if split not in self._records:
+            self._records[split] = read_annotations(
+                self.lists[split],
+                root=self.videos,
+                num_classes=len(self.class_names),
+                class_names=self.class_names,
+            )
+        return self._records[split]
 
     def train_dataloader(self) -> VideoLoader:
         dataset = self.training_dataset(self.records("train"))

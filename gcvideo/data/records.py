@@ -2,13 +2,18 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import pairwise
 from os.path import join, normpath
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 
 from gcvideo.clip import Verified, VideoRecord
+
+ROWS_AT_ONCE = 1 << 16
 
 
 class RecordColumns(NamedTuple):
@@ -46,10 +51,12 @@ class VideoRecords(Sequence[VideoRecord]):
     Args:
         root: Folder that the paths are relative to, absolute.
         columns: The videos, at least one. Their memory is taken over: they cannot be added to any more.
+        keys: A hash of each path, the same for two ways to write it. Other processes do not get them.
     """
 
-    def __init__(self, root: str, columns: RecordColumns) -> None:
+    def __init__(self, root: str, columns: RecordColumns, *, keys: Int64[np.ndarray, " N"]) -> None:
         self.root = root
+        self.keys = keys
         self.text = torch.frombuffer(columns.text, dtype=torch.uint8)
         self.ends = torch.frombuffer(columns.num_bytes, dtype=torch.int64).cumsum(0)
         self.label = torch.frombuffer(columns.label, dtype=torch.int64)
@@ -60,8 +67,22 @@ class VideoRecords(Sequence[VideoRecord]):
             if column
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "keys": None}  # strings have other hashes there
+
     def __len__(self) -> int:
         return len(self.ends)
+
+    def folders(self) -> set[str]:
+        """The folders of the videos, as the paths are written."""
+        found = set[str]()
+        first = 0
+        for ends in self.ends.split(ROWS_AT_ONCE):
+            text = self.text[first : int(ends[-1])].numpy().tobytes()
+            places = [0, *(ends - first).tolist()]
+            found.update({text[start:end].rpartition(b"/")[0].decode() for start, end in pairwise(places)})
+            first = int(ends[-1])
+        return found
 
     @overload
     def __getitem__(self, index: int) -> VideoRecord: ...

@@ -1,9 +1,10 @@
+import logging
 from pathlib import Path
 
 import pytest
 
 from gcvideo.clip import Verified, VideoRecord
-from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_class_names
+from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_paths
 
 HEADER = "path,label\n"
 
@@ -65,11 +66,6 @@ def test_a_header_allows_other_columns_in_any_order(tmp_path):
     assert rows(written(tmp_path, text)) == [("a b.mp4", 7), ("c.mp4", 3)]
 
 
-@pytest.mark.parametrize("path", ["x.mp4", "a b.mp4"])
-def test_columns_behind_path_and_label_are_passed_over_without_a_header_too(tmp_path, path):
-    assert rows(written(tmp_path, f"{path}, 7 ,25,train\n")) == [(path, 7)]
-
-
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
@@ -108,14 +104,14 @@ def test_a_list_without_a_video_is_refused(tmp_path, text):
 
 def test_a_missing_list_is_named(tmp_path):
     file = tmp_path / "none.csv"
-    for read in (rows, read_class_names, largest_label):
+    for read in (rows, largest_label):
         with pytest.raises(AnnotationError, match="no such file") as caught:
             read(file)
         assert str(caught.value).startswith(f"{file}: ")
 
 
 def test_a_list_that_is_not_text_is_named(tmp_path):
-    with pytest.raises(AnnotationError, match=r"list\.csv: is not UTF-8 text"):
+    with pytest.raises(AnnotationError, match=r"list\.csv:1: is not UTF-8 text"):
         rows(written(tmp_path, b"caf\xe9.mp4,1\n"))
 
 
@@ -134,31 +130,68 @@ def test_a_link_inside_the_root_may_point_anywhere(tmp_path):
     assert rows(written(root, "videos/x.mp4,0\n")) == [("videos/x.mp4", 0)]
 
 
-def test_class_names_stand_at_their_label(tmp_path):
-    file = written(tmp_path, "\ufeffabseiling\r\nriding a camel \ntango (dance)\n\n", "classes.txt")
-    assert read_class_names(file) == ["abseiling", "riding a camel", "tango (dance)"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", ": names no class; expected one name a line"),
-        ("a\nb\na\n", ":3: class 'a' stands on line 1 already"),
-        ("a\n\nb\n", ":2: is blank, which would shift the labels below"),
-    ],
-)
-def test_class_names_that_cannot_be_labels_are_refused(tmp_path, text, message):
-    file = written(tmp_path, text, "classes.txt")
-    with pytest.raises(AnnotationError) as caught:
-        read_class_names(file)
-    assert str(caught.value).startswith(f"{file}{message}")
-
-
 def test_the_largest_label_is_found_in_every_form(tmp_path):
     for text in ("path,label\nx,3\ny,11\nz,5\n", "x,3\ny,11\nz,5\n", "x 3\ny 11\nz 5\n"):
         assert largest_label(written(tmp_path, text)) == 11
-    with pytest.raises(AnnotationError, match="lists no video with an integer label"):
-        largest_label(written(tmp_path, "x,camel\n"))
+    with pytest.raises(
+        AnnotationError, match=r"no video with an integer label, only names as 'camel'; write them"
+    ):
+        largest_label(written(tmp_path, "x.mp4,camel\n"))
+
+
+def test_labels_that_are_counted_from_1_are_pointed_out_where_classes_are_numbered(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        assert largest_label(written(tmp_path, "x.mp4,1\ny.mp4,2\n")) == 2
+    assert "list.csv: the smallest label is 1, but labels are counted from 0" in caplog.text
+
+
+def test_rows_that_are_there_twice_are_counted_in_the_log(tmp_path, caplog):
+    file = written(tmp_path, "path,label\na/x.mp4,1\n\nb/y.mp4,2\n./a//x.mp4,1\na/x.mp4,1\n")
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        assert rows(file) == [("a/x.mp4", 1), ("b/y.mp4", 2), ("./a//x.mp4", 1), ("a/x.mp4", 1)]
+    assert (
+        "2 of 4 rows list a video again, which counts as often: 'a/x.mp4' stands on lines 2 and 5"
+        in caplog.text
+    )
+
+
+@pytest.mark.parametrize("other", ["a/x.mp4", "./a/x.mp4", "a//x.mp4", "b/../a/x.mp4", "ROOT/a/x.mp4"])
+def test_one_video_under_two_labels_is_refused_however_its_path_is_written(tmp_path, other):
+    file = written(tmp_path, f"path,label\na/x.mp4,1\n\n{other.replace('ROOT', str(tmp_path))},2\n")
+    with pytest.raises(AnnotationError, match=r"list\.csv:4: .* has label 2, but label 1 on line 2"):
+        rows(file)
+
+
+@pytest.mark.parametrize("path", ["a\\b.mp4", "'a b'", "$x/y.mp4", "a.zip/x.mp4"])
+def test_a_strange_path_is_read_where_there_is_such_a_file(tmp_path, path):
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).touch()
+    assert rows(written(tmp_path, f"{path},0\n")) == [(path, 0)]
+
+
+def test_the_home_folder_is_meant_by_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    file = written(tmp_path, "path,label\n~/x.mp4,0\n")
+    assert rows(file) == [(f"{tmp_path}/home/x.mp4", 0)]
+    assert read_paths(file, root=Path("/elsewhere")) == [tmp_path / "home/x.mp4"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a b.mp4\nc, d.mp4\ne 3.mp4\n",
+        'path\na b.mp4\n"c, d.mp4"\ne 3.mp4\n',
+        '"a b.mp4"\n"c, d.mp4"\ne 3.mp4',
+    ],
+)
+def test_a_list_without_labels_has_one_path_a_line(tmp_path, text):
+    expected = [tmp_path / name for name in ("a b.mp4", "c, d.mp4", "e 3.mp4")]
+    assert read_paths(written(tmp_path, text), root=tmp_path) == expected
+
+
+@pytest.mark.parametrize("form", ["{},run\n", "{};run\n", "{}\trun\n", "{} run\n", "path,label\n{},run\n"])
+def test_a_list_with_names_is_read_where_no_names_are_known(tmp_path, form):
+    assert read_paths(written(tmp_path, form.format("a b.mp4")), root=tmp_path) == [tmp_path / "a b.mp4"]
 
 
 VERIFIED = "path,label,num_frames,fps,width,height,codec,rotation,stream,plain\n"

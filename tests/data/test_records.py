@@ -19,9 +19,11 @@ from gcvideo.data.annotations import AnnotationError, read_annotations
 from gcvideo.data.records import VideoRecords
 
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=12).filter(
-    lambda name: name.strip() == name and name not in (".", "..") and "/" not in name
+    lambda name: (
+        name.strip() == name and not set(name) & set("/\\") and name[0] not in ".$~" and name[-1] != ":"
+    )
 )
-PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda names: f"{'/'.join(names)}.mp4")
 VERIFIED = st.builds(
     Verified,
     num_frames=st.integers(0, 2**62),
@@ -47,7 +49,11 @@ def lines_at_once(request, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("lines_at_once")
-@given(rows=st.lists(st.tuples(PATHS, st.integers(0, 399), VERIFIED), min_size=1, max_size=9))
+@given(
+    rows=st.lists(
+        st.tuples(PATHS, st.integers(0, 399), VERIFIED), min_size=1, max_size=9, unique_by=lambda row: row[0]
+    )
+)
 def test_records_are_what_the_lines_say(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("lists")
     text = io.StringIO()

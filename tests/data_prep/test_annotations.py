@@ -12,7 +12,8 @@ from data_prep import annotations
 from data_prep.annotation_formats import AnnotationError, Clip, Splits, kinetics_clips
 from data_prep.matching import match
 from gcvideo.atomic import read_table
-from gcvideo.data.annotations import read_annotations, read_class_names
+from gcvideo.data.annotations import read_annotations
+from gcvideo.data.class_files import read_class_names
 
 CLIPS = [  # class, identifier, start, end
     ("abseiling", "-3B32lodo2M", 59, 69),
