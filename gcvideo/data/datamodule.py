@@ -17,6 +17,7 @@ from gcvideo.data.class_files import read_class_names
 from gcvideo.data.dataset import Crops, EpochOrder, VideoDataset
 from gcvideo.data.decoding import Backend
 from gcvideo.data.loader import VideoLoader
+from gcvideo.data.presence import said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, RandomClip, StartRule, UniformClips
 from gcvideo.data.transforms import (
@@ -165,6 +166,22 @@ class KineticsDataModule(LightningDataModule):
                 class_names=self.class_names,
             )
         return self._records[split]
+
+    def setup(self, stage: str) -> None:
+        """Look for the videos of fit, validate or test before it begins, without opening them."""
+        splits = {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}.get(stage, [])
+        if stage == "fit" and self.trainer is not None and not self.trainer.enable_validation:
+            splits = ["train"]
+        max_share = {"train": self.max_unreadable_share if self.on_error == "skip" else 0.0}
+        said = [
+            said_of_missing(self.records(split), file=self.lists[split], max_share=max_share.get(split, 1.0))
+            for split in splits
+        ]
+        if "train" in splits and "val" in splits:
+            said.append(said_of_shared(self.records("val"), self.records("train"), file=self.lists["val"]))
+        if self.trainer is None or self.trainer.is_global_zero:
+            for warning in filter(None, said):
+                log.warning(warning)
 
     def train_dataloader(self) -> VideoLoader:
         dataset = self.training_dataset(self.records("train"))

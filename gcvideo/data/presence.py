@@ -1,0 +1,141 @@
+"""Which videos of a list are not there, found by listing folders and not by asking for every file."""
+
+import logging
+import os
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os.path import dirname, isfile, join, normpath
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from gcvideo.clip import VideoRecord
+from gcvideo.data.records import VideoRecords
+from gcvideo.video_files import SUFFIXES
+
+log = logging.getLogger(__name__)
+
+THREADS = 16
+"""On the disk of another machine each folder and each file is a wait."""
+ITEMS_OF_A_TASK = 64
+TASKS_AT_ONCE = 1024
+SECONDS_BETWEEN_REPORTS = 10.0
+NUM_NAMED = 5
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+class Listing(NamedTuple):
+    """What some folders hold."""
+
+    keys: "array[int]"
+    """Hashes of the files' paths, as of VideoRecords.keys."""
+    absent: list[str]
+    """Folders that are not there."""
+
+
+def said_of_missing(records: VideoRecords, *, file: Path, max_share: float) -> str | None:
+    """Return what to say of videos of a list that are not there, if any is missing.
+
+    Raises:
+        ValueError: All are missing, or a greater share than this, 0..1.
+    """
+    missing = missing_videos(records)
+    if not missing:
+        return None
+    first = [records[row] for row in missing[:NUM_NAMED]]
+    more = ", ..." if len(missing) > len(first) else ""
+    said = (
+        f"{file}: {len(missing):,} of {len(records):,} videos are not there: "
+        f"{', '.join(repr(record.video_id) for record in first)}{more}"
+    )
+    if len(missing) < len(records) and len(missing) <= max_share * len(records):
+        return f"{said}; they are counted as unreadable"
+    skip = " allow for them with data.on_error skip (and data.max_unreadable_share)," * (max_share < 1)
+    raise ValueError(
+        f"{said} below {records.root}{_likely_reason(first[0])}; correct data.root or data.videos,{skip} or "
+        "drop them from the list"
+    )
+
+
+def _likely_reason(record: VideoRecord) -> str:
+    """Return why this video may not have been found."""
+    if record.path.is_dir():
+        return f" ({record.video_id!r} is a folder; frames as pictures are not read)"
+    archive = next((folder for folder in record.path.parents if folder.is_file()), None)
+    if archive is not None:
+        return f" ({archive} is a file; unpack it)"
+    names = (record.path.name + suffix for suffix in SUFFIXES)
+    whole = next((name for name in names if record.path.with_name(name).is_file()), None)
+    return f" (but {whole!r} is; names in lists have their endings)" if whole else ""
+
+
+def said_of_shared(records: VideoRecords, training: VideoRecords, *, file: Path) -> str | None:
+    """Return what to say of validation videos that are training videos too, if there are any."""
+    shared = int(np.isin(records.keys, training.keys).sum())
+    if not shared:
+        return None
+    return (
+        f"{file}: {shared:,} of {len(records):,} validation videos are training videos too; val/ metrics "
+        "then tell what was learnt by heart, and best.ckpt goes by them"
+    )
+
+
+def missing_videos(records: VideoRecords) -> list[int]:
+    """Return which of the records have no file, in order.
+
+    Files are asked for one by one only where no folder lists them as such: links, and folders that may not be
+    listed.
+    """
+    folders = sorted({normpath(join(records.root, folder)) for folder in records.folders()})  # noqa: PTH118
+    present, absent = array("q"), set[str]()
+    for listing in _in_parallel(lambda some: _listing(records.root, some), folders, "folders"):
+        present.extend(listing.keys)
+        absent.update(listing.absent)
+    listed = np.isin(records.keys, np.frombuffer(present, dtype=np.int64))
+    rows = np.flatnonzero(~listed).tolist()
+    found = _in_parallel(lambda some: _without_file(records, some, absent), rows, "files")
+    return [row for some in found for row in some]
+
+
+def _listing(root: str, folders: Sequence[str]) -> Listing:
+    """List the files of folders, which are absolute."""
+    below, keys, absent = len(root.rstrip("/")) + 1, array("q"), []
+    for folder in folders:
+        prefix = f"{folder[below:]}/" if folder != root else ""
+        try:
+            with os.scandir(folder) as entries:
+                keys.extend(
+                    hash(prefix + entry.name) for entry in entries if entry.is_file(follow_symlinks=False)
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            absent.append(folder)
+        except OSError as error:
+            log.debug("%s cannot be listed: %s", folder, error)
+    return Listing(keys, absent)
+
+
+def _without_file(records: VideoRecords, rows: Sequence[int], absent: set[str]) -> list[int]:
+    """Return which of these records have no file."""
+    paths = {row: str(records[row].path) for row in rows}
+    return [row for row, path in paths.items() if dirname(path) in absent or not isfile(path)]  # noqa: PTH120, PTH113
+
+
+def _in_parallel(work: Callable[[Sequence[Item]], T], items: Sequence[Item], what: str) -> Iterator[T]:
+    """Yield what comes of the items, some at a time and in order; if that takes long, log how far it is."""
+    reported = time.monotonic()
+    step = ITEMS_OF_A_TASK * TASKS_AT_ONCE
+    with ThreadPoolExecutor(THREADS) as pool:
+        for first in range(0, len(items), step):
+            part = items[first : first + step]
+            tasks = (part[start : start + ITEMS_OF_A_TASK] for start in range(0, len(part), ITEMS_OF_A_TASK))
+            for number, done in enumerate(pool.map(work, tasks)):
+                yield done
+                if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+                    looked = first + number * ITEMS_OF_A_TASK
+                    log.info("looking for the videos: %d of %d %s", looked, len(items), what)
+                    reported = time.monotonic()
