@@ -22,6 +22,7 @@ from data_prep.shards import add_run_options, shard_of
 from data_prep.video_files import unlistable
 from data_prep.video_lists import CLASSES, ListedVideo, listed_videos, write_list
 from gcvideo.atomic import write_table, write_text
+from gcvideo.paths import user_path
 
 REPORT_COLUMNS = ("class", "split", "listed", "found", "missing", "extra")
 
@@ -132,16 +133,16 @@ def _some(splits: Splits) -> Splits:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--videos", type=Path, required=True, help="folder of the videos, however deep they lie"
+        "--videos", type=user_path, required=True, help="folder of the videos, however deep they lie"
     )
-    common.add_argument("--output", type=Path, required=True, help="folder to write the lists to")
+    common.add_argument("--output", type=user_path, required=True, help="folder to write the lists to")
     add_run_options(common, num_workers=8, workers_do="folders listed at a time")
 
     three = argparse.ArgumentParser(add_help=False)
     for split in ("train", "val", "test"):
-        three.add_argument(f"--{split}", type=Path, help=f"the official {split} file")
+        three.add_argument(f"--{split}", type=user_path, help=f"the official {split} file")
     numbered = argparse.ArgumentParser(add_help=False)
-    numbered.add_argument("--lists", type=Path, required=True, help="folder of the split files")
+    numbered.add_argument("--lists", type=user_path, required=True, help="folder of the split files")
     numbered.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="(default: 1)")
 
     parser = argparse.ArgumentParser(

@@ -28,6 +28,7 @@ from data_prep.journal import Journal, fingerprint
 from data_prep.shards import add_run_options, shard_of
 from data_prep.transfer import Patience, TransferError, fetch
 from gcvideo.atomic import write_table
+from gcvideo.paths import user_path
 
 COLUMNS = ("path", "status", "bytes", "sha256", "url", "reason")
 
@@ -204,10 +205,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("dataset", nargs="?", choices=sorted(COLLECTIONS), help="a Kinetics data set at CVDF")
     parser.add_argument(
         "--urls",
-        type=Path,
+        type=user_path,
         help="instead: a text file of URLs, each followed by its MD5 or SHA-256 if known",
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--output", type=user_path, required=True, help="folder to write to")
     parser.add_argument(
         "--splits",
         nargs="+",
@@ -215,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         default=list(SPLITS),
         help="which splits (default: all)",
     )
-    parser.add_argument("--checksums", type=Path, help="a file that md5sum or sha256sum wrote")
+    parser.add_argument("--checksums", type=user_path, help="a file that md5sum or sha256sum wrote")
     parser.add_argument(
         "--site", default=CVDF, help="where the data set's folders are (default: %(default)s)"
     )

@@ -17,6 +17,7 @@ from data_prep.journal import JOURNALS, Journal, fingerprint
 from data_prep.shards import Shard, add_run_options, shard_of
 from data_prep.tar_stream import ArchiveError, open_tar, refusal
 from gcvideo.atomic import replacing, write_table
+from gcvideo.paths import user_path
 from gcvideo.video_files import video_names
 
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -255,12 +256,12 @@ def _parser() -> argparse.ArgumentParser:
         "Compression is told by content: a plain tar named .tar.gz is read as what it is.",
     )
     parser.add_argument(
-        "--archives", type=Path, nargs="+", required=True, help="archives, or folders of archives"
+        "--archives", type=user_path, nargs="+", required=True, help="archives, or folders of archives"
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder to extract to")
+    parser.add_argument("--output", type=user_path, required=True, help="folder to extract to")
     parser.add_argument(
         "--replacements",
-        type=Path,
+        type=user_path,
         nargs="+",
         default=[],
         help="archives of repaired videos, which take the place of the files of the same name",

@@ -12,6 +12,7 @@ from data_prep.console import run_step, say, show_table
 from data_prep.prepared import DataSet, read_prepared
 from data_prep.shards import add_run_options, shard_of
 from gcvideo.atomic import write_text
+from gcvideo.paths import user_path
 
 SUMMARY_COLUMNS = ("split", "listed", "found", "readable", "missing %", "plain %", "hours", "median s", "GB")
 
@@ -72,12 +73,12 @@ def _extremes(data: DataSet) -> list[tuple[str, int]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stats.py", description=__doc__)
-    parser.add_argument("--manifests", type=Path, required=True, help="output folder of verify.py")
+    parser.add_argument("--manifests", type=user_path, required=True, help="output folder of verify.py")
     parser.add_argument(
-        "--annotations", type=Path, help="output folder of annotations.py, for what is missing"
+        "--annotations", type=user_path, help="output folder of annotations.py, for what is missing"
     )
-    parser.add_argument("--root", type=Path, help="folder of the videos, for their size on the disk")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write stats.html to")
+    parser.add_argument("--root", type=user_path, help="folder of the videos, for their size on the disk")
+    parser.add_argument("--output", type=user_path, required=True, help="folder to write stats.html to")
     parser.add_argument("--title", default="Data set", help="heading of the page (default: Data set)")
     add_run_options(parser, num_workers=16, workers_do="files whose size is asked at a time")
     return parser

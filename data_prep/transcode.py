@@ -18,6 +18,7 @@ from data_prep.transcoding import COLUMNS, REPORT, Task, transcode
 from data_prep.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
 from data_prep.x264 import PRESETS, EncodingSettings
 from gcvideo.atomic import replacing, write_table
+from gcvideo.paths import user_path
 
 LISTS = "lists"
 """Where the lists with the new paths are written to, under the output."""
@@ -128,11 +129,11 @@ def _parser() -> argparse.ArgumentParser:
         "all this already is linked, not written again. A broken one is a row of the report. The "
         "lists are written to lists/ in the output, with the new paths.",
     )
-    parser.add_argument("--root", type=Path, required=True, help="folder of the originals")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--root", type=user_path, required=True, help="folder of the originals")
+    parser.add_argument("--output", type=user_path, required=True, help="folder to write to")
     parser.add_argument(
         "--lists",
-        type=Path,
+        type=user_path,
         nargs="+",
         default=[],
         help="train.csv, val.csv, test.csv (default: everything under --root named like a video)",

@@ -18,6 +18,7 @@ from data_prep.video_files import unlistable
 from data_prep.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
 from data_prep.workers import run_killable
 from gcvideo.atomic import partial_of, write_table
+from gcvideo.paths import user_path
 
 BAD_COLUMNS = ("path", "label", "list", "reason")
 NOT_PLAIN_COLUMNS = ("path", "reason")
@@ -154,11 +155,11 @@ def _parser() -> argparse.ArgumentParser:
         "gives the same frames as decoding in order. bad.csv names every other video and why; "
         "not_plain.csv says why videos are not plain.",
     )
-    parser.add_argument("--root", type=Path, required=True, help="folder that paths are under")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write the lists to")
+    parser.add_argument("--root", type=user_path, required=True, help="folder that paths are under")
+    parser.add_argument("--output", type=user_path, required=True, help="folder to write the lists to")
     parser.add_argument(
         "--lists",
-        type=Path,
+        type=user_path,
         nargs="+",
         default=[],
         help="train.csv, val.csv, test.csv (default: everything under --root named like a video, "

@@ -2,10 +2,16 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser
+
+from gcvideo.paths import user_path
+
+register_type(Path, str, user_path, type_check=isinstance)
 
 
 class CommandParser(ArgumentParser):

@@ -19,6 +19,7 @@ from gcvideo.cli.endings import say_best, show_figures
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import KineticsDataModule
 from gcvideo.memory import keep_freed_memory
+from gcvideo.paths import user_path
 from gcvideo.run_folder import RunFolder
 from gcvideo.training import CheckpointFiles, ExactResume, MetricsFile, Safeguard, VideoClassifier
 from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
@@ -69,9 +70,10 @@ class VideoCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
-        checkpoint = self.config[self.config.subcommand].ckpt_path
-        if checkpoint is not None:  # which is read next, for the network's configuration
-            require_whole(Path(checkpoint))
+        config = self.config[self.config.subcommand]
+        if config.ckpt_path is not None:  # which is read next, for the network's configuration
+            config.ckpt_path = str(user_path(config.ckpt_path))
+            require_whole(Path(config.ckpt_path))
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]

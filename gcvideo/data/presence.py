@@ -96,6 +96,8 @@ def missing_videos(records: VideoRecords) -> list[int]:
     for listing in _in_parallel(lambda some: _listing(records.root, some), folders, "folders"):
         present.extend(listing.keys)
         absent.update(listing.absent)
+    if len(absent) == len(folders):
+        return list(range(len(records)))
     listed = np.isin(records.keys, np.frombuffer(present, dtype=np.int64))
     rows = np.flatnonzero(~listed).tolist()
     found = _in_parallel(lambda some: _without_file(records, some, absent), rows, "files")

@@ -1,0 +1,24 @@
+"""Paths as people write them in options and config files, where no shell has been at work."""
+
+import re
+from argparse import ArgumentTypeError
+from os.path import expanduser
+from pathlib import Path
+
+VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
+
+
+class PathError(ArgumentTypeError, ValueError):
+    """What cannot be a path; being both, argparse passes its message on."""
+
+
+def user_path(text: str) -> Path:
+    """Return a path with ~ expanded.
+
+    Raises:
+        PathError: It begins with a variable, as $HOME/clips, and nothing is called that.
+    """
+    path = Path(expanduser(text))  # noqa: PTH111, of which the other fails for users who do not exist
+    if VARIABLE.match(text) and not path.exists():
+        raise PathError(f"{text!r} is no path: variables are not expanded; write the folder itself, or ~")
+    return path
