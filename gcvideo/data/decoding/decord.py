@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
+from gcvideo.data.decoding.pyav import read_boundaries
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError
 
 # decord puts the symbols of its own codec libraries in the way of every library loaded after it: PyAV
@@ -33,6 +34,9 @@ class DecordReader(AscendingReader):
         reader = _open(path)
         self._unused: decord.VideoReader | None = reader
         super().__init__(path, num_frames=len(reader), fps=fps, size=size, name="decord")
+
+    def boundaries(self) -> Float64[Tensor, " boundaries"]:
+        return read_boundaries(self.path)
 
     def close(self) -> None:
         self._unused = None

@@ -1,6 +1,7 @@
 """Which packet of a file is which frame: one pass over the file, without decoding."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -32,6 +33,11 @@ class Timeline:
     """The presentation time stamp of each packet, in decoding order and in units of the stream."""
     shown: list[int]
     """Positions in `times` of frames 0, 1, 2, ..."""
+
+    @property
+    def stamps(self) -> list[int]:
+        """The presentation time stamps of frames 0, 1, 2, ..."""
+        return [self.times[position] for position in self.shown]
 
     @cached_property
     def reordered(self) -> list[bool]:
@@ -94,13 +100,29 @@ class StreamIndex:
     @cached_property
     def fps(self) -> float:
         """Frames per second by the time stamps, or the stream's own figure for want of them."""
-        if self.timeline is not None and len(self.timeline.shown) > 1 and self.stream.time_base:
+        if self.timeline is not None and len(self.timeline.shown) > 1:
             first, last = (self.timeline.times[self.timeline.shown[end]] for end in (0, -1))
-            return float((len(self.timeline.shown) - 1) / ((last - first) * self.stream.time_base))
+            return float((len(self.timeline.shown) - 1) / ((last - first) * self.tick))
+        return self.stated_fps
+
+    @property
+    def stated_fps(self) -> float:
+        """Frames per second as the stream says of itself."""
         stated = self.stream.average_rate or self.stream.guessed_rate
         if not stated:
             raise DecodeError(f"{self.path}: states no frame rate; write it again as an MP4 file")
         return float(stated)
+
+    @property
+    def tick(self) -> Fraction:
+        """The unit of time stamps, in seconds."""
+        assert self.stream.time_base is not None  # every demuxer sets one
+        return self.stream.time_base
+
+    @property
+    def ticks_per_frame(self) -> float:
+        """As the stream says of itself."""
+        return 1 / (self.stated_fps * float(self.tick))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -112,11 +134,11 @@ class StreamIndex:
         self.container.close()
 
 
-def index_stream(path: Path) -> StreamIndex:
-    """Reads every packet of the video stream of `path`; raises DecodeError."""
+def open_container(path: Path) -> InputContainer:
+    """Open a file of a stranger without following what it names; raises DecodeError."""
     check_regular_file(path)
     try:
-        container = av.open(
+        return av.open(
             str(path.absolute()),  # a relative name such as concat:a.mp4 would be a protocol
             mode="r",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
@@ -128,6 +150,11 @@ def index_stream(path: Path) -> StreamIndex:
             f"{path}: is no video file that FFmpeg can open ({error.strerror}); "
             "fetch it again or drop it from the list"
         ) from error
+
+
+def index_stream(path: Path) -> StreamIndex:
+    """Reads every packet of the video stream of `path`; raises DecodeError."""
+    container = open_container(path)
     try:
         stream = _video_stream(container, path)
         packets = [packet for packet in container.demux(stream) if packet.size]

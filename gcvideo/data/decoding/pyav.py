@@ -6,18 +6,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import torch
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from gcvideo.data.decoding.bitstream import is_unreferenced, nal_length_size
-from gcvideo.data.decoding.index import StreamIndex, Timeline
+from gcvideo.data.decoding.index import StreamIndex, Timeline, index_stream
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError
+from gcvideo.data.decoding.stamps import mended, rise
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class PyAVReader(AscendingReader):
         super().__init__(index.path, num_frames=0, fps=index.fps, size=index.size, name=name)
         self._learn_encoder()
         if self._timeline is None:
-            self._num_frames = sum(1 for _ in self._all_frames())
+            self._decoded_stamps = [frame.pts for frame in self._all_frames()]
+            self._num_frames = len(self._decoded_stamps)
         else:
             self._num_frames = len(self._timeline.shown)
         if self._num_frames == 0:
@@ -61,6 +64,44 @@ class PyAVReader(AscendingReader):
 
     def close(self) -> None:
         self._index.close()
+
+    def boundaries(self) -> Float64[Tensor, " boundaries"]:
+        by_clock = self.boundaries_by_clock()
+        return by_clock - by_clock[0]
+
+    def boundaries_by_clock(self) -> Float64[Tensor, " boundaries"]:
+        """Return the boundaries by the clock of the file, which its sound goes by; ask while it is open.
+
+        Where a file does not say it, frames are evenly spaced, and the log says so. A last frame of no stated
+        duration is shown as long as the others, by their median.
+        """
+        stamps, tick = self._stamps(), self._index.tick
+        if stamps is None:
+            logger.warning(
+                "%s: its time stamps do not say when frames are shown; taken as even, %.5g a second",
+                self.path,
+                self._index.stated_fps,
+            )
+            stamps = [number * self._index.ticks_per_frame for number in range(len(self))]
+        shown = torch.tensor(stamps, dtype=torch.float64)
+        last = self._last_duration or (
+            shown.diff().median() if len(shown) > 1 else self._index.ticks_per_frame
+        )
+        return torch.cat([shown, shown[-1:] + last]) * tick.numerator / tick.denominator
+
+    def _stamps(self) -> list[int] | list[float] | None:
+        index = self._index
+        if index.timeline is None:
+            packets = [packet.pts for packet in index.packets]
+            return mended(self._decoded_stamps, packets, ticks_per_frame=index.ticks_per_frame)
+        keys = [index.timeline.times[key] for key in index.key_positions]
+        return index.timeline.stamps if rise(keys) else None  # a clock that starts anew is none
+
+    @property
+    def _last_duration(self) -> int:
+        """In ticks; 0 where it is not stated."""
+        timeline = self._index.timeline
+        return 0 if timeline is None else self._index.packets[timeline.shown[-1]].duration or 0
 
     def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         num_given = 0
@@ -184,3 +225,9 @@ class PyAVReader(AscendingReader):
 
     def _damaged(self, number: int) -> DecodeError:
         return DecodeError(f"{self.path}: frame {number} is damaged; fetch the file again")
+
+
+def read_boundaries(path: Path) -> Float64[Tensor, " boundaries"]:
+    """The boundaries of frames by the file's own time stamps, for readers whose decoder keeps other ones."""
+    with PyAVReader(index_stream(path)) as reader:
+        return reader.boundaries()

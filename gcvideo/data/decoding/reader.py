@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 PART_BYTES = 16 * 2**20
@@ -34,6 +34,10 @@ class VideoReader(Protocol):
     """The decoder, and why not a faster one."""
 
     def __len__(self) -> int: ...
+
+    def boundaries(self) -> Float64[Tensor, " boundaries"]:
+        """Frame i is shown from boundaries[i] to boundaries[i + 1], in seconds from the first's start."""
+        ...
 
     def frames_at(self, indices: Sequence[int]) -> UInt8[Tensor, "N H W 3"]:
         """The RGB frames `indices`, in that order; any order and any repeats.
@@ -89,6 +93,10 @@ class AscendingReader(ABC):
                     f"frames; indices are 0..{len(self) - 1}"
                 )
         return self._decode(list(ascending), self._part_size)
+
+    @abstractmethod
+    def boundaries(self) -> Float64[Tensor, " boundaries"]:
+        """Return when each frame begins to be shown, and when the last one ends."""
 
     @abstractmethod
     def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:

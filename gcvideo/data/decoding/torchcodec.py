@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
+from gcvideo.data.decoding.pyav import read_boundaries
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError
 
 try:
@@ -36,6 +37,9 @@ class TorchcodecReader(AscendingReader):
             raise DecodeError(f"{path}: {found}; use backend pyav") from error
         num_frames = self._decoder.metadata.num_frames or 0
         super().__init__(path, num_frames=num_frames, fps=fps, size=size, name="torchcodec")
+
+    def boundaries(self) -> Float64[Tensor, " boundaries"]:
+        return read_boundaries(self.path)
 
     def close(self) -> None:
         del self._decoder
