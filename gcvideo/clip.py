@@ -5,7 +5,7 @@ H W pixel row and column (or feature-map cell), P = T*H*W position, Q query posi
 N frame asked of a reader.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -44,6 +44,13 @@ class Unreadable(NamedTuple):
     """What was found, without the path."""
 
 
+class Span(NamedTuple):
+    """A stretch of a video, by the file's time stamps, in seconds from the start of its first frame."""
+
+    start_seconds: float
+    end_seconds: float
+
+
 class Clip(NamedTuple):
     """All views of one video that one forward pass needs, decoded once."""
 
@@ -52,6 +59,8 @@ class Clip(NamedTuple):
     video_id: str
     read_by: str = ""
     """The decoder, and why not a faster one: decord, or pyav: its codec is hevc."""
+    spans: Sequence[Span] = ()
+    """Of each temporal clip, where that is asked for."""
 
 
 class ClipBatch(NamedTuple):
@@ -62,6 +71,8 @@ class ClipBatch(NamedTuple):
     video_id: list[str]
     unreadable: tuple[Unreadable, ...] = ()
     """Videos of this batch that could not be read: B counts those that could, and may be 0."""
+    spans: Sequence[Sequence[Span]] = ()
+    """Of each video's temporal clips, where that is asked for."""
 
 
 @runtime_checkable

@@ -111,8 +111,8 @@ class TimelinePredictor:
             probabilities = classify(self.model, self.transform, group.views)
             parts.append(probabilities)
             windows += [
-                WindowPrediction(start, end, likeliest(one, self.model.class_names))
-                for start, end, one in zip(group.start_seconds, group.end_seconds, probabilities, strict=True)
+                WindowPrediction(*span, likeliest(one, self.model.class_names))
+                for span, one in zip(group.spans, probabilities, strict=True)
             ]
         mean = torch.cat(parts).mean(dim=0)
         timeline = Timeline(windows, duration_seconds=video.duration_seconds)

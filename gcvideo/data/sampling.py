@@ -1,4 +1,4 @@
-"""Which frames of a video make its clips: arithmetic on frame indices, without any video.
+"""Which frames of a video make its clips: arithmetic on frame indices and times, without any video.
 
 A clip of T frames covers a span of frames. A start may be anywhere such that the span fits; where the video
 is shorter than the span, the clip starts at frame 0 and every index past the end holds the last frame.
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
+
+from gcvideo.clip import Span
 
 Spacing = Literal["stride", "linspace"]
 StartRule = Literal["to_end", "before_end"]
@@ -58,6 +60,15 @@ class ClipFrames:
     def at(self, starts: Int64[Tensor, " V"], video_frames: int) -> Int64[Tensor, "V T"]:
         """Frame indices of the clips that start at `starts`; past the end the last frame is held."""
         return (starts[:, None] + self.offsets).clamp(max=video_frames - 1)
+
+
+def clip_spans(boundaries: Float64[Tensor, " boundaries"], frames: Int64[Tensor, "V T"]) -> list[Span]:
+    """Return when each clip's first frame begins to be shown, and when its last one ends.
+
+    Frame i of the video is shown from boundaries[i] to boundaries[i + 1].
+    """
+    starts, ends = boundaries[frames[:, 0]], boundaries[frames[:, -1] + 1]
+    return list(map(Span, starts.tolist(), ends.tolist()))
 
 
 class RandomClip:

@@ -5,33 +5,51 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
+from gcvideo.clip import Span
 from gcvideo.data.dataset import Crops, read_views
 from gcvideo.data.decoding import open_video
-from gcvideo.data.sampling import ClipFrames
+from gcvideo.data.sampling import ClipFrames, clip_spans
 
 WINDOWS_PER_READ = 8
 """Windows decoded in one pass: enough to read overlapping frames once, few enough for 1080p."""
+CLOCK_ERROR = 0.0005
+"""Half a tick of the coarsest clock that containers keep (Matroska, Flash: milliseconds), in seconds."""
 
 
 class Windows(NamedTuple):
     """Some neighbouring windows of a video, each with its S spatial crops."""
 
-    start_seconds: list[float]
-    end_seconds: list[float]
+    spans: list[Span]
     views: UInt8[Tensor, "V S T H W 3"]
 
 
-def window_starts(video_frames: int, clip: ClipFrames, *, hop: int) -> Int64[Tensor, " V"]:
-    """First frames of clips `hop` frames apart, and of one more that ends with the video where they do not.
+def window_starts(
+    boundaries: Float64[Tensor, " boundaries"], clip: ClipFrames, *, hop_seconds: float | None
+) -> Int64[Tensor, " V"]:
+    """Return the first frames of clips a hop apart, and of one more that ends with the video if they do not.
 
     A video shorter than the clip has one window, from frame 0.
+
+    Args:
+        boundaries: Frame i of the video is shown from boundaries[i] to boundaries[i + 1], in seconds.
+        clip: Which frames make a window.
+        hop_seconds: From one start to the next; None is half a clip's frames.
     """
-    last = clip.last_start(video_frames)
-    starts = torch.arange(0, last + 1, hop)
-    return starts if starts[-1] == last else torch.cat([starts, torch.tensor([last])])
+    last = torch.tensor([clip.last_start(len(boundaries) - 1)])
+    if hop_seconds is None:
+        starts = torch.arange(0, int(last) + 1, max(round(clip.span / 2), 1))
+    else:
+        starts = hop_starts(boundaries[: int(last) + 1], hop_seconds)
+    return torch.cat([starts, last]).unique()
+
+
+def hop_starts(shown_at: Float64[Tensor, " N"], hop_seconds: float) -> Int64[Tensor, " V"]:
+    """Return the first frame at or after 0, hop, 2 hop, ... seconds; one where hops pass without a frame."""
+    hops_passed = ((shown_at + CLOCK_ERROR) / hop_seconds).floor()
+    return hops_passed.diff(prepend=hops_passed.new_tensor([-1.0])).nonzero().flatten()
 
 
 class SlidingWindows:
@@ -43,7 +61,8 @@ class SlidingWindows:
         path: The video.
         clip: Which frames make a window.
         crops: Spatial crops of frames [N 3 H W]: one as a tensor, or several as a list of tensors.
-        hop_seconds: From the start of one window to the next; by default half a window.
+        hop_seconds: From the start of one window to the next, by the file's time stamps; by default half a
+            window's frames.
 
     Raises:
         ValueError: hop_seconds is not above 0.
@@ -58,21 +77,18 @@ class SlidingWindows:
         crops: Crops,
         hop_seconds: float | None = None,
     ) -> None:
-        if hop_seconds is not None and hop_seconds <= 0:
+        if hop_seconds is not None and not hop_seconds > 0:
             raise ValueError(f"hop_seconds is {hop_seconds}; expected more than 0")
         self.clip = clip
         self.crops = crops
         self.reader = open_video(path, "pyav")
-        self.duration_seconds = len(self.reader) / self.reader.fps
-        hop = clip.span / 2 if hop_seconds is None else hop_seconds * self.reader.fps
-        self.starts = window_starts(len(self.reader), clip, hop=max(round(hop), 1))
+        self.boundaries = self.reader.boundaries()
+        self.duration_seconds = float(self.boundaries[-1])
+        self.starts = window_starts(self.boundaries, clip, hop_seconds=hop_seconds)
 
     def __iter__(self) -> Iterator[Windows]:
         with self.reader as reader:
             for starts in self.starts.split(WINDOWS_PER_READ):
-                views = read_views(reader, self.clip.at(starts, len(reader)), self.crops)
-                yield Windows(
-                    (starts / reader.fps).tolist(),
-                    ((starts + self.clip.span).clamp(max=len(reader)) / reader.fps).tolist(),
-                    views.unflatten(0, (len(starts), -1)),
-                )
+                frames = self.clip.at(starts, len(reader))
+                views = read_views(reader, frames, self.crops)
+                yield Windows(clip_spans(self.boundaries, frames), views.unflatten(0, (len(starts), -1)))
