@@ -15,10 +15,16 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from gcvideo.analysis.reading import UnreadableVideo
-from gcvideo.clip import ClipBatch
+from gcvideo.clip import ClipBatch, Span
 
 SUFFIXES = (".npz", ".parquet")
 Per = Literal["video", "clip"]
+FORMAT_OF_PARTS = 2
+"""Parts of 1 have no times."""
+COLUMNS: dict[Per, tuple[str, ...]] = {
+    "video": ("video", "features"),
+    "clip": ("video", "clip", "start_seconds", "end_seconds", "features"),
+}
 
 
 class VideoFeatures(NamedTuple):
@@ -26,6 +32,8 @@ class VideoFeatures(NamedTuple):
 
     path: Path
     features: Float[Tensor, "clips C"]
+    spans: Sequence[Span]
+    """Of the clips."""
 
 
 @torch.inference_mode()
@@ -68,7 +76,8 @@ class FeatureFile:
     Parts lie in FILE.parts until the last is there; then they become FILE.
 
     Args:
-        file: .npz with the arrays video, features (and clip), or .parquet with columns of these names.
+        file: .npz with the arrays video, features (and of clips: clip, start_seconds, end_seconds), or
+            .parquet with columns of these names.
         per: One row a video (the mean over its clips) or one a clip.
         settings: What the features depend on besides the videos; parts made under others are refused.
         videos: All videos, in the order of the file's rows.
@@ -106,6 +115,7 @@ class FeatureFile:
         rows = [
             video.features if self.per == "clip" else video.features.mean(0, keepdim=True) for video in read
         ]
+        spans = np.array([span for video in read for span in video.spans], dtype=np.float64).reshape(-1, 2)
         unreadable = [video for video in videos if isinstance(video, UnreadableVideo)]
         file = self._part(self.videos.index(first) // self.videos_per_part)
         unfinished = file.with_suffix(".unfinished.npz")
@@ -115,6 +125,8 @@ class FeatureFile:
                 [str(video.path) for video, part in zip(read, rows, strict=True) for _ in part], dtype=str
             ),
             clip=np.array([clip for part in rows for clip in range(len(part))], dtype=np.int64),
+            start_seconds=spans[:, 0],
+            end_seconds=spans[:, 1],
             features=torch.cat(rows).numpy() if rows else np.empty((0, 0), np.float32),
             unreadable=np.array([f"{path}: {reason}" for path, reason in unreadable], dtype=str),
         )
@@ -126,8 +138,7 @@ class FeatureFile:
         filled = [part for part in parts if len(part["video"])]
         unreadable = [reason for part in parts for reason in part["unreadable"].tolist()]
         if filled:
-            names = ("video", "features") if self.per == "video" else ("video", "clip", "features")
-            self._write({name: np.concatenate([part[name] for part in filled]) for name in names})
+            self._write({name: np.concatenate([part[name] for part in filled]) for name in COLUMNS[self.per]})
         shutil.rmtree(self.folder)
         return unreadable
 
@@ -147,6 +158,7 @@ class FeatureFile:
     def _claim(self, settings: dict[str, object]) -> None:
         listed = hashlib.sha256("\n".join(map(str, self.videos)).encode()).hexdigest()
         wanted = {**settings, "per": self.per, "videos": len(self.videos), "list": listed}
+        wanted["format"] = FORMAT_OF_PARTS
         wanted = json.loads(json.dumps(wanted | {"videos_per_part": self.videos_per_part}, default=str))
         description = self.folder / "settings.json"
         if description.exists():

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from jaxtyping import UInt8
 from torch import Tensor
 
-from gcvideo.clip import Unreadable, VideoRecord
+from gcvideo.clip import Span, Unreadable, VideoRecord
 from gcvideo.data.datamodule import EvaluationViews, KineticsDataModule
-from gcvideo.data.dataset import EpochOrder
+from gcvideo.data.dataset import EpochOrder, TimedVideoDataset
 from gcvideo.data.loader import VideoLoader
 
 
@@ -18,6 +18,8 @@ class VideoViews(NamedTuple):
 
     path: Path
     frames: UInt8[Tensor, "1 V T H W 3"]
+    spans: Sequence[Span]
+    """Of the clips."""
 
 
 class UnreadableVideo(NamedTuple):
@@ -39,8 +41,9 @@ def read_views(
         num_workers: Processes that read; 0 reads in this one.
     """
     records = [VideoRecord(path, 0, str(path)) for path in paths]
+    dataset = data.evaluation_dataset(records, views)
     loader = VideoLoader(
-        data.evaluation_dataset(records, views),
+        TimedVideoDataset(records, clips=dataset.clips, crops=dataset.crops),
         order=EpochOrder(len(records), shuffle=False, even=False, seed=0, rank=0, num_processes=1),
         batch_size=1,
         drop_last=False,
@@ -52,7 +55,7 @@ def read_views(
         if batch.unreadable:
             yield UnreadableVideo(path, batch.unreadable[0].reason)
         else:
-            yield VideoViews(path, batch.frames)
+            yield VideoViews(path, batch.frames, batch.spans[0])
 
 
 class _PassOn:

@@ -39,7 +39,8 @@ def parser() -> CommandParser:
         "--out",
         type=Path,
         default=Path("features.npz"),
-        help="File to write: .npz with arrays video, features (and clip), or .parquet with these columns.",
+        help="File to write: .npz with arrays video, features (and of clips: clip, start_seconds, "
+        "end_seconds), or .parquet with these columns.",
     )
     arguments.add_argument(
         "--per", type=Per, default="video", help="One row a video (the mean over its clips), or one a clip."
@@ -107,7 +108,7 @@ def run(arguments: Sequence[str]) -> None:
                         num_crops=views.num_crops,
                         views_per_forward=model.views_per_forward,
                     )
-                    rows.append(VideoFeatures(video.path, features))
+                    rows.append(VideoFeatures(video.path, features, video.spans))
                 else:
                     rows.append(video)
                 progress.advance(task)

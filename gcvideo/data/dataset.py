@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, VideoReader, open_video
+from gcvideo.data.sampling import clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
 """Cuts frames to the size of the network: one crop [N 3 S S], or a list of several."""
@@ -102,7 +103,11 @@ class VideoDataset(Dataset[Clip]):
             _random_state(_mix(self.seed, epoch, index)),
             open_video(record.path, self.backend, verified=record.verified) as reader,
         ):
-            views = read_views(reader, self.clips(len(reader)), self.crops)
+            return self.clip_of(record, reader, self.clips(len(reader)))
+
+    def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
+        """The views of an open video."""
+        views = read_views(reader, frames, self.crops)
         return Clip(views, record.label, record.video_id, reader.name)
 
     def empty_batch(self) -> ClipBatch:
@@ -113,6 +118,14 @@ class VideoDataset(Dataset[Clip]):
         height, width = cut[0].shape[-2:]
         frames = cut[0].new_empty(0, num_clips * len(cut), num_frames, height, width, 3)
         return ClipBatch(frames, torch.empty(0, dtype=torch.long), [])
+
+
+class TimedVideoDataset(VideoDataset):
+    """Videos as clips that say when in the video they are."""
+
+    def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
+        spans = clip_spans(reader.boundaries(), frames)
+        return super().clip_of(record, reader, frames)._replace(spans=spans)
 
 
 def read_views(
@@ -148,6 +161,7 @@ def collate(clips: list[Clip]) -> ClipBatch:
         torch.stack([clip.frames for clip in clips]),
         torch.tensor([clip.label for clip in clips]),
         [clip.video_id for clip in clips],
+        spans=[clip.spans for clip in clips],
     )
 
 

@@ -12,6 +12,7 @@ from gcvideo.analysis import features as module
 from gcvideo.analysis.features import FeatureFile, VideoFeatures
 from gcvideo.cli import main
 from gcvideo.cli.inputs import load
+from gcvideo.clip import Span
 from tests.data.encoding import h264, write_video
 from tests.journey.trained import write_checkpoint
 
@@ -151,9 +152,29 @@ def test_rows_follow_the_list_even_where_videos_have_different_numbers_of_clips(
     file = FeatureFile(tmp_path / "f.npz", per="clip", settings={}, videos=videos, videos_per_part=1)
     for number in (1, 0):  # the second part first
         rows = torch.full((number + 1, 2), float(number))
-        file.write_part([VideoFeatures(videos[number], rows)], videos[number])
+        spans = [Span(float(clip), clip + 2.0) for clip in range(number + 1)]
+        file.write_part([VideoFeatures(videos[number], rows, spans)], videos[number])
     assert file.finish() == []
     written = np.load(tmp_path / "f.npz")
     assert written["video"].tolist() == ["b.mp4", "a.mp4", "a.mp4"]
     assert written["clip"].tolist() == [0, 0, 1]
+    assert written["start_seconds"].tolist() == [0, 0, 1]
+    assert written["end_seconds"].tolist() == [2, 2, 3]
     assert written["features"].tolist() == [[0, 0], [1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_clips_have_the_times_that_the_file_states_for_their_frames(
+    num_workers: int, checkpoint: Path, tmp_path: Path
+) -> None:
+    times_ms = [40 * i for i in range(10)] + [400 + 100 * i for i in range(15)]
+    write_video(tmp_path / "uneven.mp4", num_frames=25, times_ms=times_ms, options=h264(keyint=12))
+    out = tmp_path / "features.parquet"
+    arguments = ["--checkpoint", str(checkpoint), "--num_clips", "3", "--per", "clip", "--out", str(out)]
+    main(["features", str(tmp_path / "uneven.mp4"), *arguments, "--num_workers", str(num_workers)])
+    table = pd.read_parquet(out)
+    # Clips of 4 frames at stride 4 start with frames 0, 6 and 12, and end with frames 12, 18 and 24.
+    assert table["start_seconds"].tolist() == pytest.approx([0, 0.24, 0.6])
+    assert table["end_seconds"].tolist() == pytest.approx(
+        [0.7, 1.3, 1.84]
+    )  # the file says 40 ms of its last frame
