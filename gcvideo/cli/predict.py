@@ -73,7 +73,7 @@ def parser() -> CommandParser:
         "--hop_seconds",
         type=float | None,
         default=None,
-        help="From one window of the timeline to the next; half a clip if unset.",
+        help="From one window of the timeline to the next, by the file's time stamps; half a clip if unset.",
     )
     arguments.add_argument(
         "--annotate",
@@ -81,7 +81,8 @@ def parser() -> CommandParser:
         nargs="?",
         const=True,
         default=False,
-        help="Write copies of the videos with the classes on the picture: annotated/*.mp4.",
+        help="Write copies of the videos with the classes on the picture, with their times and sound: "
+        "annotated/*.mp4.",
     )
     arguments.add_argument(
         "--num_workers", type=int, default=available_workers(), help="Processes that read videos ahead."

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from gcvideo.analysis import annotated
 from gcvideo.analysis.annotated import caption, write_annotated
 from gcvideo.data.decoding import open_video
+from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.evaluation.timeline import Ranked
-from tests.data.encoding import h264, write_video
+from tests.data.encoding import h264, numbers_shown, write_video
+from tests.journey.colours import tone_begins, write_film
 
 
 @pytest.mark.parametrize("chunk_frames", [7, 1000])
@@ -62,3 +65,90 @@ def test_pictures_of_odd_size_are_written_with_one_line_more(tmp_path: Path) -> 
     write_annotated(tmp_path / "a.mkv", tmp_path / "b.mp4", lambda _: [], report=lambda *_: None)
     with open_video(tmp_path / "b.mp4") as reader:
         assert reader.frames_at([0]).shape[1:3] == (46, 62)
+
+
+SCENES = [("one", 20, 25), ("two", 6, 2), ("three", 30, 50)]
+FINEST_TICK = 1 / 90_000
+
+
+def annotate(source: Path, copy: Path) -> None:
+    write_annotated(source, copy, lambda _: [], report=lambda *_: None)
+
+
+def boundaries(path: Path) -> list[float]:
+    with open_video(path) as reader:
+        return reader.boundaries().tolist()
+
+
+def sound_packets(path: Path) -> list[tuple[float, bytes]]:
+    """When each packet is heard, from the first frame on, and its bytes."""
+    with open_video(path) as reader, av.open(str(path)) as container:
+        assert isinstance(reader, PyAVReader)
+        begins = float(reader.boundaries_by_clock()[0])
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+        return [(float((packet.pts or 0) * packet.time_base) - begins, bytes(packet)) for packet in packets]
+
+
+@pytest.mark.parametrize("times_ms", [[0, 40, 1000, 1010, 3000], [5000, 5033, 5067, 5100, 5142]])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_frames_of_the_copy_are_shown_when_those_of_the_video_are(
+    name: str, times_ms: list[int], tmp_path: Path
+) -> None:
+    write_video(tmp_path / name, num_frames=5, times_ms=times_ms, options=h264(keyint=12))
+    asked: list[float] = []
+    write_annotated(
+        tmp_path / name, tmp_path / "b.mp4", lambda time: asked.append(time) or [], report=lambda *_: None
+    )
+    shown_at = [(time - times_ms[0]) / 1000 for time in times_ms]
+    assert asked == pytest.approx(shown_at, abs=FINEST_TICK)
+    assert boundaries(tmp_path / "b.mp4")[:-1] == pytest.approx(shown_at, abs=FINEST_TICK)
+    assert boundaries(tmp_path / "b.mp4") == pytest.approx(boundaries(tmp_path / name), abs=FINEST_TICK)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [("a.mp4", "aac"), ("a.mkv", "libopus"), ("a.mkv", "flac"), ("a.ts", "mp2"), ("a.ts", "aac")],
+)
+def test_sound_that_mp4_holds_is_copied_in_step_with_the_pictures(
+    name: str, sound: str, tmp_path: Path
+) -> None:
+    source, copy = tmp_path / name, tmp_path / "b.mp4"
+    write_film(source, SCENES, sound=sound, tone_from=1.3)
+    annotate(source, copy)
+    before, after = sound_packets(source), sound_packets(copy)
+    assert len(before) == len(after) > 20
+    assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=0.001)
+    strip = 7 if (name, sound) == ("a.ts", "aac") else 0  # mp4 states once what each packet's header does
+    assert [data for _, data in after] == [data[strip:] for _, data in before]
+    assert tone_begins(copy) == pytest.approx(tone_begins(source), abs=0.001)
+    assert boundaries(copy) == pytest.approx(boundaries(source), abs=FINEST_TICK)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"), [("a.avi", "pcm_s16le"), ("a.mov", "pcm_mulaw"), ("a.mkv", "pcm_f32le")]
+)
+def test_other_sound_is_encoded_anew_in_step_with_the_pictures(
+    name: str, sound: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="gcvideo")
+    source, copy = tmp_path / name, tmp_path / "b.mp4"
+    write_film(source, [("one", 50, 30)], sound=sound, tone_from=1.3)
+    annotate(source, copy)
+    assert caplog.messages == [f"{source}: its sound is {sound}, and becomes AAC in the mp4"]
+    with av.open(str(copy)) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+    assert tone_begins(copy) == pytest.approx(tone_begins(source), abs=0.002)
+
+
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_turned_video_is_upright_in_the_copy(quarter_turns: int, tmp_path: Path) -> None:
+    write_video(
+        tmp_path / "a.mp4", num_frames=3, height=144, width=96, quarter_turns=quarter_turns, options=h264()
+    )
+    annotate(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    with open_video(tmp_path / "b.mp4") as reader:
+        frames = reader.frames_at(range(3)).numpy()
+        assert frames.shape[1:3] == (144, 96)
+        assert numbers_shown(frames) == [0, 1, 2]
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert next(container.decode(video=0)).rotation == 0
