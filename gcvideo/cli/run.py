@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.cli.endings import say_best, show_figures
 from gcvideo.cli.parser import RunParser
+from gcvideo.cli.pretrained import warn_of_other_input
 from gcvideo.data import KineticsDataModule
 from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
@@ -147,6 +148,12 @@ class VideoCLI(LightningCLI):
                 "start with scripts/train_torchrun.sh, or give torchrun TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
             )
         return trainer
+
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        starts = self.config_init[self.config.subcommand].ckpt_path is None
+        if self.model.weights is not None and starts and self.trainer.is_global_zero:
+            warn_of_other_input(self.model.weights, self.datamodule)
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:

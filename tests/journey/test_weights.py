@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torchvision.models import resnet50
 
 from gcvideo.backbones import VideoResNet
-from gcvideo.backbones.checkpoints import read_checkpoint
+from gcvideo.backbones.checkpoints import Weights, read_checkpoint
 from gcvideo.cli import main
+from gcvideo.cli.pretrained import warn_of_other_input
+from gcvideo.data import KineticsDataModule
+from gcvideo.data.sampling import ClipFrames
 from gcvideo.training import VideoClassifier
 from tests.data.annotated import write_dataset
 from tests.parity.foreign import SlowFastSlow
@@ -79,6 +83,7 @@ def test_fine_tuning_starts_from_a_foreign_file_that_its_checkpoint_needs_no_mor
         main(["fit", *command, "--model.weights.path", str(gone)])
     assert "PySlowFast naming, slow R50 at width 0.0625, 400 classes, clips of 4 x 16" in caplog.text
     assert "2 (head) start fresh" in caplog.text
+    assert f"{gone} was trained with clips of 4 frames at stride 16, and data.clip has 2" in caplog.text
     gone.unlink()
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     model = VideoClassifier.load_from_checkpoint(checkpoint, weights_only=True)
@@ -98,6 +103,23 @@ def test_blocks_are_added_to_a_network_that_was_trained_without(dataset, tmp_pat
     with caplog.at_level("INFO", logger="gcvideo"):
         main(["fit", *command, "--model.weights.path", str(tmp_path / "slow.pth")])
     assert "65 (blocks) start fresh; 0 of the file left behind" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("clip", "mean", "said"),
+    [
+        ((4, 16), 0.45, None),
+        ((8, 8), 0.45, "clips of 4 frames at stride 16, and data.clip has 8 at stride 8"),
+        ((4, 16), 0.5, "mean 0.45, 0.45, 0.45, and data.mean is 0.5, 0.5, 0.5"),
+    ],
+)
+def test_clips_other_than_those_of_training_are_warned_of(clip, mean, said, pyslowfast, tmp_path, caplog):
+    path = tmp_path / "slow.pyth"
+    config = {"DATA": {"NUM_FRAMES": 4, "SAMPLING_RATE": 16, "MEAN": [0.45] * 3, "STD": [0.225] * 3}}
+    torch.save(torch.load(pyslowfast, weights_only=True) | {"cfg": yaml.safe_dump(config)}, path)
+    data = KineticsDataModule(tmp_path, clip=ClipFrames(*clip), mean=(mean,) * 3)
+    warn_of_other_input(Weights(path), data)
+    assert caplog.messages == ([f"{path} was trained with {said}"] if said else [])
 
 
 def test_weights_that_do_not_fit_stop_the_run_with_a_list(dataset, pyslowfast, tmp_path, complaint):

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from gcvideo.backbones.checkpoints.configurations.said import Foreign, Input, Said, Skeleton
 from gcvideo.backbones.resnet import ARCHITECTURES, Architecture
@@ -23,7 +23,7 @@ USUAL: dict[str, Any] = {
 
 USUAL_OF_HEADS = {"spatial_type": "avg", "consensus.type": "AvgConsensus"}
 
-MODES = ("gaussian", "embedded_gaussian", "dot_product")
+NORMALISING = ("Normalize", "ActionDataPreprocessor", "DetDataPreprocessor")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -132,16 +132,25 @@ def _read_non_local(config: Mapping[str, Any]) -> dict[str, str]:
 def _read_input(config: Mapping[str, Any]) -> Input:
     parts = list(_dicts(config))
     samples = [part for part in parts if part.get("type") == "SampleFrames" and part.get("clip_len", 1) > 1]
-    norms = [part for part in parts if part.get("type") in ("Normalize", "ActionDataPreprocessor")]
+    norms = [part for part in parts if part.get("type") in NORMALISING]
     sample, norm = (found[0] if found else {} for found in (samples, norms))
-    bgr = norm.get("to_bgr")
     return Input(
         num_frames=sample.get("clip_len"),
         stride=sample.get("frame_interval", 1) if sample else None,
         mean=tuple(value / 255 for value in norm["mean"]) if norm.get("mean") else None,
         std=tuple(value / 255 for value in norm["std"]) if norm.get("std") else None,
-        channels=None if bgr is None else "BGR" if bgr else "RGB",
+        channels=_channels(norm),
     )
+
+
+def _channels(norm: Mapping[str, Any]) -> Literal["RGB", "BGR"] | None:
+    """MMAction2 decodes RGB and may turn it; mmdetection the other way round."""
+    if "to_bgr" in norm:
+        return "BGR" if norm["to_bgr"] else "RGB"
+    for name in ("to_rgb", "bgr_to_rgb"):
+        if name in norm:
+            return "RGB" if norm[name] else "BGR"
+    return None
 
 
 def _unusual(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
@@ -167,7 +176,8 @@ def _value(node: ast.expr) -> Any:
     """A value of dicts, tuples, lists, numbers and strings; anything else is the text that it is."""
     match node:
         case ast.Call(func=ast.Name(id="dict"), args=args, keywords=keywords):
-            pairs = [pair for arg in args if isinstance(arg, ast.Dict) for pair in _value(arg).items()]
+            mappings = [*args, *(part.value for part in keywords if not part.arg)]
+            pairs = [pair for node in mappings if isinstance(node, ast.Dict) for pair in _value(node).items()]
             return dict(pairs) | {part.arg: _value(part.value) for part in keywords if part.arg}
         case ast.Dict(keys=keys, values=values):
             return {_value(key): _value(value) for key, value in zip(keys, values, strict=True) if key}

@@ -1,0 +1,43 @@
+"""Weights to start from beside the data of a run: what the one was trained on, and the other gives."""
+
+import logging
+from collections.abc import Iterator
+
+import torch
+
+from gcvideo.backbones.checkpoints import Weights, find_network, read_checkpoint, recognise
+from gcvideo.backbones.checkpoints.configurations import Input, read_configuration
+from gcvideo.backbones.checkpoints.recognition import is_residual
+from gcvideo.data import KineticsDataModule
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_other_input(weights: Weights, data: KineticsDataModule) -> None:
+    """Warn where the data's clips differ from those that, by their file, the weights were trained on."""
+    checkpoint = find_network(read_checkpoint(weights.path, state=weights.state))
+    if is_residual(checkpoint.state):
+        trained_on = recognise(checkpoint, format=weights.format).input
+    else:
+        trained_on = read_configuration(checkpoint).input
+    if differences := list(_differences(trained_on, data)):
+        log.warning("%s was trained with %s", weights.path, "; ".join(differences))
+
+
+def _differences(trained_on: Input, data: KineticsDataModule) -> Iterator[str]:
+    clip = (data.clip.num_frames, data.clip.stride)
+    if trained_on.num_frames is not None and (trained_on.num_frames, trained_on.stride) != clip:
+        yield (
+            f"clips of {trained_on.num_frames} frames at stride {trained_on.stride}, and data.clip has "
+            f"{clip[0]} at stride {clip[1]}"
+        )
+    for name, values in (("mean", trained_on.mean), ("std", trained_on.std)):
+        own = getattr(data.normalize, name).flatten() / 255
+        if values is not None and not torch.allclose(torch.tensor(values), own, atol=1e-3):
+            yield f"{name} {_numbers(values)}, and data.{name} is {_numbers(own.tolist())}"
+    if trained_on.channels == "BGR":
+        yield "channels in the order blue, green, red, and the data have red, green, blue"
+
+
+def _numbers(values: tuple[float, ...] | list[float]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)
