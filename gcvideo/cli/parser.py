@@ -2,16 +2,22 @@
 
 import re
 import sys
+from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser
 
+from gcvideo.cli.complaints import Refusal, complaint_about
+from gcvideo.cli.config_files import config_files, fault_in, place_of
 from gcvideo.paths import user_path
 
 register_type(Path, str, user_path, type_check=isinstance)
+
+_given: ContextVar[Sequence[str]] = ContextVar("arguments of the command", default=())
 
 
 class CommandParser(ArgumentParser):
@@ -20,11 +26,29 @@ class CommandParser(ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
+    def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Namespace:
+        """Parse a command's arguments, which errors are then compared with."""
+        before = _given.set(sys.argv[1:] if args is None else list(args))
+        try:
+            return super().parse_args(args, *others, **settings)
+        finally:
+            _given.reset(before)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong, without the usage of two hundred arguments before it, and exit with 2."""
-        command = self.prog.replace(" [options]", "")
-        said = " ".join(message.split())
-        sys.stderr.write(f"{command}: {said}; see `{command} --help`\n")
+        complaint = complaint_about(self, message, ex)
+        if not self.exit_on_error:  # a class among the settings, or one alternative of a type
+            raise Refusal(complaint) from ex
+        given = _given.get()
+        command = self.prog
+        if self._subcommands_action and given and given[0] in self._subcommands_action.choices:
+            command = self._subcommands_action.choices[given[0]].prog
+        command = command.replace(" [options]", "")
+        said = fault_in(config_files(given))
+        if said is None:
+            said = ": ".join(filter(None, (place_of(complaint.key, given), str(complaint))))
+        end = "" if said.endswith("?") else ";"
+        sys.stderr.write(f"{command}: {said}{end} see `{command} --help`\n")
         sys.exit(2)
 
     def format_help(self) -> str:

@@ -1,0 +1,127 @@
+"""One line for what a parser refuses: the key, what was found there, and what would do.
+
+jsonargparse says why each alternative of a type did not fit, level by level. Its exceptions hang together by
+their causes, from the command's key down to the value; here they become that key and the last of them.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from gcvideo.cli.choices import base_of, choices
+from gcvideo.cli.expectations import expected
+
+UNKNOWN_ARGUMENT = re.compile(r"unrecognized arguments: .*?--([\w.]+)")
+UNKNOWN_OPTION = re.compile(
+    r"(?:Subcommand '\w+' does not accept option|Group '(?P<group>[\w.]+)' does not accept option|Option) "
+    r"'(?P<key>[^']+)'"
+)
+KEY = re.compile(r'Parser key "(?P<key>[^"]+)"')
+REQUIRED = re.compile(r"the following arguments are required: (.*)")
+FOUND = re.compile(r"(?:Got value|path string): (.*)\Z", re.DOTALL)
+CLASS_PATH = re.compile(
+    r"class_path[ =]'([\w.]+)'|Import path ([\w.]+) |Expected '([\w.]+)' to be|Expected a path but ([\w.]+) "
+)
+MANY_SETTINGS = 20
+LONG = 100
+
+
+class Complaint(NamedTuple):
+    key: str
+    """The setting that it is about; "" where there is none."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.text}".strip()
+
+
+class Refusal(argparse.ArgumentError):
+    """The complaint of the parser of a class among the settings, on its way to the command's."""
+
+    def __init__(self, complaint: Complaint) -> None:
+        super().__init__(None, str(complaint))
+        self.complaint = complaint
+
+
+def complaint_about(parser: argparse.ArgumentParser, message: str, error: BaseException | None) -> Complaint:
+    """Return what is wrong, from the message and the exception of jsonargparse."""
+    causes = list(_causes(error))
+    outer = KEY.match(message)
+    inner = next((cause.complaint for cause in causes if isinstance(cause, Refusal)), None)
+    if outer and inner:
+        return Complaint(".init_args.".join(filter(None, (outer["key"], inner.key))), inner.text)
+    if outer and (action := _action(parser, outer["key"])):
+        return Complaint(outer["key"], _misfit(getattr(action, "_typehint", action.type), causes))
+    if unknown := UNKNOWN_ARGUMENT.match(message):
+        return Complaint(unknown[1], _no_setting(unknown[1], parser))
+    if unknown := UNKNOWN_OPTION.match(message):
+        key = ".".join(filter(None, (unknown["group"], unknown["key"])))
+        return Complaint(key, _no_setting(key, getattr(error, "subcommand_parser", parser)))
+    if required := REQUIRED.match(message):
+        keys = [re.sub(r"^(fit|validate|test)\.", "", key) for key in required[1].split(", ")]
+        return Complaint(" and ".join(keys), "must be given")
+    return Complaint("", _in_one_line(message))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _action(parser: argparse.ArgumentParser, key: str) -> argparse.Action | None:
+    return next((action for action in parser._actions if action.dest == key and key != "config"), None)
+
+
+def _misfit(type_: Any, causes: Sequence[BaseException]) -> str:
+    """What is wrong with a value, and what the key's type would be."""
+    base = base_of(type_)
+    path = next(filter(None, map(_class_path, causes)), None)
+    if base is not None and path is not None:
+        return f"names {path}, which {_why_not(causes[-1], base, path)}; {choices(type_, path)}"
+    found = FOUND.search(str(causes[-1]))
+    if found is None:
+        return f"is refused: {_in_one_line(str(causes[-1]))}"
+    return f"cannot take {_in_one_line(found[1])!r}; expected {expected(type_)}"
+
+
+def _class_path(cause: BaseException) -> str | None:
+    match = CLASS_PATH.search(str(cause))
+    return next(filter(None, match.groups()), None) if match else None
+
+
+def _why_not(root: BaseException, base: type, path: str) -> str:
+    """What speaks against a class, from the exception at the bottom."""
+    said = str(root)
+    missing = getattr(root, "name", None) or ""
+    if isinstance(root, AttributeError):
+        missing = f"{getattr(root.obj, '__name__', '')}.{missing}"
+    if "import path string" in said or (missing and f"{path}.".startswith(f"{missing}.")):
+        return "does not exist"
+    if "subclass" in said:
+        return f"is no {base.__name__}"
+    return f"is refused: {_in_one_line(said)}"
+
+
+def _no_setting(key: str, parser: argparse.ArgumentParser) -> str:
+    """That there is no such key, and which ones it may have been meant for."""
+    known = sorted({action.dest for action in parser._actions if "help" not in action.dest})
+    near = did_you_mean(key, known)
+    if not near and "." not in key and 0 < len(known) <= MANY_SETTINGS:
+        near = f"; expected one of {', '.join(known)}"
+    return "is no setting" + near
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return "; did you mean A or B?", or nothing where nothing is near."""
+    leaf = word.rpartition(".")[2]
+    same_leaf = [name for name in known if name.rpartition(".")[2] == leaf]
+    near = same_leaf or get_close_matches(word, known, n=2, cutoff=0.75)
+    return f"; did you mean {' or '.join(near[:3])}?" if near else ""
+
+
+def _in_one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 4 * LONG else f"{line[: 4 * LONG]} ..."

@@ -1,0 +1,202 @@
+"""What the real command says to arguments and config files that are wrong: one line that would help."""
+
+from pathlib import Path
+
+import pytest
+
+from gcvideo.cli import main
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+STACK = [
+    *("--config", str(CONFIGS / "base.yaml")),
+    *("--config", str(CONFIGS / "data" / "folder.yaml")),
+    *("--config", str(CONFIGS / "model" / "slow_r50_gc5.yaml")),
+    *("--data.root", "."),
+]
+BLOCKS = (
+    "gcvideo.blocks has GlobalContextBlock, NonLocalBlock, SimplifiedNonLocalBlock, SqueezeExcitationBlock"
+)
+NETWORK = "model.network.init_args"
+
+
+@pytest.fixture
+def complaint(capsys: pytest.CaptureFixture[str]):
+    """Runs a command of wrong usage, and gives the one line that it says, without the advice at its end."""
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main([*arguments])
+        assert stopped.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "Union" not in line
+        assert "Namespace" not in line
+        command, _, said = line.partition(": ")
+        assert said.endswith(f" see `{command} --help`")
+        return said.removesuffix(f" see `{command} --help`").rstrip(";")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--model.learning_rat=1", "model.learning_rat is no setting; did you mean model.learning_rate?"),
+        ("--learning_rate=1", "learning_rate is no setting; did you mean model.learning_rate?"),
+        ("--trainer.max_epoch=3", "trainer.max_epoch is no setting; did you mean trainer.max_epochs"),
+        ("--data.clip.num_frame=3", "data.clip.num_frame is no setting; did you mean data.clip.num_frames?"),
+        (f"--{NETWORK}.widht=1", f"{NETWORK}.widht is no setting; did you mean width?"),
+        (f"--{NETWORK}.zzz=1", f"{NETWORK}.zzz is no setting; expected one of architecture, block, depth, "),
+        ("--zzz=1", "zzz is no setting"),
+        (
+            "--data.test_views={num_clip: 3}",
+            "data.test_views.num_clip is no setting; did you mean data.test_views.",
+        ),
+        # values
+        ("--model.learning_rate=fast", "model.learning_rate cannot take 'fast'; expected a number"),
+        (
+            "--trainer.max_epochs=many",
+            "trainer.max_epochs cannot take 'many'; expected a whole number or null",
+        ),
+        ("--data.mean=[0.4,a,b]", "data.mean cannot take 'a'; expected 3 numbers"),
+        ("--data.mean=[0.4]", "data.mean cannot take '[0.4]'; expected 3 numbers"),
+        (
+            "--data.backend=pyvav",
+            "data.backend cannot take 'pyvav'; expected one of pyav, decord, torchcodec",
+        ),
+        ("--data.blend=[mixu]", "data.blend cannot take 'mixu'; expected a list of mixup, cutmix or null"),
+        (
+            "--trainer.precision=16-mixd",
+            "trainer.precision cannot take '16-mixd'; expected one of 64, 32, 16, trans",
+        ),
+        (f"--{NETWORK}.depth=fifty", f"{NETWORK}.depth cannot take 'fifty'; expected a whole number"),
+        (
+            f"--{NETWORK}.architecture=slo",
+            f"{NETWORK}.architecture cannot take 'slo'; expected one of slow, i3d, c2d",
+        ),
+        ("--model.weights=3", "model.weights cannot take '3'; expected a mapping of path, format, new"),
+        # classes
+        (
+            "--data.train_transform=gcvideo.data.ScaleJiter",
+            "data.train_transform names gcvideo.data.ScaleJiter, which does not exist; "
+            "did you mean ScaleJitter? gcvideo.data has AreaJitter, ScaleJitter",
+        ),
+        (
+            "--model.schedule=gcvideo.training.StepDeca",
+            "model.schedule names gcvideo.training.StepDeca, which does not exist; did you mean StepDecay? "
+            "gcvideo.training has HalfCosine, StepDecay",
+        ),
+        (
+            "--model.network=gcvideo.backbone.VideoResNet",
+            "model.network names gcvideo.backbone.VideoResNet, which does not exist; did you mean "
+            "gcvideo.backbones.VideoResNet? there are gcvideo.backbones.VideoResNet",
+        ),
+        (
+            "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStoping",
+            "trainer.callbacks names lightning.pytorch.callbacks.EarlyStoping, which does not exist; "
+            "did you mean EarlyStopping? lightning.pytorch.callbacks has ",
+        ),
+        (
+            "--trainer.callbacks+=gcvideo.training.FreezeStages",
+            "trainer.callbacks.init_args.stages must be given",
+        ),
+    ],
+)
+def test_an_argument_is_named_with_what_would_do(complaint, argument, said):
+    assert complaint("fit", *STACK, argument).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "model:\n  learning_rat: 1\n",
+            "2: model.learning_rat is no setting; did you mean model.learning_rate?",
+        ),
+        (
+            "modle:\n  learning_rate: 1\n",
+            "2: modle.learning_rate is no setting; did you mean model.learning_rate?",
+        ),
+        ("model:\n  learning_rate: fast\n", "2: model.learning_rate cannot take 'fast'; expected a number"),
+        (
+            "model:\n  network:\n    init_args:\n      widht: 1\n",
+            f"4: {NETWORK}.widht is no setting; did you mean width?",
+        ),
+        (
+            "model:\n  network:\n    init_args:\n"
+            "      block: {class_path: gcvideo.blocks.GlobalContexBlock}\n",
+            f"4: {NETWORK}.block names gcvideo.blocks.GlobalContexBlock, which does not exist; "
+            f"did you mean GlobalContextBlock? {BLOCKS}",
+        ),
+        (
+            "model:\n  network:\n    init_args:\n      block: {class_path: gcvideo.blocks.Add}\n",
+            f"4: {NETWORK}.block names gcvideo.blocks.Add, which is no ContextBlock; {BLOCKS}",
+        ),
+        (
+            "model:\n  network:\n    init_args:\n      block: GlobalContextBlok\n",
+            f"4: {NETWORK}.block names GlobalContextBlok, which does not exist; "
+            "did you mean gcvideo.blocks.GlobalContextBlock? there are gcvideo.blocks.GlobalContextBlock, ",
+        ),
+        (
+            "model:\n  network:\n    init_args:\n      block:\n        init_args: {reduction_ration: 16}\n",
+            f"5: {NETWORK}.block.init_args.reduction_ration is no setting; did you mean reduction_ratio?",
+        ),
+        (
+            "trainer:\n  callbacks:\n"
+            "  - class_path: gcvideo.training.FreezeStages\n    init_args: {stags: [res2]}\n",
+            "4: trainer.callbacks.init_args.stags is no setting; did you mean stages?",
+        ),
+        ("model:\n  network: {init_args: [\ndata: x\n", "4: is no YAML: while parsing a flow sequence"),
+        (
+            "model:\n\tlearning_rate: 1\n",
+            "2: is no YAML: while scanning for the next token, found character '\\t'",
+        ),
+        ("- a\n- b\n", " holds no settings but list; expected a mapping"),
+        ("", " holds no settings but NoneType; expected a mapping"),
+    ],
+)
+def test_a_config_file_is_named_with_line_and_key(complaint, tmp_path, text, said):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    assert complaint("fit", *STACK, "--config", str(file)).startswith(f"{file}:{said}")
+
+
+def test_a_file_that_is_not_to_blame_is_not_named(complaint, tmp_path):
+    (tmp_path / "right.yaml").write_text("model:\n  learning_rate: 0.1\n")
+    said = complaint("fit", *STACK, f"--config={tmp_path / 'right.yaml'}", "--model.learning_rate", "fast")
+    assert said == "model.learning_rate cannot take 'fast'; expected a number"
+
+
+def test_a_missing_file_is_named(complaint):
+    assert complaint("fit", *STACK, "--config", "nowhere.yaml") == "nowhere.yaml: there is no such file"
+
+
+def test_a_module_that_cannot_be_imported_is_not_said_to_be_missing(complaint, tmp_path, monkeypatch):
+    (tmp_path / "own_network.py").write_text("import not_installed\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = complaint("fit", *STACK, "--model.network=own_network.Net")
+    assert said.startswith(
+        "model.network names own_network.Net, which is refused: No module named 'not_installed'"
+    )
+
+
+def test_what_is_missing_is_named(complaint):
+    assert complaint("fit") == "model.network and data.root must be given"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["predict", "a.mp4", "--chekpoint", "b"], "chekpoint is no setting; did you mean checkpoint?"),
+        (["complexity", "--papr"], "papr is no setting; did you mean paper?"),
+        (["synthetic", "data", "--heigth", "40"], "heigth is no setting; did you mean height?"),
+        (["synthetic", "data", "--height", "tall"], "height cannot take 'tall'; expected a whole number"),
+        (
+            ["preflight", *STACK, "--data.bach_size=2"],
+            "data.bach_size is no setting; did you mean data.batch_size",
+        ),
+        (["features", "a.mp4", "--out"], "argument --out: expected one argument"),
+    ],
+)
+def test_every_command_says_it_so(complaint, arguments, said):
+    assert complaint(*arguments).startswith(said)
