@@ -23,6 +23,13 @@ class RunFolder:
         run = cls(file.parent.parent)
         return run if file.parent == run.checkpoints else None
 
+    @classmethod
+    def of_config(cls, file: Path) -> "RunFolder | None":
+        """Return the run whose configuration a file is, or None where it lies in no run's folder."""
+        run = cls(file.parent)
+        names = {run.config, run.evaluation_config("val"), run.evaluation_config("test")}
+        return run if file in names and run.checkpoints.is_dir() else None
+
     @property
     def config(self) -> Path:
         """What the run is: written by fit alone."""

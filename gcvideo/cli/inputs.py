@@ -85,6 +85,7 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
         keep_freed_memory()
     model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
     data = KineticsDataModule.load_from_checkpoint(checkpoint, weights_only=True)
+    data.follow(model.class_names, checkpoint=checkpoint)
     return model.eval(), data
 
 

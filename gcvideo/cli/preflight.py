@@ -26,6 +26,7 @@ from gcvideo.analysis.preflight import (
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run import VideoCLI
 from gcvideo.data import KineticsDataModule
+from gcvideo.run_folder import RunFolder
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ class PreflightCLI(VideoCLI):
             "and can be written to; gradients can be exchanged, and how fast; the loader keeps the training "
             "step fed. Prints one table; exits with 1 if anything is wrong."
         )
+
+    def require_free(self, run: RunFolder) -> None:
+        """Look at a run that stands too: nothing is written over."""
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Leave it at that."""

@@ -1,5 +1,6 @@
 """`gcvideo fit | validate | test`: Lightning's command line over our module and data."""
 
+import argparse
 import json
 import logging
 from collections.abc import Sequence
@@ -7,23 +8,26 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from gcvideo.atomic import write_text
 from gcvideo.cli.endings import say_best, show_figures
+from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
+from gcvideo.cli.run_config import CONFIG, RunConfig, accept_changes, as_asked, changes
 from gcvideo.data import KineticsDataModule
 from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
-from gcvideo.run_folder import RunFolder
-from gcvideo.training import CheckpointFiles, ExactResume, MetricsFile, Safeguard, VideoClassifier
-from gcvideo.training.checkpoint_file import newest_checkpoint, require_whole
+from gcvideo.run_folder import Evaluated, RunFolder
+from gcvideo.training import CheckpointFiles, ExactResume, Safeguard, VideoClassifier
+from gcvideo.training.checkpoint_file import newest_checkpoint, read_training_state
 from gcvideo.training.distributed import restarts_share_a_store
 from gcvideo.training.progress import with_progress
 
@@ -41,8 +45,8 @@ class VideoCLI(LightningCLI):
             "--run_dir",
             type=Path | None,
             default=None,
-            help="Folder of the run. By default a new runs/DATE-TIME, or the folder of the run that "
-            "ckpt_path belongs to.",
+            help="Folder of the run. By default the folder of the run that ckpt_path or a --config file "
+            "belongs to, or else a new runs/DATE-TIME.",
         )
         parser.add_argument(
             "--resume",
@@ -62,7 +66,9 @@ class VideoCLI(LightningCLI):
             }
         )
         parser.link_arguments("data.batch_size", "model.batch_size")
-        parser.link_arguments("data.class_names", "model.class_names", apply_on="instantiate")
+        parser.link_arguments(
+            "data", "model.class_names", compute_fn=self._class_names, apply_on="instantiate"
+        )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -70,26 +76,56 @@ class VideoCLI(LightningCLI):
         return {name: skip for name, skip in LightningCLI.subcommands().items() if name in ours}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        super().parse_arguments(parser, args)
+        super().parse_arguments(parser, with_config_of_checkpoint(args))
         config = self.config[self.config.subcommand]
-        if config.ckpt_path is not None:  # which is read next, for the network's configuration
+        if config.ckpt_path is not None:
             config.ckpt_path = str(user_path(config.ckpt_path))
-            require_whole(Path(config.ckpt_path))
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as it was given; Lightning would put the checkpoint's own over it."""
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]
+        if config.run_dir is None:
+            run = _run_it_belongs_to(config)
+            config.run_dir = run.path if run is not None else None
         self.resumed_file = self._resumed_file(config)
         if config.run_dir is None:
-            config.run_dir = self._default_run_dir(config)
+            config.run_dir = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
         config.trainer.default_root_dir = str(config.run_dir)
         config.checkpoint.dirpath = str(RunFolder(config.run_dir).checkpoints)
-        stands = RunFolder(config.run_dir).config.exists()
         resumes = config.resume is not None or config.ckpt_path is not None
-        if self.config.subcommand == "fit" and stands and not resumes:
+        if self.config.subcommand == "fit" and not resumes:
+            self.require_free(RunFolder(config.run_dir))
+        self._compare_with_checkpoint(config)
+
+    def _class_names(self, data: KineticsDataModule) -> list[str]:
+        """The data set's class names; of a run that goes on those of before."""
+        if self.checkpoint is None:
+            return data.class_names
+        names = read_training_state(self.checkpoint)["hyper_parameters"]["class_names"]
+        data.follow(names, checkpoint=self.checkpoint)
+        matched = data.class_names
+        return names if self.config.subcommand == "fit" else matched
+
+    def require_free(self, run: RunFolder) -> None:
+        """Raise ValueError where a new run would write over another."""
+        if run.config.exists():
             raise ValueError(
-                f"{config.run_dir} holds a run already; choose another run_dir, or go on with --resume auto"
+                f"{run.path} holds a run already; choose another run_dir, or go on with --resume auto"
             )
-        config.resume = None  # config.yaml says what a run is, not how it was started
+
+    def _compare_with_checkpoint(self, config: Any) -> None:
+        """Say, or refuse, what is asked otherwise than the checkpoint was trained."""
+        named = Path(config.ckpt_path) if config.ckpt_path is not None else None
+        self.checkpoint = self.resumed_file or named
+        if self.checkpoint is None:
+            return
+        before = read_training_state(self.checkpoint).get(CONFIG)
+        if before is not None:
+            asked = as_asked(self._parser(self.config.subcommand), config)
+            fits = self.config.subcommand == "fit"
+            accept_changes(changes(before, asked), fits=fits, checkpoint=self.checkpoint)
 
     def _resumed_file(self, config: Any) -> Path | None:
         """With `--resume auto` the newest whole checkpoint of the run folder, if there is one yet."""
@@ -110,28 +146,18 @@ class VideoCLI(LightningCLI):
             log.info("resuming from %s", newest.file)
         return newest.file
 
-    def _default_run_dir(self, config: Any) -> Path:
-        run = RunFolder.of_checkpoint(Path(config.ckpt_path)) if config.ckpt_path is not None else None
-        if run is not None:
-            return run.path
-        return Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The configured trainer; where no logger is configured, training logs to the run's folder."""
+        """Build the configured trainer; a training logs to the run's folder too."""
         config = self.config[self.config.subcommand]
-        configured = self.config_init[self.config.subcommand].trainer.callbacks or []
-        callbacks = [*configured] if isinstance(configured, list) else [configured]
+        asked = self.config_init[self.config.subcommand].trainer
+        callbacks = as_list(asked.callbacks)
         if config.trainer.enable_progress_bar is not False:
             callbacks = with_progress(callbacks)
-        kwargs["callbacks"] = callbacks
-        if config.trainer.logger is None:
-            run_dir = str(config.run_dir)
-            kwargs["logger"] = self.config.subcommand == "fit" and [
-                TensorBoardLogger(run_dir, name="", version=""),
-                MetricsFile(RunFolder(config.run_dir).curves),
-            ]
-            if kwargs["logger"]:
-                callbacks.append(LearningRateMonitor("step"))
+        loggers: list[Any] = as_list(asked.logger if asked.logger is not True else None)
+        if self.config.subcommand == "fit" and asked.logger is not False:
+            callbacks = with_learning_rates(callbacks)
+            loggers = with_run_log(loggers, RunFolder(config.run_dir))
+        kwargs |= {"callbacks": callbacks, "logger": loggers}
         if self.resumed_file is not None:
             self.config_init[self.config.subcommand].ckpt_path = str(self.resumed_file)
         trainer = super().instantiate_trainer(**kwargs)
@@ -180,16 +206,53 @@ class VideoCLI(LightningCLI):
     def after_test(self) -> None:
         self._write_metrics("test")
 
-    def _write_metrics(self, stage: str) -> None:
+    def _write_metrics(self, evaluated: Evaluated) -> None:
+        """Write the figures, and what they are of."""
         if self.trainer.is_global_zero:
-            file = Path(self.trainer.default_root_dir) / f"{stage}_metrics.json"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-            file.write_text(json.dumps(metrics, indent=2) + "\n")
+            figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+            protocol = {
+                "checkpoint": str(self.checkpoint) if self.checkpoint is not None else None,
+                **self.datamodule.protocol(evaluated),
+                "videos": self._num_evaluated(evaluated),
+            }
+            file = RunFolder(Path(self.trainer.default_root_dir)).evaluation_metrics(evaluated)
+            write_text(file, json.dumps(figures | {"protocol": protocol}, indent=2) + "\n")
             if self.shows_figures:
-                config = self.config_init[self.config.subcommand]
-                title = f"{self.config.subcommand}: {config.ckpt_path or 'the network as configured'}"
-                show_figures(title, metrics, num_classes=len(self.model.class_names), file=file)
+                title = f"{self.config.subcommand}: {self.checkpoint or 'the network as configured'}"
+                show_figures(title, figures, num_classes=len(self.model.class_names), file=file)
+
+    def _num_evaluated(self, evaluated: Evaluated) -> int:
+        """Videos that the figures are of: all of the list, unless batches are limited."""
+        loader, batches = {
+            "val": (self.trainer.val_dataloaders, self.trainer.num_val_batches),
+            "test": (self.trainer.test_dataloaders, self.trainer.num_test_batches),
+        }[evaluated]
+        assert loader is not None  # it was evaluated
+        num_videos, processes = len(loader.dataset), self.trainer.world_size
+        shares = (len(range(rank, num_videos, processes)) for rank in range(processes))
+        return sum(min(share, int(sum(batches)) * loader.batch_size) for share in shares)
+
+
+def _run_it_belongs_to(config: Any) -> RunFolder | None:
+    """The run of the checkpoint that is named, or else of the last configuration file that is a run's."""
+    runs = [RunFolder.of_config(Path(str(file))) for file in config.config or [] if file is not None]
+    if config.ckpt_path is not None:
+        runs.append(RunFolder.of_checkpoint(Path(config.ckpt_path)))
+    return next((run for run in reversed(runs) if run is not None), None)
+
+
+def with_config_of_checkpoint(arguments: Sequence[str]) -> list[str]:
+    """Put the configuration that a checkpoint carries before arguments that name a checkpoint and no file."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    options.add_argument("--config")
+    options.add_argument("--ckpt_path", type=user_path)
+    named, _ = options.parse_known_args(arguments)
+    if named.config is not None or named.ckpt_path is None:
+        return list(arguments)
+    config = read_training_state(named.ckpt_path).get(CONFIG)
+    if config is None:
+        return list(arguments)
+    return [arguments[0], "--config", yaml.safe_dump(config), *arguments[1:]]
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -210,7 +273,7 @@ def run(arguments: Sequence[str]) -> None:
                 "enable_model_summary": False,
                 "callbacks": [ExactResume()],
             },
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=RunConfig,
             auto_configure_optimizers=False,
             seed_everything_default=0,
         )

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from lightning.pytorch import LightningDataModule
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.annotations import largest_label, read_annotations
 from gcvideo.data.class_files import read_class_names
+from gcvideo.data.classes import Numbering, Trained, match, numbers
 from gcvideo.data.dataset import Crops, EpochOrder, VideoDataset
 from gcvideo.data.decoding import Backend
 from gcvideo.data.loader import VideoLoader
@@ -140,10 +141,46 @@ class KineticsDataModule(LightningDataModule):
         self.max_unreadable_share = max_unreadable_share
         self.seed = seed
         self._records: dict[str, VideoRecords] = {}
+        self._trained: Trained | None = None
+
+    def follow(self, names: Sequence[str], *, checkpoint: Path) -> None:
+        """Number classes as a trained network does, from now on.
+
+        Labels of lists are matched by class name. Where no file names the classes, they are the network's.
+
+        Args:
+            names: The network's class names in the order of its outputs.
+            checkpoint: Where they come from, for messages.
+        """
+        self._trained = Trained(names, checkpoint)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The K class names in the order of the network's outputs.
+
+        Raises:
+            ValueError: The data set's classes are not those of the network that is followed.
+        """
+        return self._numbering.names
 
     @cached_property
-    def class_names(self) -> list[str]:
-        """The K class names: from the class-name file, else numbered."""
+    def _numbering(self) -> Numbering:
+        if self._trained is None:
+            return Numbering(self._own_class_names, None)
+        known = self.classes_file.is_file() or self.num_classes is not None
+        source = str(self.classes_file) if self.classes_file.is_file() else "num_classes"
+        numbering = match(self._own_class_names if known else None, self._trained, source=source)
+        if numbering.output is not None:
+            log.warning(
+                "%s lists the classes in another order than %s; labels are matched by name",
+                source,
+                self._trained.checkpoint,
+            )
+        return numbering
+
+    @cached_property
+    def _own_class_names(self) -> list[str]:
+        """The class names in the order of the lists' labels: from the class-name file, else numbered."""
         if self.classes_file.is_file():
             names = read_class_names(self.classes_file)
             if self.num_classes not in (None, len(names)):
@@ -154,17 +191,19 @@ class KineticsDataModule(LightningDataModule):
             return names
         num_classes = self.num_classes or largest_label(self.lists["train"]) + 1
         log.info("%s does not exist; classes are numbered 0..%d", self.classes_file, num_classes - 1)
-        return [str(label) for label in range(num_classes)]
+        return numbers(num_classes)
 
     def records(self, split: str) -> VideoRecords:
         """Return the annotated videos of train, val or test; a list is read once."""
         if split not in self._records:
-            self._records[split] = read_annotations(
-                self.lists[split],
-                root=self.videos,
-                num_classes=len(self.class_names),
-                class_names=self.class_names,
+            names, output = self._numbering
+            listed = names if output is None else self._own_class_names
+            records = read_annotations(
+                self.lists[split], root=self.videos, num_classes=len(listed), class_names=listed
             )
+            if output is not None:
+                records.relabel(output)
+            self._records[split] = records
         return self._records[split]
 
     def setup(self, stage: str) -> None:
@@ -217,6 +256,17 @@ class KineticsDataModule(LightningDataModule):
     def training_dataset(self, records: Sequence[VideoRecord]) -> VideoDataset:
         """`records` with random clips and crops."""
         return self._dataset(records, RandomClip(self.clip), self.train_transform.transform)
+
+    def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
+        """What an evaluation on this split looks at, as plain values."""
+        views = {"val": self.val_views, "test": self.test_views}[split]
+        return {
+            "list": str(self.lists[split]),
+            "clip": asdict(self.clip),
+            "views": asdict(views),
+            "mean": self.normalize.mean.flatten().tolist(),
+            "std": self.normalize.std.flatten().tolist(),
+        }
 
     def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:
         """`records` with fixed clips and crops."""

@@ -3,10 +3,12 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from gcvideo.clip import ClipBatch
 from gcvideo.data.dataset import EpochOrder, SampleKey, VideoDataset
 from gcvideo.data.fetching import Fetched, fetch, last_resort
+from gcvideo.data.records import order_digest
 from gcvideo.data.unreadable import UnreadablePolicy
 from gcvideo.data.workers import WorkerPool
 
@@ -69,6 +71,11 @@ class VideoLoader:
         num_videos = len(self.sampler)
         end = num_videos - num_videos % self.batch_size if self.drop_last else max(num_videos, 1)
         return range(0, end, self.batch_size)
+
+    @cached_property
+    def order_fingerprint(self) -> str:
+        """What the order of every epoch follows from: equal for equal videos, labels and seed."""
+        return order_digest(self.dataset.records, seed=self.sampler.seed)
 
     def skip(self, num_batches: int) -> None:
         """The iteration that begins next leaves out this many batches, without reading them."""

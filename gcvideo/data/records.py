@@ -1,5 +1,6 @@
 """The videos of a list, however many, in a few arrays that all processes share."""
 
+import hashlib
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,10 +11,23 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 import torch
 from jaxtyping import Int64
+from torch import Tensor
 
 from gcvideo.clip import Verified, VideoRecord
 
 ROWS_AT_ONCE = 1 << 16
+
+
+def order_digest(records: Sequence[VideoRecord], *, seed: int) -> str:
+    """Return a digest of the videos' names and labels, in their order, and of the seed of their order."""
+    digest = hashlib.sha256(str(seed).encode())
+    if isinstance(records, VideoRecords):
+        for column in (records.text, records.ends, records.label):
+            digest.update(column.numpy().tobytes())
+    else:
+        for record in records:
+            digest.update(f"{record.video_id}\0{record.label}\0".encode())
+    return digest.hexdigest()
 
 
 class RecordColumns(NamedTuple):
@@ -69,6 +83,10 @@ class VideoRecords(Sequence[VideoRecord]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "keys": None}  # strings have other hashes there
+
+    def relabel(self, output: Int64[Tensor, " K"]) -> None:
+        """Turn every label k into output[k]."""
+        self.label = output[self.label]
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -3,7 +3,7 @@
 import errno
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
+from torch import Tensor
+
+MOST_NAMED = 3
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -98,6 +101,27 @@ def require_whole(file: Path) -> None:
         raise ValueError(f"{file}: is damaged: {damaged} in it does not have its checksum; use another")
 
 
+def require_fit(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Check that a saved state is of this network.
+
+    Raises:
+        ValueError: A tensor is missing, left over or of another shape; the first of them are named.
+    """
+    apart = [f"{key} is not in it" for key in own if key not in saved]
+    apart += [f"{key} is not in this network" for key in saved if key not in own]
+    apart += [
+        f"{key} is {list(saved[key].shape)} in it and {list(own[key].shape)} here"
+        for key in own
+        if key in saved and saved[key].shape != own[key].shape
+    ]
+    if apart:
+        named = "; ".join(apart[:MOST_NAMED])
+        raise ValueError(
+            f"the checkpoint is of another network, apart in {len(apart)} tensors ({named}); use the "
+            "configuration that it was trained with"
+        )
+
+
 def newest_checkpoint(folder: Path) -> NewestCheckpoint:
     """Of the whole checkpoints in a folder the one with most steps, and of those the one written last."""
     positions: dict[Path, Position] = {}
@@ -110,14 +134,23 @@ def newest_checkpoint(folder: Path) -> NewestCheckpoint:
     return NewestCheckpoint(max(positions, key=lambda file: positions[file], default=None), damaged)
 
 
-def _position(file: Path) -> Position:
+def read_training_state(file: Path) -> dict[str, Any]:
+    """Read what a checkpoint of a training says; its tensors are mapped into memory and not read.
+
+    Raises:
+        ValueError: It is absent or damaged, or no checkpoint of a training.
+    """
     require_whole(file)
     try:
-        # Mapped into memory, its tensors are not read.
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        return Position(content["global_step"], file.stat().st_mtime)
+        content["global_step"]
     except (UnpicklingError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: holds no training state; use another") from error
+    return content
+
+
+def _position(file: Path) -> Position:
+    return Position(read_training_state(file)["global_step"], file.stat().st_mtime)
 
 
 def _sync_folder(folder: Path) -> None:

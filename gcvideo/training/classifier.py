@@ -17,10 +17,17 @@ from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
 from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
 from gcvideo.run_folder import RunFolder
+from gcvideo.training.checkpoint_file import require_fit
 from gcvideo.training.distributed import gather_rows
 from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.missing import loss_of_no_clip
-from gcvideo.training.optimisation import HalfCosine, Schedule, parameter_groups
+from gcvideo.training.optimisation import (
+    HalfCosine,
+    Schedule,
+    ScheduledRate,
+    for_own_groups,
+    parameter_groups,
+)
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +108,24 @@ class VideoClassifier(LightningModule):
         return video_probabilities(logits)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take a checkpoint's weights.
+
+        Raises:
+            ValueError: It is of another network, or of another number of classes.
+        """
         self.weights = None
+        names = checkpoint.get("hyper_parameters", {}).get("class_names", self.class_names)
+        if len(names) != len(self.class_names):
+            raise ValueError(
+                f"the checkpoint knows {len(names)} classes ({names[0]}, ...), and the data "
+                f"{len(self.class_names)} ({self.class_names[0]}, ...); expected the same classes"
+            )
+        require_fit(self.state_dict(), checkpoint["state_dict"])
 
     def start_from_weights(self) -> None:
         """Load the weights to start from, once, unless a checkpoint has brought others."""
         if self.weights is not None:
-            load_weights(self.network, self.weights)
+            load_weights(self.network, self.weights, class_names=self.class_names)
             self.weights = None
 
     def setup(self, stage: str) -> None:
@@ -207,11 +226,10 @@ class VideoClassifier(LightningModule):
             momentum=self.momentum,
             nesterov=self.momentum > 0,
         )
+        optimizer.register_load_state_dict_pre_hook(for_own_groups)
         max_epochs = self._max_epochs()
         steps_per_epoch = self.trainer.estimated_stepping_batches / max_epochs
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self.schedule(step / steps_per_epoch, max_epochs)
-        )
+        scheduler = ScheduledRate(optimizer, lambda step: self.schedule(step / steps_per_epoch, max_epochs))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -93,15 +93,11 @@ def scaled_by_depth(
     }
     scaled = []
     for group in groups:
-        by_rate: dict[float, list[nn.Parameter]] = {peak: []}
-        for parameter in group["params"]:
+        by_rate: dict[float, list[tuple[str, nn.Parameter]]] = {}
+        for name, parameter in group["params"]:
             rate = peak * layer_decay ** distance.get(id(parameter), 0)
-            by_rate.setdefault(rate, []).append(parameter)
-        scaled += [
-            {**group, "params": parameters, "lr": rate}
-            for rate, parameters in by_rate.items()
-            if parameters or rate == peak
-        ]
+            by_rate.setdefault(rate, []).append((name, parameter))
+        scaled += [{**group, "params": parameters, "lr": rate} for rate, parameters in by_rate.items()]
     return scaled
 
 

@@ -22,6 +22,11 @@ log = logging.getLogger(__name__)
 class SkipsBatches(Protocol):
     """A training loader that can begin an epoch in its middle."""
 
+    @property
+    def order_fingerprint(self) -> str:
+        """What the order of every epoch follows from: equal for equal videos, labels and seed."""
+        ...
+
     def skip(self, num_batches: int) -> None:
         """Let the next epoch's iteration begin at this batch, without reading those before it."""
         ...
@@ -53,20 +58,22 @@ class ExactResume(Callback):
     leaves out on_train_epoch_start.
 
     The number of processes may change. The clips of a step and the steps of an epoch may not, since place and
-    learning rate count in them.
+    learning rate count in them, nor within an epoch the videos and the seed that its order follows from.
 
     Raises:
-        ValueError: A checkpoint is resumed with another global batch or other steps per epoch.
+        ValueError: A checkpoint is resumed with another global batch or other steps per epoch, or within an
+            epoch of another order.
     """
 
     def __init__(self) -> None:
         self.place = Place(0, 0, False, False)
         self.seed: int | None = None
         self.steps: dict[str, int] = {}
+        self.order: str | None = None
         self.resumed: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"place": self.place._asdict(), "seed": self.seed, "steps": self.steps}
+        return {"place": self.place._asdict(), "seed": self.seed, "steps": self.steps, "order": self.order}
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -91,9 +98,12 @@ class ExactResume(Callback):
             "batches of an epoch": int(trainer.num_training_batches),
             "clips of a step": int(pl_module.hparams["batch_size"]) * processes,
         }
+        loader = trainer.train_dataloader
+        self.order = loader.order_fingerprint if isinstance(loader, SkipsBatches) else None
         rows = 0
         if self.resumed is not None:
             self._require_the_same_steps(self.resumed["steps"])
+            self._require_the_same_order(self.resumed.get("order"))
             begin_at(trainer, self.place)
             rows = self.resumed["rows"]
             self.resumed = None
@@ -121,6 +131,14 @@ class ExactResume(Callback):
         if isinstance(trainer.train_dataloader, SkipsBatches):
             trainer.train_dataloader.skip(0)  # where an epoch was resumed at its end, no batch was asked for
 
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.resumed is not None:  # training did not start
+            log.info(
+                "nothing is left to do: %d of %s epochs are over; raise trainer.max_epochs to go on",
+                self.place.epoch,
+                trainer.max_epochs,
+            )
+
     def _seed_next_step(self, trainer: Trainer) -> None:
         assert self.seed is not None
         seed_step(self.seed, batches=trainer.fit_loop.total_batch_idx + 1, process=trainer.global_rank)
@@ -133,6 +151,18 @@ class ExactResume(Callback):
                     "same lists and the same batch_size * processes * accumulate_grad_batches, or start "
                     "a new run from its weights: --model.weights.path"
                 )
+
+    def _require_the_same_order(self, saved: str | None) -> None:
+        if saved is None or saved == self.order:
+            return
+        if self.place.batches > 0:
+            raise ValueError(
+                f"the checkpoint stands {self.place.batches} batches into epoch {self.place.epoch}, and the "
+                "training list (videos, labels or their order) or data.seed is another than then, so that "
+                "some videos would come twice and others never; put them back, or start a new run from "
+                "its weights: --model.weights.path"
+            )
+        log.warning("the training list or data.seed has changed; epochs from here on follow the new ones")
 
 
 def seed_step(seed: int, *, batches: int, process: int) -> None:

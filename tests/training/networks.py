@@ -19,11 +19,11 @@ class ReadLogits(nn.Module):
 class TwoLayers(nn.Module):
     """Two 3-D convolutions, each with batch norm, then dropout and a linear layer."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, *, width: int = 4) -> None:
         super().__init__()
-        self.first = nn.Conv3d(3, 4, kernel_size=3, stride=(1, 2, 2))
-        self.first_norm = nn.BatchNorm3d(4)
-        self.second = nn.Conv3d(4, 6, kernel_size=(1, 3, 3), stride=(1, 2, 2))
+        self.first = nn.Conv3d(3, width, kernel_size=3, stride=(1, 2, 2))
+        self.first_norm = nn.BatchNorm3d(width)
+        self.second = nn.Conv3d(width, 6, kernel_size=(1, 3, 3), stride=(1, 2, 2))
         self.second_norm = nn.BatchNorm3d(6)
         self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, num_classes))
 

@@ -124,11 +124,11 @@ def test_without_decay_the_groups_are_those_of_before():
 def test_a_parameter_of_no_stage_has_the_peak():
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     network.temperature = nn.Parameter(torch.ones(()))
-    groups = [{"params": list(network.parameters())}]
+    groups = [{"params": list(network.named_parameters())}]
     rates = {
         id(p): group["lr"]
         for group in scaled_by_depth(groups, network, peak=1.0, layer_decay=0.5)
-        for p in group["params"]
+        for _, p in group["params"]
     }
     assert [rates[id(p)] for p in network.parameters()] == [1.0, 0.5, 0.5, 1.0, 1.0]
 

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock
 from gcvideo.training import HalfCosine, StepDecay
-from gcvideo.training.optimisation import parameter_groups
+from gcvideo.training.optimisation import ScheduledRate, for_own_groups, parameter_groups
 
 STEPS_PER_EPOCH = 50
 
@@ -61,7 +62,8 @@ def test_no_decay_falls_on_exactly_the_parameters_of_norms():
     names = {id(parameter): name for name, parameter in network.named_parameters()}
 
     def named(group):
-        return {names[id(parameter)] for parameter in group["params"]}
+        assert all(names[id(parameter)] == name for name, parameter in group["params"])
+        return {name for name, _ in group["params"]}
 
     assert (decayed["weight_decay"], undecayed["weight_decay"]) == (1e-4, 0.0)
     # Every norm of this network, and nothing else, has "norm" in its name.
@@ -77,7 +79,7 @@ def test_the_batch_norm_of_a_non_local_block_is_not_decayed():
     block = NonLocalBlock(8)
     _, undecayed = parameter_groups(block, weight_decay=1e-4)
     norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm1d)]
-    assert {id(p) for p in undecayed["params"]} == {id(p) for norm in norms for p in norm.parameters()}
+    assert {id(p) for _, p in undecayed["params"]} == {id(p) for norm in norms for p in norm.parameters()}
     assert len(undecayed["params"]) == 2
 
 
@@ -86,8 +88,8 @@ def test_frozen_parameters_are_left_out():
     network[0].requires_grad_(False)
     network[1].requires_grad_(False)
     decayed, undecayed = parameter_groups(network, weight_decay=0.1)
-    assert decayed["params"] == list(network[2].parameters())
-    assert undecayed["params"] == list(network[3].parameters())
+    assert decayed["params"] == list(network[2].named_parameters(prefix="2"))
+    assert undecayed["params"] == list(network[3].named_parameters(prefix="3"))
 
 
 def test_a_step_without_gradient_shrinks_weights_and_keeps_norms():
@@ -100,3 +102,53 @@ def test_a_step_without_gradient_shrinks_weights_and_keeps_norms():
     factors = [0.9, 0.9, 1.0, 1.0]
     for parameter, old, factor in zip(network.parameters(), before, factors, strict=True):
         torch.testing.assert_close(parameter.detach(), factor * old)
+
+
+def sgd(groups: list[dict[str, Any]], **settings: float) -> torch.optim.SGD:
+    optimizer = torch.optim.SGD(groups, **settings)
+    optimizer.register_load_state_dict_pre_hook(for_own_groups)
+    return optimizer
+
+
+def test_a_saved_state_is_found_by_name_and_the_settings_are_ones_own(caplog):
+    """After one step with gradient g, momentum is g; a step without gradient then moves by rate * m * g."""
+    one, two, three = (nn.Parameter(torch.zeros(())) for _ in range(3))
+    before = sgd([{"params": [("one", one), ("two", two)]}], lr=1.0, momentum=0.9)
+    one.grad, two.grad = torch.tensor(3.0), torch.tensor(5.0)
+    before.step()
+    saved = before.state_dict()
+
+    after = sgd([{"params": [("three", three)], "lr": 0.1}, {"params": [("two", two)]}], lr=0.5, momentum=0.4)
+    after.load_state_dict(saved)
+    for parameter in (two, three):
+        parameter.data.zero_()
+        parameter.grad = torch.zeros(())
+    after.step()
+    assert (two.item(), three.item()) == (pytest.approx(-0.5 * 0.4 * 5.0), 0.0)
+    assert [group["lr"] for group in after.param_groups] == [0.1, 0.5]
+    assert "1 parameters are trained anew, and begin without momentum; 1 are trained no more" in caplog.text
+
+
+def test_a_state_without_names_is_refused():
+    weight = nn.Parameter(torch.zeros(()))
+    saved = torch.optim.SGD([weight], lr=1.0).state_dict()
+    with pytest.raises(ValueError, match="does not name its parameters; it is of an older gcvideo"):
+        sgd([{"params": [("weight", weight)]}], lr=1.0).load_state_dict(saved)
+
+
+def test_a_schedule_that_goes_on_has_the_rate_of_its_own_peak_and_curve():
+    def schedule(peak: float, slope: float) -> ScheduledRate:
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=peak)
+        return ScheduledRate(optimizer, lambda step: 1 + slope * step)
+
+    before, after = schedule(2.0, 1.0), schedule(3.0, 10.0)
+    for _ in range(4):
+        before.optimizer.step()
+        before.step()
+    assert before.get_last_lr() == [2.0 * 5]
+    after.load_state_dict(before.state_dict())
+    assert after.get_last_lr() == [3.0 * 41]
+    assert after.optimizer.param_groups[0]["lr"] == 3.0 * 41
+    after.optimizer.step()
+    after.step()
+    assert after.get_last_lr() == [3.0 * 51]

@@ -39,9 +39,11 @@ def versions() -> dict[str, str]:
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested configuration as dotted keys and values."""
+    """A nested configuration as dotted keys and values; lists of mappings are numbered."""
     found = {}
     for key, value in config.items():
+        if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            value = {str(place): one for place, one in enumerate(value)}
         if isinstance(value, Mapping) and value:
             found |= flat(value, f"{prefix}{key}.")
         else:

@@ -1,7 +1,7 @@
 """Weights from a file into a network: exactly, or not at all."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gcvideo.backbones.checkpoints.classes import compare_classes
 from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
 from gcvideo.backbones.checkpoints.namings import NAMINGS
@@ -50,13 +51,20 @@ class Weights:
     state: str | None = None
 
 
-def load_weights(network: nn.Module, weights: Weights) -> None:
+def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[str] = ()) -> None:
     """Load the file into the network, or raise and leave the network as it was.
+
+    Args:
+        network: The network.
+        weights: The file, and what of it is taken.
+        class_names: The class of every output of the network, to be compared with those that the file names.
 
     Raises:
         ValueError: The file cannot be read safely, or differs from the network in more than was declared.
     """
     checkpoint = read_checkpoint(weights.path, state=weights.state)
+    if "head" not in weights.new:
+        compare_classes(checkpoint, class_names)
     name = type(network).__name__
     if not is_residual(network.state_dict()):
         if weights.new:

@@ -1,0 +1,31 @@
+"""Where a training logs to: the run's own file always, beside whatever else is configured."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from gcvideo.run_folder import RunFolder
+from gcvideo.training import MetricsFile
+
+
+def as_list(configured: Any) -> list[Any]:
+    """Return what a configuration has as None, one thing or several as a list."""
+    if not configured:
+        return []
+    return list(configured) if isinstance(configured, Sequence) else [configured]
+
+
+def with_run_log(configured: Sequence[Logger], run: RunFolder) -> list[Logger]:
+    """Return the loggers and the run's metrics.csv; where none is configured, TensorBoard's too."""
+    loggers = configured or [TensorBoardLogger(str(run.path), name="", version="")]
+    return [*loggers, MetricsFile(run.curves)]
+
+
+def with_learning_rates(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Return the callbacks and one that logs every learning rate, unless there is one."""
+    if any(isinstance(callback, LearningRateMonitor) for callback in callbacks):
+        return list(callbacks)
+    return [*callbacks, LearningRateMonitor("step")]

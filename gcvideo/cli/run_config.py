@@ -1,0 +1,118 @@
+"""What a run was asked for: in its folder, in every checkpoint, and compared when the run goes on."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+from lightning.pytorch.trainer.states import TrainerFn
+
+from gcvideo import __version__
+from gcvideo.analysis.preflight.facts import flat
+from gcvideo.atomic import write_text
+from gcvideo.run_folder import Evaluated, RunFolder
+
+log = logging.getLogger(__name__)
+
+CONFIG = "config"
+"""Under which name a checkpoint holds the configuration."""
+HOW_STARTED = ("resume", "ckpt_path", "weights_only", "verbose")
+"""Arguments that say how a command was started, and not what the run is."""
+OF_CLIPS = ("model.network.", "data.clip.", "data.mean", "data.std")
+"""What an evaluation should have in common with the training."""
+EVALUATED: dict[str, Evaluated] = {TrainerFn.VALIDATING: "val", TrainerFn.TESTING: "test"}
+MOST_LETTERS = 60
+
+
+def as_asked(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
+    """Return a command's configuration as plain values: without how it was started, nor where the run lies,
+    since a run's folder may be moved."""
+    asked = yaml.safe_load(parser.dump(config, skip_none=False))
+    asked["checkpoint"]["dirpath"] = asked["trainer"]["default_root_dir"] = None
+    return {key: value for key, value in asked.items() if key not in (*HOW_STARTED, "run_dir")}
+
+
+class RunConfig(SaveConfigCallback):
+    """Writes the configuration: of fit into config.yaml and every checkpoint, of others beside their results.
+
+    config.yaml is the run's: only fit writes it, and a fit that goes on writes it when training begins, so
+    that one that is refused leaves it as it was. `gcvideo validate` and `gcvideo test` write val_config.yaml
+    and test_config.yaml.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, **kwargs: Any) -> None:
+        super().__init__(parser, config, **kwargs)
+        self.asked = as_asked(parser, config)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        assert trainer.state.fn is not None
+        run = RunFolder(Path(trainer.default_root_dir))
+        evaluated = EVALUATED.get(trainer.state.fn)
+        if evaluated is not None:
+            self._write(trainer, run.evaluation_config(evaluated))
+        elif not run.config.exists():
+            run.checkpoints.mkdir(parents=True, exist_ok=True)
+            self._write(trainer, run.config)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, RunFolder(Path(trainer.default_root_dir)).config)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[CONFIG] = self.asked
+
+    def _write(self, trainer: Trainer, file: Path) -> None:
+        if trainer.is_global_zero:
+            write_text(file, f"# gcvideo {__version__}\n" + yaml.safe_dump(self.asked, sort_keys=False))
+
+
+class Change(NamedTuple):
+    """A setting that is not what it was."""
+
+    key: str
+    before: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.key} {_short(self.now)} (was {_short(self.before)})"
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """Return the settings in which two configurations differ."""
+    old, new = flat(before), flat(now)
+    return [
+        Change(key, old.get(key, "unset"), new.get(key, "unset"))
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def accept_changes(found: Iterable[Change], *, fits: bool, checkpoint: Path) -> None:
+    """Say which settings are not those of the checkpoint, where that matters.
+
+    Raises:
+        ValueError: A run that goes on is asked for another seed_everything, whose old one it keeps.
+    """
+    changed = {change.key: change for change in found}
+    if fits and "seed_everything" in changed:
+        seed = changed["seed_everything"]
+        raise ValueError(
+            f"seed_everything is {seed.now}, and {checkpoint} was trained with {seed.before}, which "
+            f"a resumed run keeps; give --seed_everything {seed.before}, or start a new run"
+        )
+    if fits and changed:
+        said = "settings that have changed since the checkpoint, used from here on"
+        log.warning("%s: %s", said, "; ".join(map(str, changed.values())))
+    if not fits:
+        of_clips = [change for key, change in changed.items() if key.startswith(OF_CLIPS)]
+        if of_clips:
+            log.warning("not as in the training of %s: %s", checkpoint, "; ".join(map(str, of_clips)))
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= MOST_LETTERS else f"{value[:MOST_LETTERS]}..."
