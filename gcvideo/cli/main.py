@@ -36,6 +36,9 @@ COMMANDS = {
     "synthetic": Command("gcvideo.cli.synthetic", "write the embedded data set of moving objects"),
 }
 
+INTERRUPTED = 130
+"""128 + SIGINT: what a shell reports of a process that Ctrl-C ended."""
+
 USAGE = "\n".join(
     [
         "usage: gcvideo COMMAND [--help] [arguments]",
@@ -51,7 +54,7 @@ USAGE = "\n".join(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; exit with 0 if it did its work, 1 on an error, 2 on wrong usage."""
+    """Run one command; exit with 0 if it did its work, 1 on an error, 2 on wrong usage, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _open_standard_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -68,10 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     log_to_stderr()
     _silence_dependencies()
-    command = importlib.import_module(COMMANDS[name].module)
-    lightning_likewise()
     try:
+        command = importlib.import_module(COMMANDS[name].module)
+        lightning_likewise()
         command.run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(_complaint(f"gcvideo {name}: interrupted", code=INTERRUPTED))
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):  # Lightning's way, with exit code 1
+            sys.exit(_complaint(f"gcvideo {name}: interrupted", code=INTERRUPTED))
+        raise
     except (ValueError, OSError, UnpicklingError, MemoryError, RuntimeError) as error:
         unforeseen = isinstance(error, RuntimeError) and shortage(error) is None
         if unforeseen or os.environ.get("GCVIDEO_TRACEBACK"):

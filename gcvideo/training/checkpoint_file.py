@@ -16,6 +16,8 @@ from torch import Tensor
 
 MOST_NAMED = 3
 
+from gcvideo.training.stopping import uninterrupted
+
 
 class CheckpointFiles(TorchCheckpointIO):
     """Writes a checkpoint beside its name, onto the disk, and only then gives it the name.
@@ -37,12 +39,13 @@ class CheckpointFiles(TorchCheckpointIO):
         unfinished = file.with_name(f".{file.name}.unfinished")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("wb") as stream:
-                torch.save(checkpoint, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            unfinished.replace(file)
-            _sync_folder(file.parent)
+            with uninterrupted():
+                with unfinished.open("wb") as stream:
+                    torch.save(checkpoint, stream)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                unfinished.replace(file)
+                _sync_folder(file.parent)
         except (OSError, RuntimeError) as error:
             with suppress(OSError):  # where there is no permission, nothing was written
                 unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM and SIGUSR1."""
+"""Being asked to stop: SIGTERM, SIGUSR1 and Ctrl-C."""
 
 import logging
 import multiprocessing
@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -85,6 +86,22 @@ class StopSignals:
             for worker in multiprocessing.active_children():
                 worker.kill()
             os._exit(EXIT_CODE)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends; within torch.save it is an error of the archive, or SIGABRT."""
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
+    interrupts: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if interrupts and callable(previous):
+        previous(signal.SIGINT, None)
 
 
 class NoSignals(_SignalConnector):

@@ -92,14 +92,15 @@ def test_an_interrupted_extraction_goes_on_and_gives_the_same_file(
         done.append(first)
 
     monkeypatch.setattr(FeatureFile, "write_part", stop_after_two)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit) as ended:
         main([*arguments, "--out", str(tmp_path / "parts.npz")])
+    assert ended.value.code == 130
     assert not (tmp_path / "parts.npz").exists()
     done.clear()
     main([*arguments, "--out", str(tmp_path / "parts.npz")])
     assert [path.name for path in done] == ["2.mp4"]
-    whole, parts = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "parts.npz")
-    assert all(np.array_equal(whole[name], parts[name]) for name in ("video", "features"))
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "parts.npz") as parts:
+        assert all(np.array_equal(whole[name], parts[name]) for name in ("video", "features"))
     assert not (tmp_path / "parts.npz.parts").exists()
 
 

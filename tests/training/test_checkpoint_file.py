@@ -5,6 +5,7 @@ import random
 import resource
 import signal
 import tempfile
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -150,6 +151,21 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path, where):
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.005, 0.01])
+def test_ctrl_c_waits_until_the_file_is_whole(tmp_path, seconds):
+    def interrupt() -> None:
+        while not any(tmp_path.iterdir()):  # until writing has begun
+            time.sleep(0.001)
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        (thread.start(), save(tmp_path / "last.ckpt", 5), thread.join())
+    assert step_in(tmp_path / "last.ckpt") == 5
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.slow

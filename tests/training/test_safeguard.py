@@ -100,6 +100,19 @@ def test_a_run_asked_to_stop_saves_its_last_step_ends_with_143_and_is_resumed(tm
     assert try_stop(stop, tmp_path, root, whole[stop.processes]) == Outcome(survived=True, unlike=[])
 
 
+@pytest.mark.parametrize("moment", ["saving", "decoding"])
+def test_a_run_that_is_interrupted_ends_with_130_and_the_checkpoint_before(tmp_path, root, moment):
+    interrupt = fault("Signal", number=int(signal.SIGINT), step=2, moment=moment)
+    slow = {
+        "train_transform": {"class_path": "tests.training.faults.SlowJitter", "init_args": {"seconds": 0.4}}
+    }
+    config = write_config(tmp_path, root, interrupt, data=slow, **SAVE_OFTEN)
+    assert run(config) == [130]
+    assert said(tmp_path).splitlines()[-1] == "gcvideo fit: interrupted"
+    assert "Traceback" not in said(tmp_path)
+    assert last_checkpoint(tmp_path)["global_step"] == 1
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("processes", [1, 2])
