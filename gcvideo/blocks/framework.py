@@ -23,13 +23,26 @@ class ContextBlock(nn.Module):
 
     x may have any number of position axes: 1 for a sequence, 2 for an image, 3 for a clip. Fusion
     broadcasts a context that all positions share.
+
+    Raises ValueError for x without a position axis or, where `channels` says C, with another number.
     """
 
-    def __init__(self, context: Context, transform: nn.Module, fusion: nn.Module):
+    def __init__(
+        self, context: Context, transform: nn.Module, fusion: nn.Module, *, channels: int | None = None
+    ):
         super().__init__()
+        self.channels = channels
         self.context = context
         self.transform = transform
         self.fusion = fusion
 
     def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B C *positions"]:
+        if x.ndim < 3 or x.shape[1] != (self.channels or x.shape[1]):
+            raise ValueError(f"{type(self).__name__}: {self._expected(x)}")
         return self.fusion(x, self.transform(self.context(x)))
+
+    def _expected(self, x: Tensor) -> str:
+        """What a map of another shape should have been."""
+        expected = f"{self.channels or 'C'} channels in dim 1 and position axes behind it"
+        remedy = "; call it with x.mT" if x.ndim == 3 and x.shape[2] == self.channels else ""
+        return f"expected {expected}, found a map of shape {list(x.shape)}{remedy}"

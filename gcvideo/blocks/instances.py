@@ -74,6 +74,7 @@ class NonLocalBlock(ContextBlock):
             ),
             transform=start_at_zero(nn.Sequential(Pointwise(inner, channels), BatchNorm(channels))),
             fusion=Add(),
+            channels=channels,
         )
 
 
@@ -99,7 +100,7 @@ class SimplifiedNonLocalBlock(ContextBlock):
                 "transform_then_pool": lambda: (ValueAttentionPool(channels, linear), nn.Identity()),
             },
         )()
-        super().__init__(context=context, transform=transform, fusion=Add())
+        super().__init__(context=context, transform=transform, fusion=Add(), channels=channels)
 
 
 class GlobalContextBlock(ContextBlock):
@@ -152,7 +153,7 @@ class GlobalContextBlock(ContextBlock):
                 ),
             },
         )
-        super().__init__(pool(), *transform_and_fusion())
+        super().__init__(pool(), *transform_and_fusion(), channels=channels)
 
 
 class SqueezeExcitationBlock(ContextBlock):
@@ -171,6 +172,7 @@ class SqueezeExcitationBlock(ContextBlock):
                 activation=nn.ReLU(),
             ),
             fusion=Scale(),
+            channels=channels,
         )
 
 

@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -400,3 +401,28 @@ def test_a_config_binds_a_block_and_leaves_the_channels_open(class_name, init_ar
     block = parser.instantiate_classes(config).block(16)
     assert type(block) is getattr(blocks, class_name)
     assert num_parameters(block) == num_parameters_at_16
+
+
+@every(ALL)
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [
+        ((2, 4, 3, 6, 6), ""),  # of another stage
+        ((2, 196, 8), "; call it with x.mT"),  # tokens
+        ((8, 3, 6, 6), ""),  # a clip without a batch
+        ((2, 8), ""),
+    ],
+)
+def test_a_map_of_another_shape_is_refused_in_words_of_the_block(build, shape, remedy):
+    block = build(8)
+    expected = f"expected 8 channels in dim 1 and position axes behind it, found a map of shape {list(shape)}"
+    with pytest.raises(ValueError, match=re.escape(f"{type(block).__name__}: {expected}{remedy}") + "$"):
+        block(torch.zeros(shape))
+
+
+def test_a_block_of_ones_own_may_leave_its_channels_open():
+    block = blocks.ContextBlock(blocks.AveragePool(), nn.Identity(), blocks.Add())
+    x = features(2, 8, 3)
+    torch.testing.assert_close(block(x), x + x.mean(dim=2, keepdim=True))
+    with pytest.raises(ValueError, match="ContextBlock: expected C channels in dim 1 and position axes"):
+        block(features(2, 8))
