@@ -6,8 +6,8 @@ state-dict key of the network stays as it was; every new one has `.context.` in 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast, get_args
 
 from jaxtyping import Float
 from pytorchvideo.models.resnet import ResBlock, ResStage
@@ -38,6 +38,26 @@ class Placement:
     res4: Blocks = field(default_factory=list)
     res5: Blocks = field(default_factory=list)
     position: Position = "after_add"
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> "Placement":
+        """Return the placement that a mapping says, as in a configuration: `{"res3": [1, 3]}`.
+
+        Raises:
+            ValueError: It has other names, a stage is neither "all" nor a list, or the position is another.
+        """
+        names = [argument.name for argument in fields(cls)]
+        for name, value in arguments.items():
+            if name not in names:
+                raise ValueError(f"placement names {name}; expected {', '.join(names)}")
+            if name == "position" and value not in get_args(Position):
+                expected = " or ".join(get_args(Position))
+                raise ValueError(f"placement.position is {value!r}; expected {expected}")
+            if name != "position" and value != "all" and not isinstance(value, list):
+                raise ValueError(
+                    f"placement.{name} is {value!r}; expected a list of residual blocks, as [1, 3], or all"
+                )
+        return cls(**arguments)
 
     def indices(self, stage: str, depth: int) -> list[int]:
         """The residual blocks of `stage`, which has `depth` of them, that carry a context block."""

@@ -3,9 +3,9 @@
 # pytorchvideo annotates its kernel sizes as tuples of one number and its optional parts as required.
 # pyright: reportArgumentType=false
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from jaxtyping import Float
 from pytorchvideo.models.resnet import ResStage, create_bottleneck_block, create_resnet
@@ -93,7 +93,7 @@ class VideoResNet(nn.Module):
             shallow (Goyal et al., arXiv:1706.02677, section 5.1), which long runs want; a short run on little
             data learns sooner from 1.
         block: The context block to place, a class of `gcvideo.blocks` whose channels stay open.
-        placement: Where to place it.
+        placement: Where to place it, as a Placement or as a mapping of its arguments.
 
     Raises:
         ValueError: The depth is not in the table, the width leaves no channels, or only one of `block`
@@ -111,7 +111,7 @@ class VideoResNet(nn.Module):
         dropout: float = 0.5,
         zero_init_residual: bool = True,
         block: Callable[[int], ContextBlock] | None = None,
-        placement: Placement | None = None,
+        placement: Placement | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if depth not in DEPTHS:
@@ -152,6 +152,7 @@ class VideoResNet(nn.Module):
 
         self.context_places: list[str] = []
         if block is not None and placement is not None:
+            placement = Placement.of(placement) if isinstance(placement, Mapping) else placement
             self.context_places = place(block, self.stages, placement)
             self.context_position = placement.position
 

@@ -186,3 +186,27 @@ def test_a_placement_that_cannot_be_is_refused_and_places_nothing(bare, placemen
     with pytest.raises(ValueError, match=message):
         place(GlobalContextBlock, network.stages, placement)
     assert network.state_dict().keys() == bare.state_dict().keys()
+
+
+def test_a_placement_may_be_a_mapping_as_in_a_configuration():
+    network = small(block=GlobalContextBlock, placement={"res3": [1], "res5": "all"})
+    assert network.context_places == ["res3.1", "res5.0", "res5.1", "res5.2"]
+
+
+@pytest.mark.parametrize(
+    ("placement", "said"),
+    [
+        ({"res3": [1], "res6": "all"}, "placement names res6; expected res2, res3, res4, res5, position"),
+        ({"res3": 1}, r"placement.res3 is 1; expected a list of residual blocks, as \[1, 3\], or all"),
+        ({"res3": "1"}, "placement.res3 is '1'; expected a list"),
+        ({"res3": [4]}, "placement.res3 names block 4, but res3 has blocks 0..3"),
+        (
+            {"res3": [1], "position": "before"},
+            "placement.position is 'before'; expected after_add or after_1x1x1",
+        ),
+    ],
+)
+def test_a_mapping_that_is_no_placement_says_what_it_wants(placement, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        small(block=GlobalContextBlock, placement=placement)
+    assert "\n" not in str(refused.value)
