@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError
 from os.path import expanduser
 from pathlib import Path
 
+URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
 
 
@@ -16,9 +17,11 @@ def user_path(text: str) -> Path:
     """Return a path with ~ expanded.
 
     Raises:
-        PathError: It begins with a variable, as $HOME/clips, and nothing is called that.
+        PathError: It is a URL, or begins with a variable, as $HOME/clips, and nothing is called that.
     """
     path = Path(expanduser(text))  # noqa: PTH111, of which the other fails for users who do not exist
+    if URL.match(text) and not path.exists():
+        raise PathError(f"{text} is a URL, and files are read from disks alone; fetch it, and pass the file")
     if VARIABLE.match(text) and not path.exists():
         raise PathError(f"{text!r} is no path: variables are not expanded; write the folder itself, or ~")
     return path

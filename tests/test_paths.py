@@ -1,5 +1,6 @@
-"""A path may begin with ~ wherever one is taken, and never with a variable."""
+"""A path may begin with ~ wherever one is taken, never with a variable, and is no URL."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,16 @@ def test_a_variable_is_said_to_be_no_path(home, text, monkeypatch):
     (home / text).mkdir(parents=True)
     monkeypatch.chdir(home)
     assert user_path(text) == Path(text)
+
+
+@pytest.mark.parametrize("text", ["https://host/a//b.pth", "s3://bucket/x", "rtsp://camera/1"])
+def test_a_url_keeps_its_slashes_and_is_said_to_be_no_file(text, capsys):
+    said = f"{text} is a URL, and files are read from disks alone; fetch it, and pass the file"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        user_path(text)
+    with pytest.raises(SystemExit):
+        main(["weights", "inspect", text])
+    assert said in capsys.readouterr().err
 
 
 def test_options_of_commands_are_expanded(home):
