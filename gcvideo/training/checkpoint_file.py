@@ -14,9 +14,9 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 from torch import Tensor
 
-MOST_NAMED = 3
-
 from gcvideo.training.stopping import uninterrupted
+
+MOST_NAMED = 3
 
 
 class CheckpointFiles(TorchCheckpointIO):
