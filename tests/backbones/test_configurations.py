@@ -23,6 +23,11 @@ def test_pyslowfasts_data_are_read(config, expected):
     assert pyslowfast.read({"DATA": config}, UNSEEN).input == expected
 
 
+@pytest.mark.parametrize(("arch", "expected"), [("slowonly", "slow"), ("slow", "slow"), ("2d", "c2d_nopool")])
+def test_names_of_older_and_newer_releases_of_pyslowfast_are_known(arch, expected):
+    assert pyslowfast.read({"MODEL": {"ARCH": arch}}, UNSEEN).settings["architecture"] == expected
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -169,9 +169,9 @@ def test_a_network_of_pyslowfast_is_the_one_that_its_configuration_names(arch, s
             r"RESNET.SPATIAL_DILATIONS \[1, 1, 1, 2\]",
         ),
         (
-            {"RESNET": {"SPATIAL_STRIDES": [[1], [2], [2], [1]]}},
+            {"RESNET": {"SPATIAL_STRIDES": [[1], [2], [2], [1]], "SPATIAL_DILATIONS": [[1], [1], [1], [2]]}},
             None,
-            r"RESNET.SPATIAL_STRIDES \[1, 2, 2, 1\]",
+            r"RESNET.SPATIAL_STRIDES \[1, 2, 2, 1\], RESNET.SPATIAL_DILATIONS \[1, 1, 1, 2\], which",
         ),
         ({"DETECTION": {"ENABLE": True}}, "head", r"DETECTION.ENABLE True.*weights.new: \[head\]"),
     ],
@@ -288,6 +288,12 @@ def test_a_2d_network_of_mmaction2_for_video_keeps_its_head_where_the_network_do
     right = ours(architecture=architecture)
     load_weights(right, Weights(path))
     same_logits(theirs, right)
+    unsaid = tmp_path / "unsaid.pth"
+    torch.save({"state_dict": theirs.state()}, unsaid)
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        load_weights(ours(architecture=architecture), Weights(unsaid))
+    assert f"unsaid.pth leaves open, and is taken to have: architecture {architecture}" in caplog.text
+    caplog.clear()
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         load_weights(ours(architecture="slow", num_classes=3), Weights(path))
     assert "2 (head) start fresh; 2 (head) of the file left behind" in caplog.text

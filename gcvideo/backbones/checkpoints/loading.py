@@ -171,19 +171,18 @@ def _refuse_other_function(
 ) -> list[str]:
     """Refuse weights that were trained in another function of equal shapes; return what the network is set to
     and the file leaves open."""
-    for part, setting in source.foreign:
-        if part not in new:
-            way_out = "" if part == "network" else f"; weights.new: [{part}] leaves its {part} behind"
-            raise ValueError(
-                f"the {part} of {file} was trained with {setting}, which nothing here has{way_out}"
-            )
+    if foreign := [(part, setting) for part, setting in source.foreign if part not in new]:
+        parts = list(dict.fromkeys(part for part, _ in foreign))
+        way_out = f"; weights.new: [{', '.join(parts)}] leaves that behind" if "network" not in parts else ""
+        said = ", ".join(setting for _, setting in foreign)
+        raise ValueError(f"{file} was trained with {said}, which nothing here has{way_out}")
     left_open: dict[str, None] = {}
     for name, module in network.named_modules():
         for setting, value in settings_of(module).items():
             meant = source.settings.get(setting, (value,))
             if setting in OF_BLOCKS and "blocks" in new:
                 continue
-            if setting == "architecture" and source.image:  # inflated to any
+            if setting == "architecture" and source.image and value not in meant:  # inflated to any
                 continue
             if value not in meant:
                 fresh = ", or start the blocks fresh with weights.new: [blocks]" * (setting in OF_BLOCKS)

@@ -10,7 +10,7 @@ from gcvideo.backbones.checkpoints.configurations.said import Foreign, Input, Sa
 STAGES = ("res2", "res3", "res4", "res5")
 
 ARCHITECTURES: dict[str, str] = {
-    **{"slow": "slow", "i3d": "i3d", "i3d_nopool": "i3d_nopool"},
+    **{"slow": "slow", "slowonly": "slow", "i3d": "i3d", "i3d_nopool": "i3d_nopool"},
     **{"c2d": "c2d", "c2d_nopool": "c2d_nopool", "2d": "c2d_nopool"},
 }
 
