@@ -18,7 +18,7 @@ from gcvideo.clip import ViewBatch
 from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
 from gcvideo.run_folder import RunFolder
 from gcvideo.training.checkpoint_file import require_fit
-from gcvideo.training.distributed import gather_rows
+from gcvideo.training.distributed import gather_rows, totals
 from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.missing import loss_of_no_clip
 from gcvideo.training.optimisation import (
@@ -101,6 +101,7 @@ class VideoClassifier(LightningModule):
         self.test_metrics = video_metrics(len(class_names)).clone(prefix="test/")
         self.predictions = PredictionTable(class_names)
         self.num_views: int | None = None
+        self.num_read = self.num_unreadable = 0
 
     def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B K"]:
         """Class probabilities of videos, averaged over their views."""
@@ -158,6 +159,8 @@ class VideoClassifier(LightningModule):
 
     def validation_step(self, batch: ViewBatch, batch_idx: int) -> None:
         self._evaluate(batch, self.val_metrics)
+        self.num_read += len(batch.views)
+        self.num_unreadable += len(batch.unreadable)
 
     def test_step(self, batch: ViewBatch, batch_idx: int) -> None:
         probabilities = self._evaluate(batch, self.test_metrics)
@@ -166,6 +169,21 @@ class VideoClassifier(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.num_views = None
+        self.num_read = self.num_unreadable = 0
+
+    def on_validation_epoch_end(self) -> None:
+        """Refuse figures of no video, from which a best checkpoint would be chosen.
+
+        Raises:
+            ValueError: No process could read any. A sanity check of some of the videos does not count.
+        """
+        asked, loader = self.trainer.num_sanity_val_steps, self.trainer.val_dataloaders
+        some = self.trainer.sanity_checking and loader is not None and asked < len(loader)
+        read, unreadable, some = totals(self.num_read, self.num_unreadable, some, device=self.device)
+        if unreadable and not read and not some:
+            raise ValueError(
+                f"none of the {unreadable} validation videos could be read; the lines above name them"
+            )
 
     def on_test_epoch_start(self) -> None:
         self.num_views = None

@@ -25,6 +25,14 @@ def any_process(*facts: bool | Tensor, device: torch.device) -> list[bool]:
     return known.bool().tolist()
 
 
+def totals(*counts: int, device: torch.device) -> list[int]:
+    """Return the sum of each count over all processes."""
+    known = torch.tensor(counts, device=device)
+    if dist.is_initialized():
+        dist.all_reduce(known, dist.ReduceOp.SUM)
+    return known.tolist()
+
+
 def fewest(count: int, *, device: torch.device) -> int:
     """The smallest of the counts of all processes."""
     known = torch.tensor(count, device=device)
