@@ -15,7 +15,7 @@ from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.annotations import largest_label, read_annotations
 from gcvideo.data.class_files import read_class_names
 from gcvideo.data.classes import Numbering, Trained, match, numbers
-from gcvideo.data.dataset import Crops, EpochOrder, VideoDataset
+from gcvideo.data.dataset import Crops, EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import Backend
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.presence import said_of_missing, said_of_shared
@@ -231,13 +231,13 @@ class KineticsDataModule(LightningDataModule):
                 f"{self.lists['train']} lists {len(dataset)} videos, fewer than one batch of "
                 f"{self.batch_size} for each of {self._num_processes} processes; lower data.batch_size"
             )
-        used = len(loader) * self.batch_size * self._num_processes
+        used = self._batches_of_an_epoch(len(loader)) * self.batch_size * self._num_processes
         if used < len(dataset):
             log.info(
-                "each epoch reads %d of %d training videos, in whole batches; "
-                "which ones wait changes with every epoch",
+                "each epoch reads %d of %d training videos, in whole batches; %s",
                 used,
                 len(dataset),
+                "the first ones, in order" if self._overfits else "which ones wait changes with every epoch",
             )
         return loader
 
@@ -280,7 +280,8 @@ class KineticsDataModule(LightningDataModule):
         """On the device: normalise, and in training blend."""
         training = self.trainer is not None and self.trainer.training
         transform = self.device_transform(training=training)
-        return transform.to(batch.frames.device)(ClipBatch(*batch))
+        views = transform.to(batch.frames.device)(ClipBatch(*batch))
+        return views if self.trainer is None else self.trainer.precision_plugin.convert_input(views)
 
     def device_transform(self, *, training: bool) -> DeviceTransform:
         """What a batch goes through on the device."""
@@ -306,9 +307,10 @@ class KineticsDataModule(LightningDataModule):
     def _loader(
         self, dataset: VideoDataset, *, training: bool, batch_size: int, unreadable: UnreadablePolicy
     ) -> VideoLoader:
-        order = EpochOrder(
+        shuffle = training and not self._overfits
+        order = (EpochOrder if shuffle else ListOrder)(
             len(dataset),
-            shuffle=training,
+            shuffle=shuffle,
             even=training,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer is not None else 0,
@@ -324,6 +326,15 @@ class KineticsDataModule(LightningDataModule):
             unreadable=unreadable,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def _batches_of_an_epoch(self, num_batches: int) -> int:
+        """Of the training loader's, as many as the trainer asks for: a count, or a share of them."""
+        limit = self.trainer.limit_train_batches if self.trainer is not None else 1.0
+        return min(limit, num_batches) if isinstance(limit, int) else int(limit * num_batches)
+
+    @property
+    def _overfits(self) -> bool:
+        return self.trainer is not None and self.trainer.overfit_batches > 0  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     def _num_processes(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Int64, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, VideoReader, open_video
@@ -65,6 +65,10 @@ class EpochOrder(Sampler[SampleKey]):
 
     def __len__(self) -> int:
         return len(range(self.num_videos)[self.share])
+
+
+class ListOrder(EpochOrder, SequentialSampler):  # pyright: ignore[reportGeneralTypeIssues]
+    """The order of the list, which Lightning, to overfit batches, asks for by this type."""
 
 
 class VideoDataset(Dataset[Clip]):
