@@ -1,6 +1,7 @@
 """The training, validation and test steps of a video classifier."""
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,7 @@ class VideoClassifier(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         rows = gather_rows(self.predictions.rows)
-        if self.trainer.is_global_zero:
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             file = RunFolder(Path(self.trainer.default_root_dir)).predictions
             self.predictions.write(file, rows)
             log.info("wrote %d rows to %s", len(rows), file)
@@ -245,16 +246,18 @@ class VideoClassifier(LightningModule):
             nesterov=self.momentum > 0,
         )
         optimizer.register_load_state_dict_pre_hook(for_own_groups)
-        max_epochs = self._max_epochs()
-        steps_per_epoch = self.trainer.estimated_stepping_batches / max_epochs
-        scheduler = ScheduledRate(optimizer, lambda step: self.schedule(step / steps_per_epoch, max_epochs))
+        steps_per_epoch = self._steps_per_epoch()
+        num_epochs = self.trainer.estimated_stepping_batches / steps_per_epoch
+        scheduler = ScheduledRate(optimizer, lambda step: self.schedule(step / steps_per_epoch, num_epochs))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _max_epochs(self) -> int:
-        max_epochs = self.trainer.max_epochs
-        if max_epochs is None or max_epochs < 1:
-            raise ValueError(f"trainer.max_epochs is {max_epochs}; the schedule needs the number of epochs")
-        return max_epochs
+    def _steps_per_epoch(self) -> int:
+        if self.trainer.estimated_stepping_batches == float("inf"):
+            raise ValueError(
+                "the schedule needs the length of the run; give the trainer max_epochs or max_steps"
+            )
+        self.trainer.fit_loop.setup_data()  # which a run of max_steps alone has not done yet
+        return math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)

@@ -78,8 +78,10 @@ def _places(groups: Iterable[dict[str, Any]]) -> Iterator[tuple[str, int]]:
 class Schedule(Protocol):
     """The learning rate at some point of a run, as a factor of its peak."""
 
-    def __call__(self, epoch: float, max_epochs: int) -> float:
-        """The factor at `epoch`, 0..max_epochs, fractional between the steps of an epoch."""
+    def __call__(self, epoch: float, max_epochs: float) -> float:
+        """The factor at `epoch`, 0..max_epochs, fractional between the steps of an epoch.
+
+        max_epochs, too, may be: where max_steps ends the run."""
         ...
 
 
@@ -123,7 +125,7 @@ class HalfCosine(Schedule):
     warmup_epochs: float = 0.0
     warmup_start: float = 0.1
 
-    def __call__(self, epoch: float, max_epochs: int) -> float:
+    def __call__(self, epoch: float, max_epochs: float) -> float:
         if epoch < self.warmup_epochs:
             end = self(self.warmup_epochs, max_epochs)
             return self.warmup_start + (end - self.warmup_start) * epoch / self.warmup_epochs
@@ -146,7 +148,7 @@ class StepDecay(Schedule):
     warmup_epochs: float = 0.0
     warmup_start: float = 0.1
 
-    def __call__(self, epoch: float, max_epochs: int) -> float:
+    def __call__(self, epoch: float, max_epochs: float) -> float:
         if epoch < self.warmup_epochs:
             return self.warmup_start + (1 - self.warmup_start) * epoch / self.warmup_epochs
         return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)

@@ -1,4 +1,5 @@
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,19 +89,22 @@ def test_the_learning_rate_follows_the_global_batch_and_the_log_says_so(
     )
 
 
+class Rates(Callback):
+    """The learning rate of every step."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_train_batch_start(self, trainer, model, batch, batch_idx) -> None:
+        self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
 def test_the_rate_follows_the_schedule_at_every_step(tmp_path):
-    class Rates(Callback):
-        def __init__(self):
-            self.seen = []
-
-        def on_train_batch_start(self, trainer, model, batch, batch_idx):
-            self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
-
     rates, schedule = Rates(), HalfCosine(warmup_epochs=1.5, warmup_start=0.2)
     model = VideoClassifier(ReadLogits, NAMES, learning_rate=0.8, batch_size=64, schedule=schedule)
     run = trainer(tmp_path, max_epochs=4, callbacks=[rates])
     fit(run, model, batches(10, num_views=1, batch_size=2))
-    assert rates.seen == pytest.approx([0.8 * schedule(step / 5, 4) for step in range(20)])
+    assert rates.seen == pytest.approx([0.8 * schedule(step / 5, 4.0) for step in range(20)])
 
 
 def test_the_optimizer_is_sgd_with_nesterov_momentum_and_the_stated_decay(tmp_path):
@@ -254,11 +258,23 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 
 def test_a_schedule_without_an_end_is_refused(tmp_path):
-    run = trainer(tmp_path, max_epochs=-1, max_steps=3)
+    run = trainer(tmp_path, max_epochs=-1)
     with pytest.raises(
-        ValueError, match=r"trainer\.max_epochs is -1; the schedule needs the number of epochs"
+        ValueError, match="the schedule needs the length of the run; give the trainer max_epo"
     ):
         fit(run, VideoClassifier(ReadLogits, NAMES), batches(4, num_views=1, batch_size=2))
+
+
+@pytest.mark.parametrize("max_epochs", [-1, 10])
+def test_max_steps_ends_the_schedule_and_leaves_epochs_their_length(tmp_path, max_epochs):
+    """Three steps, two of them an epoch: the warm-up ends after one epoch, the run after one and a half."""
+    rates = Rates()
+    run = trainer(tmp_path, max_epochs=max_epochs, max_steps=3, callbacks=[rates])
+    schedule = HalfCosine(warmup_epochs=1.0, warmup_start=0.0)
+    model = VideoClassifier(ReadLogits, NAMES, learning_rate=64.0, batch_size=1, schedule=schedule)
+    fit(run, model, batches(4, num_views=1, batch_size=2))
+    after_warm_up = (1 + math.cos(math.pi / 1.5)) / 2
+    assert rates.seen == pytest.approx([0.0, after_warm_up / 2, after_warm_up], abs=1e-9)
 
 
 @pytest.fixture(scope="module")
