@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.atomic import write_text
@@ -22,6 +23,13 @@ from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
 from gcvideo.cli.run_config import CONFIG, RunConfig, accept_changes, as_asked, changes
+from gcvideo.cli.trainer_arguments import (
+    reason_of_class,
+    require_monitored_metrics,
+    require_supported_arguments,
+    require_supported_callbacks,
+    require_supported_processes,
+)
 from gcvideo.data import KineticsDataModule
 from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
@@ -63,6 +71,8 @@ class VideoCLI(LightningCLI):
                 "checkpoint.mode": "max",
                 "checkpoint.filename": "best",
                 "checkpoint.enable_version_counter": False,
+                # Our sampler shares the videos out itself, without Lightning's repeated ones.
+                "trainer.use_distributed_sampler": False,
             }
         )
         parser.link_arguments("data.batch_size", "model.batch_size")
@@ -86,13 +96,14 @@ class VideoCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]
+        require_supported_arguments(config.trainer, subcommand=self.config.subcommand, run_dir=config.run_dir)
         if config.run_dir is None:
             run = _run_it_belongs_to(config)
             config.run_dir = run.path if run is not None else None
         self.resumed_file = self._resumed_file(config)
         if config.run_dir is None:
             config.run_dir = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
-        config.trainer.default_root_dir = str(config.run_dir)
+        config.trainer.default_root_dir = None  # which is the run_dir
         config.checkpoint.dirpath = str(RunFolder(config.run_dir).checkpoints)
         resumes = config.resume is not None or config.ckpt_path is not None
         if self.config.subcommand == "fit" and not resumes:
@@ -157,10 +168,10 @@ class VideoCLI(LightningCLI):
         if self.config.subcommand == "fit" and asked.logger is not False:
             callbacks = with_learning_rates(callbacks)
             loggers = with_run_log(loggers, RunFolder(config.run_dir))
-        kwargs |= {"callbacks": callbacks, "logger": loggers}
+        kwargs |= {"callbacks": callbacks, "logger": loggers, "default_root_dir": str(config.run_dir)}
         if self.resumed_file is not None:
             self.config_init[self.config.subcommand].ckpt_path = str(self.resumed_file)
-        trainer = super().instantiate_trainer(**kwargs)
+        trainer = self._supported_trainer(**kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none of one's own
             trainer.strategy.checkpoint_io = CheckpointFiles()
         if config.trainer.strategy == "auto" and isinstance(trainer.strategy, DDPStrategy):
@@ -180,6 +191,28 @@ class VideoCLI(LightningCLI):
         starts = self.config_init[self.config.subcommand].ckpt_path is None
         if self.model.weights is not None and starts and self.trainer.is_global_zero:
             warn_of_other_input(self.model.weights, self.datamodule)
+
+    def _supported_trainer(self, **kwargs: Any) -> Trainer:
+        """Build a trainer that can do what is asked of it, or say what it cannot."""
+        made = self.config_init[self.config.subcommand]
+        asked, callbacks = made.trainer, kwargs["callbacks"]
+        checkpoints = asked.enable_checkpointing is not False
+        require_supported_callbacks(callbacks, checkpoints=checkpoints)
+        of_validation = self.model.val_metrics.keys()
+        require_monitored_metrics([*callbacks, made.checkpoint], {"train/loss", *of_validation})
+        if asked.limit_val_batches == 0:
+            require_monitored_metrics(callbacks, {"train/loss"})
+        if not checkpoints:
+            kwargs["enable_checkpointing"] = True  # of Lightning, which takes Safeguard for a checkpoint
+        made.safeguard.writes = checkpoints and not asked.fast_dev_run
+        for plugin in asked.plugins if isinstance(asked.plugins, list) else [asked.plugins]:
+            if isinstance(plugin, AsyncCheckpointIO):
+                plugin.checkpoint_io = CheckpointFiles()  # unless it has been given another
+        trainer: Any = super().instantiate_trainer(**kwargs)
+        if not checkpoints:
+            trainer.callbacks.remove(made.checkpoint)
+        require_supported_processes(trainer, sync_batchnorm=asked.sync_batchnorm)
+        return trainer
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:
@@ -208,7 +241,7 @@ class VideoCLI(LightningCLI):
 
     def _write_metrics(self, evaluated: Evaluated) -> None:
         """Write the figures, and what they are of."""
-        if self.trainer.is_global_zero:
+        if self.trainer.is_global_zero and not self.config_init[self.config.subcommand].trainer.fast_dev_run:
             figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
             protocol = {
                 "checkpoint": str(self.checkpoint) if self.checkpoint is not None else None,
@@ -267,9 +300,7 @@ def run(arguments: Sequence[str]) -> None:
             KineticsDataModule,
             args=list(arguments),
             parser_class=RunParser,
-            # Our sampler shares the videos out itself, without Lightning's repeated ones.
             trainer_defaults={
-                "use_distributed_sampler": False,
                 "enable_model_summary": False,
                 "callbacks": [ExactResume()],
             },
@@ -277,5 +308,7 @@ def run(arguments: Sequence[str]) -> None:
             auto_configure_optimizers=False,
             seed_everything_default=0,
         )
-    except MisconfigurationException as error:
+    except (MisconfigurationException, ModuleNotFoundError) as error:
         raise ValueError(str(error)) from error
+    except ValueError as error:
+        raise ValueError(reason_of_class(str(error))) from error

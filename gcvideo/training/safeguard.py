@@ -40,6 +40,8 @@ class Safeguard(Checkpoint):
 
     When a process is lost, the others end and name it.
 
+    With `writes` set to False no checkpoint is written; all else is the same.
+
     What one process knows the others learn before every optimizer step, by one all-reduce of five numbers.
 
     Args:
@@ -67,6 +69,7 @@ class Safeguard(Checkpoint):
                 raise ValueError(f"{name} is {number}; expected more than 0")
         self.every_seconds = every_minutes * 60
         self.every_steps = every_steps
+        self.writes = True
         self.signals = StopSignals(grace_seconds)
         self.presence = Presence()
         self._saved_step = 0
@@ -185,13 +188,14 @@ class Safeguard(Checkpoint):
             names = ", ".join(map(str, absent))
             raise ConnectionError(
                 f"process {names} of {trainer.world_size} (counted from 0) is gone or does not answer, see "
-                f"there; the last checkpoint is of step {self._saved_step}, and --resume auto goes on from it"
+                f"there; {self._last_checkpoint(', and --resume auto goes on from it')}"
             ) from exception
         if not isinstance(exception, Stopped):
             return
         if self._between_steps and trainer.global_step > self._saved_step:
             self._write(trainer)
-        log.warning("stopped after step %d; --resume auto goes on from there", trainer.global_step)
+        kept = "--resume auto goes on from there" if self.writes else self._last_checkpoint()
+        log.warning("stopped after step %d; %s", trainer.global_step, kept)
         if trainer.is_global_zero and (self._requeue or self.signals.received == SIGUSR1):
             requeue()
 
@@ -224,10 +228,18 @@ class Safeguard(Checkpoint):
         logged = trainer.fit_loop.epoch_loop._batches_that_stepped == trainer.global_step
         return trainer.validating or (self._between_steps and logged)
 
+    def _last_checkpoint(self, and_then: str = "") -> str:
+        if not self.writes:
+            return "this run writes no checkpoint"
+        return f"the last checkpoint is of step {self._saved_step}{and_then}"
+
     def _write(self, trainer: Trainer) -> None:
+        self._save = False
+        if not self.writes:
+            return
         trainer.save_checkpoint(RunFolder(Path(trainer.default_root_dir)).last, weights_only=False)
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
-        self._save = self._writing = False
+        self._writing = False
 
     def _refuse_step(self, trainer: Trainer, what: str, *, here: bool) -> None:
         mine: list[dict[str, object]] = [{"process": trainer.global_rank, "videos": ", ".join(self._videos)}]
@@ -236,8 +248,8 @@ class Safeguard(Checkpoint):
         if not trainer.is_global_zero:
             raise SystemExit(1)
         raise ValueError(
-            f"step {trainer.global_step + 1}: the {what} is not finite; no weight was changed, and the last "
-            f"checkpoint is of step {self._saved_step}; lower the learning rate, or see the videos {where}"
+            f"step {trainer.global_step + 1}: the {what} is not finite; no weight was changed, and "
+            f"{self._last_checkpoint()}; lower the learning rate, or see the videos {where}"
         )
 
 

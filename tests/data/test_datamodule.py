@@ -2,9 +2,11 @@ import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import Precision
 
 from gcvideo.clip import ClipBatch
 from gcvideo.data import ClipFrames, EvaluationViews, KineticsDataModule, ScaleJitter
@@ -98,8 +100,14 @@ def test_fewer_videos_than_a_batch_are_refused(tmp_path):
 
 
 def as_one_of(data: KineticsDataModule, num_processes: int) -> KineticsDataModule:
-    data.trainer = SimpleNamespace(global_rank=0, world_size=num_processes, training=False)  # type: ignore[assignment]
+    data.trainer = trainer(world_size=num_processes)  # type: ignore[assignment]
     return data
+
+
+def trainer(**settings: Any) -> SimpleNamespace:
+    """What the data asks of a trainer."""
+    whole = {"limit_train_batches": 1.0, "overfit_batches": 0.0, "precision_plugin": Precision()}
+    return SimpleNamespace(**{"global_rank": 0, "world_size": 1, "training": False} | whole | settings)
 
 
 def test_a_process_without_a_validation_video_has_a_batch_of_none(root):
@@ -155,7 +163,7 @@ def test_batches_on_the_device_are_normalised_with_the_stated_mean_and_deviation
 @pytest.mark.parametrize("training", [True, False])
 def test_clips_are_blended_in_training_only(root, training):
     data = KineticsDataModule(root, blend=["mixup"])
-    data.trainer = SimpleNamespace(training=training)  # type: ignore[assignment]
+    data.trainer = trainer(training=training)  # type: ignore[assignment]
     torch.manual_seed(0)
     target = data.on_after_batch_transfer(random_batch(), 0).target
     assert target.shape == ((4, 3) if training else (4,))

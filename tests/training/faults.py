@@ -49,7 +49,7 @@ class Record(Callback):
 
 
 def digest(tensor: Tensor) -> str:
-    return hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()[:16]
+    return hashlib.sha256(tensor.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
 
 class Signal(Callback):
@@ -140,3 +140,54 @@ class InEvaluation(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module) -> None:
         pl_module.network.eval()
+
+
+class Observed(Callback):
+    """Writes down, at the end, how a run went, and which of torch's switches were on in it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.facts: dict[str, Any] = {"validations": [], "sanity checks": 0, "batches": [], "gradients": []}
+        self.loaders: list[Any] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module) -> None:
+        saving = trainer.strategy.checkpoint_io
+        self.facts |= {
+            "accelerator": type(trainer.accelerator).__name__,
+            "strategy": type(trainer.strategy).__name__,
+            "saving": type(getattr(saving, "checkpoint_io", saving)).__name__,
+            "bar": type(trainer.progress_bar_callback).__name__,
+            "weights": str(next(pl_module.parameters()).dtype),
+        }
+
+        def note(network, inputs, logits: Tensor) -> None:
+            self.facts["logits"] = str(logits.dtype)
+
+        pl_module.network.register_forward_hook(note)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module) -> None:
+        if trainer.train_dataloader not in self.loaders:
+            self.loaders.append(trainer.train_dataloader)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module, outputs, batch: ViewBatch, batch_idx) -> None:
+        self.facts["batches"].append(batch.video_id)
+        self.facts["anomalies"] = torch.is_anomaly_enabled()
+        self.facts["deterministic"] = torch.are_deterministic_algorithms_enabled()
+        self.facts["benchmark"] = torch.backends.cudnn.benchmark
+        gradients = torch.cat([parameter.grad.flatten() for parameter in pl_module.parameters()])
+        self.facts["gradients"].append([float(gradients.norm()), float(gradients.abs().max())])
+
+    def on_validation_start(self, trainer: Trainer, pl_module) -> None:
+        if not trainer.sanity_checking:
+            self.facts["validations"].append([trainer.global_step, []])
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module, batch: ViewBatch, batch_idx) -> None:
+        self.facts["inference"] = torch.is_inference_mode_enabled()
+        if trainer.sanity_checking:
+            self.facts["sanity checks"] += 1
+        else:
+            self.facts["validations"][-1][1].append(batch.video_id)
+
+    def teardown(self, trainer: Trainer, pl_module, stage: str) -> None:
+        self.facts |= {"steps": trainer.global_step, "loaders": len(self.loaders)}
+        self.file.write_text(json.dumps(self.facts))
