@@ -12,6 +12,7 @@ from data_prep.console import progress_bar
 from gcvideo.atomic import replacing, write_table
 from gcvideo.video_files import video_names
 
+SEGMENTS = {"start", "end", "time_start", "time_end", "start_time", "end_time", "start_frame", "end_frame"}
 CLASSES = "classes.txt"
 """One class a line; the line's number, from 0, is the label."""
 
@@ -67,11 +68,27 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
 
 def _videos_of(file: Path) -> list[ListedVideo]:
     """The rows of a list; it may have none, as the test list of a data set that was divided in two."""
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        if not {"path", "label"} <= set(reader.fieldnames or ()):
-            raise ValueError(f"{file}: expected a header with the columns path and label")
-        return [ListedVideo(row["path"], row["label"] or "") for row in reader]
+    videos = []
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = set(reader.fieldnames or ())
+            if not {"path", "label"} <= columns:
+                raise ValueError(f"{file}: expected a header with the columns path and label")
+            if columns & SEGMENTS:
+                said = ", ".join(sorted(columns & SEGMENTS))
+                raise ValueError(f"{file}: has columns {said}; cut segments out as videos of their own first")
+            for row in reader:
+                if not row["path"] or None in row:
+                    raise ValueError(
+                        f"{file}:{reader.line_num}: is no row of {','.join(reader.fieldnames or ())}"
+                    )
+                videos.append(ListedVideo(row["path"], row["label"] or ""))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file}: is not UTF-8 text ({error.reason}); write the file again as UTF-8"
+        ) from error
+    return videos
 
 
 def listed_videos(root: Path, *, num_workers: int) -> list[str]:

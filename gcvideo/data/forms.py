@@ -54,9 +54,12 @@ def labelled_form(first: str, *, is_row: IsRow) -> Form:
     cells = split_cells(first, separators[0]) if separators else first.split()
     names = [cell.lower() for cell in cells]
     if form is not None or "path" in names or "label" in names:
+        columns = ", ".join(cell if cell.isprintable() else repr(cell) for cell in cells)
         raise RowError(
-            f"the header has columns {', '.join(cells)}; expected path and label among them{_origin(names)}"
+            f"the header has columns {columns}; expected path and label among them{_origin(names)}"
         )
+    if {"path", "label"} <= set(re.split(r"\W+", first.lower())):
+        raise RowError(f"{_shown(first)} is no header; expected path,label parted by a comma")
     if len(cells) > 1 and all(map(WORDS.fullmatch, cells)):
         raise RowError(
             f"{first!r} is no row `path,label`; if it is a header, call its columns path and label"
@@ -100,14 +103,14 @@ def _header(cells: Sequence[str]) -> tuple[int, ...] | None:
     path, label = _column(names, PATH_COLUMNS), _column(names, LABEL_COLUMNS)
     if path is None or (label is None and "path" not in names):
         return None
-    if label is None:
-        return (path,)
     segments = [name for name in names if SEGMENT_COLUMN.fullmatch(name)]
     if segments:
         raise RowError(
             f"the header has columns {', '.join(segments)}, but segments of videos are not read; cut them "
             "out as videos of their own, or drop these columns to use the whole videos"
         )
+    if label is None:
+        return (path,)
     verified = [names.index(name) for name in VERIFIED_COLUMNS if name in names]
     return (path, label, *(verified if len(verified) == len(VERIFIED_COLUMNS) else ()))
 

@@ -189,6 +189,13 @@ def test_a_list_without_labels_has_one_path_a_line(tmp_path, text):
     assert read_paths(written(tmp_path, text), root=tmp_path) == expected
 
 
+def test_segments_are_refused_without_labels_too(tmp_path):
+    with pytest.raises(
+        AnnotationError, match=r"list\.csv:1: the header has columns start, end, but segments"
+    ):
+        read_paths(written(tmp_path, "path,start,end\na.mp4,0,3\n"), root=tmp_path)
+
+
 @pytest.mark.parametrize("form", ["{},run\n", "{};run\n", "{}\trun\n", "{} run\n", "path,label\n{},run\n"])
 def test_a_list_with_names_is_read_where_no_names_are_known(tmp_path, form):
     assert read_paths(written(tmp_path, form.format("a b.mp4")), root=tmp_path) == [tmp_path / "a b.mp4"]

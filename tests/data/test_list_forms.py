@@ -210,6 +210,16 @@ REFUSED: dict[str, tuple[str | bytes, int | None, str]] = {
     "a comma in a path": (f"{HEADER}{LEFT},0\na,1,b.mp4,1\n", 3, "has 4 cells; expected 2; .*double quotes"),
     "several labels further down": (two("%s %s") + "z.mp4 1 2\n", 3, "'z.mp4 1 2' has more than one number"),
     "no label in the header": ("path,fps\n", 1, "the header has columns path, fps; expected path and label"),
+    "a sign that cannot be seen in the header": (
+        "path,label\u200b\n",
+        1,
+        r"columns path, 'label\\u200b'; expected",
+    ),
+    "a header with a bar": (
+        "path|label\n",
+        1,
+        r"'path\|label' is no header; expected path,label parted by a comma",
+    ),
     "JSON lines": ('{"path": "x.mp4"}\n', 1, "is JSON"),
 }
 

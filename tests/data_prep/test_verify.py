@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from data_prep import examination, verify
+from data_prep.video_lists import read_lists
 from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.decoding.reader import DecodeError
@@ -329,6 +330,20 @@ def test_lists_are_not_overwritten_by_what_is_made_of_them(zoo: Path, tmp_path: 
     (tmp_path / "train.csv").write_text("path,label\ngood.mp4,1\n")
     with pytest.raises(ValueError, match="holds the lists to be read"):
         run(zoo, tmp_path, "--lists", str(tmp_path / "train.csv"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,start,end,label\na.mp4,0,3,1\n", r"list\.csv: has columns end, start; cut segments out"),
+        (b"path,label\na.mp4,1\nb, c.mp4,1\n", r"list\.csv:3: is no row of path,label"),
+        (b"path,label\n\xfc.mp4,1\n", r"list\.csv: is not UTF-8 text .*; write the file again as UTF-8"),
+    ],
+)
+def test_a_list_that_means_something_else_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_lists([tmp_path / "list.csv"], root=tmp_path, num_workers=1)
 
 
 def test_a_list_without_the_columns_is_an_error(zoo: Path, tmp_path: Path) -> None:
