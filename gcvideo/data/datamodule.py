@@ -61,7 +61,8 @@ class KineticsDataModule(LightningDataModule):
 
     Args:
         root: Folder that holds the annotation files and that the paths in them are relative to.
-        train: Annotation file of the training videos: CSV `path,label`, or `path label`.
+        train: Annotation file of the training videos: CSV `path,label`, or `path label`; labels are numbers
+            from 0, or class names.
         val: Annotation file of the validation videos.
         test: Annotation file of the test videos.
         classes: Class names, one a line in the order of the labels. Where there is no such file, classes are
@@ -86,7 +87,8 @@ class KineticsDataModule(LightningDataModule):
             dies, costs one loader process; without loader processes (num_workers 0) it ends the run.
         on_error: What a training video does that cannot be read. With raise it ends the run; with skip it is
             missing from its batch, and listed in unreadable.csv in the run's folder. Validation and test
-            always go on, and count such videos.
+            always go on, and count such videos. Files that are not there are found before a run; of a
+            training list they end it or are skipped likewise, and no list may lack all.
         max_unreadable_share: With skip, the share of the training videos that may be unreadable; 0..1.
         seed: What order, clips, crops and flips derive from; with the same seed they are the same.
     """

@@ -78,6 +78,8 @@ def form_of(first: str, *, is_row: IsRow) -> Form | None:
     """
     if "\r" in first.rstrip("\r"):
         raise RowError(r"its lines end with '\r' alone, as on old Macs; write them again with '\n'")
+    if first.lower().startswith("sep="):
+        raise RowError(f"{_shown(first)} is for spreadsheets; remove the line")
     if JSON.match(first):
         raise RowError(f"{_shown(first)} is JSON; expected a header path,label and a row for each video")
     for separator in SEPARATORS:

@@ -55,7 +55,8 @@ def said_of_missing(records: VideoRecords, *, file: Path, max_share: float) -> s
     )
     if len(missing) < len(records) and len(missing) <= max_share * len(records):
         return f"{said}; they are counted as unreadable"
-    skip = " allow for them with data.on_error skip (and data.max_unreadable_share)," * (max_share < 1)
+    could_skip = max_share < 1 and len(missing) < len(records)
+    skip = " allow for them with data.on_error skip (and data.max_unreadable_share)," * could_skip
     raise ValueError(
         f"{said} below {records.root}{_likely_reason(first[0])}; correct data.root or data.videos,{skip} or "
         "drop them from the list"

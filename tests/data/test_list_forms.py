@@ -220,6 +220,11 @@ REFUSED: dict[str, tuple[str | bytes, int | None, str]] = {
         1,
         r"'path\|label' is no header; expected path,label parted by a comma",
     ),
+    "a line for spreadsheets": (
+        "sep=,\npath,label\nx.mp4,0\n",
+        1,
+        "'sep=,' is for spreadsheets; remove the line",
+    ),
     "JSON lines": ('{"path": "x.mp4"}\n', 1, "is JSON"),
 }
 
