@@ -1,6 +1,7 @@
 """Functions that may hang or crash, each call in a process that can be killed."""
 
 import faulthandler
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 Item = TypeVar("Item")
 
 _ORPHAN_GRACE_SECONDS = 30.0
+DEATH = "the process was killed by {}"
+KILLED = DEATH.format(signal.SIGKILL.name)
+
+log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple, Generic[Item]):
@@ -33,9 +38,11 @@ def run_killable(
     """Call a generator function on every item, in worker processes; outcomes come as they finish.
 
     A call that takes longer than the limit is killed with its process; a call that takes its
-    process down (a segmentation fault, the kernel out of memory, an exception nobody caught) ends
-    alone. Either way the outcome says so, keeps what was yielded before, and a fresh process goes
-    on with the rest.
+    process down (a segmentation fault, an exception nobody caught) ends alone. Either way the
+    outcome says so, keeps what was yielded before, and a fresh process goes on with the rest.
+
+    That a process was killed by SIGKILL, as the kernel does where memory is short, says nothing
+    against its item: after all others it is called once more, while nothing else runs.
 
     Args:
         function: What to call; it and what it yields must pickle.
@@ -48,10 +55,25 @@ def run_killable(
     """
     if not time_limit_seconds > 0:
         raise ValueError(f"the time limit is {time_limit_seconds:g} s; expected more than 0")
+    killed: list[Item] = []
+    for outcome in _run(function, items, num_workers=num_workers, limit=time_limit_seconds):
+        if outcome.fault != KILLED:
+            yield outcome
+            continue
+        name = getattr(outcome.item, "path", outcome.item)
+        log.warning("%s: %s, as the kernel does where memory is short; again later, alone", name, KILLED)
+        killed.append(outcome.item)
+    yield from _run(function, killed, num_workers=1, limit=time_limit_seconds)
+
+
+def _run(
+    function: Callable[[Item], Iterator[Any]], items: Sequence[Item], *, num_workers: int, limit: float
+) -> Iterator[Outcome[Item]]:
+    """Call the function once on every item."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["gcvideo.data.decoding"])  # imported once, not in each worker
     waiting = iter(items)
-    idle = [_Worker(context, function, time_limit_seconds) for _ in range(min(num_workers, len(items)))]
+    idle = [_Worker(context, function, limit) for _ in range(min(num_workers, len(items)))]
     busy: dict[Connection, _Worker] = {}
     try:
         while True:
@@ -73,7 +95,7 @@ def run_killable(
                 if connection in ready:
                     fault, ended = worker.receive()
                 elif now >= worker.deadline:
-                    fault, ended = f"no answer within {time_limit_seconds:g} s", True
+                    fault, ended = f"no answer within {limit:g} s", True
                 else:
                     continue
                 if not ended:
@@ -149,5 +171,5 @@ def _serve(connection: Connection, function: Callable[[Any], Iterator[Any]], lim
 
 def _death(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
-        return f"the process was killed by {signal.Signals(-exit_code).name}"
+        return DEATH.format(signal.Signals(-exit_code).name)
     return f"the process ended with exit code {exit_code}"

@@ -48,6 +48,25 @@ def test_a_hang_or_a_crash_ends_its_own_call_only_and_what_came_before_is_kept()
         assert outcomes[item] == (item, [f"{item} begun", f"{item} done"], None)
 
 
+def be_killed(item: Path) -> Iterator[str]:
+    """Killed by SIGKILL the first time, or always; tells what else runs meanwhile."""
+    if item.name == "always" or (item.name == "once" and not item.exists()):
+        item.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield item.name
+
+
+def test_what_is_killed_by_the_system_is_called_once_more_when_all_else_is_done(tmp_path, caplog) -> None:
+    items = [tmp_path / name for name in ("once", "a", "always", "b", "c")]
+    outcomes = list(run_killable(be_killed, items, num_workers=2, time_limit_seconds=30.0))
+    assert {outcome.item.name for outcome in outcomes[:3]} == {"a", "b", "c"}
+    assert sorted(outcomes[3:], key=lambda outcome: outcome.item) == [
+        (tmp_path / "always", [], "the process was killed by SIGKILL"),
+        (tmp_path / "once", ["once"], None),
+    ]
+    assert caplog.text.count("as the kernel does where memory is short; again later, alone") == 2
+
+
 def test_a_call_that_hears_no_signal_is_killed_all_the_same() -> None:
     [outcome] = run_killable(deaf, ["x"], num_workers=1, time_limit_seconds=0.5)
     assert outcome == ("x", [], "no answer within 0.5 s")
