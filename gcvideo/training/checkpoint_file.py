@@ -2,7 +2,6 @@
 
 import errno
 import os
-import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 from torch import Tensor
 
+from gcvideo.archive import examine
 from gcvideo.training.stopping import uninterrupted
 
 MOST_NAMED = 3
@@ -94,9 +94,8 @@ def require_whole(file: Path) -> None:
     if not file.is_file():
         raise ValueError(f"{file}: no such checkpoint")
     try:
-        with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        damaged = examine(file).damaged
+    except ValueError as error:
         raise ValueError(
             f"{file}: is no checkpoint, or is cut short ({file.stat().st_size} bytes); use another"
         ) from error

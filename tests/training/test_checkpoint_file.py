@@ -67,6 +67,22 @@ def test_one_flipped_bit_is_found(tmp_path):
         CheckpointFiles().load_checkpoint(path)
 
 
+def test_whatever_byte_changed_a_damaged_file_is_passed_over_and_named(tmp_path):
+    """Of its table of contents too, where zipfile takes it for encrypted or compressed."""
+    path = tmp_path / "last.ckpt"
+    torch.save({"global_step": 1, "state_dict": {"weight": torch.ones(4)}}, path)
+    whole, refused = path.read_bytes(), 0
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            require_whole(path)
+        except ValueError:
+            refused += 1
+    assert refused > len(whole) / 4
+
+
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     class Runs:
         def __reduce__(self):

@@ -1,9 +1,7 @@
 """Files of weights: read without running anything in them, written as plain tensors."""
 
-import errno
 import logging
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from gcvideo.archive import examine
 from gcvideo.atomic import replacing
 from gcvideo.backbones.checkpoints.contents import choose_state, without_wrappers
 from gcvideo.backbones.checkpoints.inert import DAMAGE, read_inert
@@ -61,7 +60,8 @@ def read_checkpoint(path: Path, *, state: str | None = None) -> Checkpoint:
         ValueError: The file is neither, is damaged, or holds no state or several.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file of weights")
+        found = "is a folder; name a file in it" if path.is_dir() else "no such file of weights"
+        raise ValueError(f"{path}: {found}")
     if path.suffix == ".safetensors":
         content, written = _read_safetensors(path)
     else:
@@ -155,16 +155,11 @@ def _other_kind(path: Path) -> str | None:
     if beginning[:4] != b"PK\3\4":
         return next((kind for start, kind in BEGINNINGS.items() if beginning.startswith(start)), None)
     try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [name.partition("/")[2] for name in archive.namelist()]
-            if "data.pkl" not in inside or "constants.pkl" in inside:
-                kinds = (kind for entry, kind in ENTRIES.items() for name in inside if name.startswith(entry))
-                return next(kinds, "a zip archive of something else")
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                return "compressed, as torch.save writes none"
-            damaged = archive.testzip()  # torch compares no checksums
-    except (*DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # entries before the file's beginning
-            raise
+        entries, damaged = examine(path)  # torch compares no checksums
+    except ValueError:
         return "cut short or damaged; fetch it again"
+    inside = [name.partition("/")[2] for name in entries]
+    if "data.pkl" not in inside or "constants.pkl" in inside:
+        kinds = (kind for entry, kind in ENTRIES.items() for name in inside if name.startswith(entry))
+        return next(kinds, "a zip archive of something else")
     return damaged and f"damaged: {damaged} in it does not have its checksum; fetch it again"
