@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from gcvideo.backbones.checkpoints import read_checkpoint
+from gcvideo.backbones.checkpoints.files import refuse_non_finite
+from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.annotations import read_paths
 from gcvideo.memory import keep_freed_memory
@@ -69,17 +71,20 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
     """The classifier, ready to predict, and the data module whose clips and views it was trained with.
 
     Raises:
-        ValueError: The file is missing, damaged, or not what `gcvideo fit` writes; or torch cannot use the
-            device here.
+        ValueError: The file is missing, damaged, not what `gcvideo fit` writes, or of weights that are nan;
+            or torch cannot use the device here.
     """
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint}: no such checkpoint")
-    if "datamodule_hyper_parameters" not in read_checkpoint(checkpoint).record:
+    stored = read_checkpoint(checkpoint)
+    if "datamodule_hyper_parameters" not in stored.record:
         raise ValueError(
             f"{checkpoint}: holds weights alone; expected a checkpoint of `gcvideo fit`, which knows its "
             "network, classes and clips too"
         )
     require_whole(checkpoint)
+    if is_residual(stored.state):  # others may mask with infinities
+        refuse_non_finite(stored)
     place = usable_device(device)
     if place.type == "cpu":
         keep_freed_memory()

@@ -283,6 +283,8 @@ def test_noise_and_cut_files_are_refused_in_one_line(name, tmp_path):
             read_checkpoint(path)
     with pytest.raises(ValueError, match="no such file of weights"):
         read_checkpoint(tmp_path / "missing.pth")
+    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+        read_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pyth", ".pt"])
@@ -306,6 +308,12 @@ def test_weights_that_are_not_finite_are_named_and_refused(tmp_path):
         load_weights(target, Weights(saved(tmp_path / "nan.pth", state)))
     assert "blocks.5.proj.bias (1 of 5)" in str(no.value)
     assert equal(target.state_dict(), before)
+
+
+def test_in_a_network_of_ones_own_they_are_named_and_may_be_meant(tmp_path, caplog):
+    state = nn.Linear(2, 3).state_dict() | {"bias": torch.tensor([0.0, -torch.inf, 0.0])}
+    load_weights(nn.Linear(2, 3), Weights(saved(tmp_path / "own.pth", state)))
+    assert "own.pth: nan or infinite are numbers of bias" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -211,3 +211,13 @@ def test_bad_input_ends_in_one_line(
         filled += ["--out", str(tmp_path / "out")]
     assert said in complaint(["predict", *filled]).strip().splitlines()[-1]
     shutil.rmtree(empty)
+
+
+def test_a_checkpoint_of_weights_that_are_nan_predicts_nothing(
+    clips: Path, checkpoint: str, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["network.blocks.0.norm.bias"][1] = torch.nan
+    torch.save(content, tmp_path / "nan.ckpt")
+    said = complaint(["predict", str(clips), "--checkpoint", str(tmp_path / "nan.ckpt")])
+    assert "1 of its numbers are nan or infinite: blocks.0.norm.bias (1 of 4)" in said

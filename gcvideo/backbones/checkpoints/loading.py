@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gcvideo.backbones.checkpoints.classes import compare_classes
-from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint, refuse_non_finite
+from gcvideo.backbones.checkpoints.files import Checkpoint, non_finite, read_checkpoint, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
 from gcvideo.backbones.checkpoints.namings import NAMINGS
 from gcvideo.backbones.checkpoints.prefixes import find_network
@@ -70,6 +70,8 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
         if weights.new:
             raise ValueError(f"weights.new names {weights.new}, which {name} does not have; leave it out")
         load_exactly(network, checkpoint.state)
+        if found := non_finite(checkpoint.state):
+            log.warning("%s: nan or infinite are numbers of %s", weights.path, ", ".join(found))
         log.info("loaded %s: all %d tensors of %s", weights.path, len(checkpoint.state), name)
         return
     own = recognise(Checkpoint(Path(name), dict(network.state_dict()), [], {}))
