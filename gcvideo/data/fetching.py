@@ -1,6 +1,7 @@
 """A batch of clips from its keys, by whoever reads it."""
 
 import logging
+import math
 import os
 import threading
 from collections import Counter
@@ -14,6 +15,8 @@ from gcvideo.data.decoding import DecodeError
 from gcvideo.shortage import lacks_files, shortage
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
 
 
 class Fetched(NamedTuple):
@@ -66,10 +69,16 @@ def last_resort(path: os.PathLike[str], timeout_seconds: float) -> Iterator[None
     if not timeout_seconds:
         yield
         return
-    timer = threading.Timer(timeout_seconds, give_up)
-    timer.daemon = True
-    timer.start()
+    read = threading.Event()
+    num_looks = math.ceil(timeout_seconds / LOOK_SECONDS)
+
+    def watch() -> None:
+        # Look by look, so that the time in which the whole process was stopped (Ctrl-Z) counts as one.
+        if not any(read.wait(timeout_seconds / num_looks) for _ in range(num_looks)):
+            give_up()
+
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        read.set()

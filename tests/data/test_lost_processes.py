@@ -171,7 +171,8 @@ def test_processes_that_take_long_to_start_are_waited_for(records, monkeypatch, 
     assert caplog.text == ""
 
 
-def test_a_run_that_is_stopped_and_continued_loses_no_video(records, monkeypatch, tmp_path):
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_run_that_is_stopped_and_continued_loses_no_video(records, num_workers, monkeypatch, tmp_path):
     monkeypatch.setattr("gcvideo.data.loader_process.LOOKED_AWAY_SECONDS", 2.5)
     reading = tmp_path / "reading"
     faults = {6: lambda: (reading.write_text(str(os.getpid())), time.sleep(1.0))}
@@ -179,12 +180,13 @@ def test_a_run_that_is_stopped_and_continued_loses_no_video(records, monkeypatch
     if child == 0:  # as the shell does with a job of its own
         os.setpgid(0, 0)
         policy = KeepAll()
-        list(loader_of(records, faults=faults, unreadable=policy, timeout_seconds=2.0))
+        settings = {"num_workers": num_workers, "timeout_seconds": 3.0, "unreadable": policy}
+        list(loader_of(records, faults=faults, **settings))
         os._exit(len(policy.told))
     while not reading.exists():
         time.sleep(0.05)
     os.killpg(child, signal.SIGSTOP)
-    time.sleep(4.0)
+    time.sleep(5.0)
     os.killpg(child, signal.SIGCONT)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
