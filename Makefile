@@ -1,11 +1,12 @@
 # make quickstart   install into VENV, make the embedded data set, train, test and compare models
 # make test         install into VENV, lint, type-check, test
 # make test-slow    the tests that take minutes each: sweeps over real clips, kills at random moments
+# make test-oldest  the tests of `make test` with the lowest versions that pyproject.toml admits
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-slow check clean
+.PHONY: quickstart test test-slow test-oldest check clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -25,5 +26,14 @@ test: check
 test-slow: $(VENV)/.installed
 	$(BIN)/pytest --numprocesses 2 -m slow
 
+$(VENV)-oldest/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt \
+		--editable '.[dev]'
+	touch $@
+
+test-oldest: $(VENV)-oldest/.installed
+	$(VENV)-oldest/bin/pytest --numprocesses 2 -m 'not slow'
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-oldest build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -67,7 +67,8 @@ def parser() -> CommandParser:
         "--videos",
         type=list[Path] | None,
         default=None,
-        help="Video files or folders to check on; by default validation videos of the checkpoint's data.",
+        help="Video files or folders to check on; by default validation videos of the checkpoint's data, or "
+        "noise where these are not at hand.",
     )
     arguments.add_argument("--num_videos", type=int, default=2, help="Videos to check on, two clips of each.")
     arguments.add_argument(
@@ -90,7 +91,7 @@ def run(arguments: Sequence[str]) -> None:
     if "onnx" in options.kinds and missing:
         raise ValueError(f"ONNX needs {', '.join(missing)}; pip install 'gcvideo[export]', or leave onnx out")
     model, data = load(options.checkpoint, device="cpu")
-    clips = real_clips(data, options.videos, num_videos=options.num_videos)
+    clips = clips_to_check_on(data, options.videos, num_videos=options.num_videos)
     network = copy.deepcopy(model.network).eval().to(memory_format=torch.contiguous_format)
     if options.fold_batch_norms:
         network, num_folded = fold_batch_norms(network)
@@ -134,14 +135,19 @@ def run(arguments: Sequence[str]) -> None:
         )
 
 
-def real_clips(
+def clips_to_check_on(
     data: KineticsDataModule, videos: Sequence[Path] | None, *, num_videos: int
 ) -> Float[Tensor, "B 3 T H W"]:
-    """Two clips of each video, as the network reads them in a test."""
-    if videos is None:
+    """Return two clips of each video, as the network reads them in a test; without videos, clips of noise."""
+    if videos is not None:
+        records = [VideoRecord(path, 0, str(path)) for path in find_videos(videos)]
+    elif data.lists["val"].is_file():
         records = data.records("val")
     else:
-        records = [VideoRecord(path, 0, str(path)) for path in find_videos(videos)]
+        log.warning("%s is not here: checked on noise; name real videos by --videos", data.lists["val"])
+        size = data.test_views.crop_size
+        noise = torch.Generator().manual_seed(0)
+        return torch.randn(2, 3, data.clip.num_frames, size, size, generator=noise)
     dataset = data.evaluation_dataset(
         records[:num_videos], replace(data.test_views, num_clips=2, num_crops=1)
     )

@@ -266,8 +266,8 @@ class KineticsDataModule(LightningDataModule):
             "list": str(self.lists[split]),
             "clip": asdict(self.clip),
             "views": asdict(views),
-            "mean": self.normalize.mean.flatten().tolist(),
-            "std": self.normalize.std.flatten().tolist(),
+            "mean": [round(value / 255, 6) for value in self.normalize.mean.flatten().tolist()],
+            "std": [round(value / 255, 6) for value in self.normalize.std.flatten().tolist()],
         }
 
     def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:

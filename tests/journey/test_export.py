@@ -145,3 +145,17 @@ def test_every_kind_of_block_exports_and_folds(name, tmp_path):
         found = written.read(folded, path)
         for batch in (clips, clips[:1]):
             assert export.difference(found(batch), expected[: len(batch)]) < 1e-4, kind
+
+
+def test_a_checkpoint_alone_is_enough(checkpoint, tmp_path, caplog):
+    """Neither lists nor videos are at hand; the class names are the checkpoint's."""
+    moved = tmp_path / "last.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    content["datamodule_hyper_parameters"]["root"] = str(tmp_path / "gone")
+    torch.save(content, moved)
+    out = tmp_path / "out"
+    main(["export", "--checkpoint", str(moved), "--out", str(out), "--kinds", "[state]"])
+    assert "val.csv is not here: checked on noise" in caplog.text
+    described = json.loads((out / "export.json").read_text())
+    assert described["output"]["classes"] == ["one", "two", "three"]
+    assert described["relative_differences"]["model.safetensors"] <= 1e-4
