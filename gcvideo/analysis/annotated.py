@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from gcvideo.analysis.sound import Sound
+from gcvideo.atomic import replacing
 from gcvideo.data.decoding.index import index_stream, open_container
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.evaluation.timeline import Ranked
@@ -37,18 +38,18 @@ def write_annotated(
 
     Args:
         source: The video.
-        target: The file to write; its folder must exist. Replaced whole when done.
+        target: The file to write. Replaced whole when done, and as it was if that fails.
         top_at: The likeliest classes at a moment, in seconds.
         report: Called now and then with the number of frames written, and of all frames.
 
     Raises:
         DecodeError: The source cannot be read.
     """
-    unfinished = target.with_name(f".{target.name}.part")
     reader = PyAVReader(index_stream(source))
     with (
         reader,
         open_container(source) as again,
+        replacing(target) as unfinished,
         av.open(str(unfinished), "w", format="mp4") as container,
     ):
         height, width = reader.frames_at([0]).shape[1:3]
@@ -75,7 +76,6 @@ def write_annotated(
             report(numbers.stop, len(reader))
         container.mux(stream.encode())
         sound.write_until(math.inf)
-    unfinished.replace(target)
 
 
 def h264_stream(container: OutputContainer, *, height: int, width: int, fps: float) -> VideoStream:

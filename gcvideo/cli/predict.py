@@ -125,7 +125,11 @@ def run(arguments: Sequence[str]) -> None:
             if prediction.timeline is not None:
                 plot_timeline(prediction.timeline, title=name, file=options.out / "timelines" / f"{name}.png")
             if options.annotate:
-                annotate(prediction, options.out / "annotated" / f"{name}.mp4", progress)
+                try:
+                    annotate(prediction, options.out / "annotated" / f"{name}.mp4", progress)
+                except DecodeError as error:  # in frames that the prediction did not need
+                    reason = str(error).removeprefix(f"{prediction.path}: ")
+                    unreadable.append(UnreadableVideo(prediction.path, f"has no annotated copy: {reason}"))
     write(options.out, done, unreadable, model.class_names)
 
     for prediction in done[:MOST_SHOWN]:
@@ -150,15 +154,16 @@ def check(options: Any) -> None:
 
 def annotate(prediction: Prediction, file: Path, progress: Progress) -> None:
     """An annotated copy of the video, under a progress bar of its own."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     task = progress.add_task(f"annotate {file.name}", total=None)
-    write_annotated(
-        prediction.path,
-        file,
-        prediction.top_at,
-        report=lambda frames, of: progress.update(task, completed=frames, total=of),
-    )
-    progress.remove_task(task)
+    try:
+        write_annotated(
+            prediction.path,
+            file,
+            prediction.top_at,
+            report=lambda frames, of: progress.update(task, completed=frames, total=of),
+        )
+    finally:
+        progress.remove_task(task)
 
 
 def write(

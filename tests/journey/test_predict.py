@@ -13,7 +13,7 @@ from gcvideo.cli import main
 from gcvideo.data.decoding import open_video
 from gcvideo.training import VideoClassifier
 from tests.data.annotated import CLASS_NAMES
-from tests.data.encoding import h264, write_video
+from tests.data.encoding import copy_packets, h264, with_data, write_video
 from tests.journey.trained import write_checkpoint
 
 
@@ -176,6 +176,24 @@ def test_the_readable_videos_are_done_and_the_others_named(
     assert len(pd.read_csv(out / "predictions.csv")) == 2
     [unreadable] = json.loads((out / "predictions.json").read_text())["unreadable"]
     assert unreadable["video"].endswith("noise.mp4")
+
+
+def test_a_video_that_is_damaged_behind_its_clips_is_predicted_and_has_no_copy(
+    clips: Path, checkpoint: str, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    whole = write_video(tmp_path / "whole.mkv", num_frames=60, codec="mjpeg", pixel_format="yuvj420p")
+    copy_packets(
+        whole,
+        clips / "damaged.mkv",
+        lambda number, packet: with_data(packet, bytes(99)) if number == 50 else packet,
+    )
+    out = tmp_path / "out"
+    arguments = ["--annotate", "--num_clips", "1", "--checkpoint", checkpoint, "--out", str(out)]
+    said = complaint(["predict", str(clips), *arguments])
+    assert "1 of 3 videos could not be read" in said
+    assert "damaged.mkv: has no annotated copy: " in said
+    assert len(pd.read_csv(out / "predictions.csv")) == 3
+    assert {file.name for file in (out / "annotated").iterdir()} == {"first.mp4", "first-2.mp4"}
 
 
 @pytest.mark.parametrize(
