@@ -150,6 +150,7 @@ CASES = {
     "motion_jpeg.avi": encoded("avi", codec="mjpeg", pixel_format="yuvj420p"),
     "mpeg2.mpg": encoded("mpeg", codec="mpeg2video", options={"g": "12", "bf": "2"}),
     "windows_media.wmv": encoded("asf", codec="wmv2"),
+    "moving_picture.gif": encoded("gif", codec="gif", pixel_format="rgb8"),
     "equal_times.mp4": recopied(  # decord waits for ever on such a file
         state_one_time, "time stamps do not order", source_name="source.mp4", options=h264(bframes=0)
     ),

@@ -18,7 +18,7 @@ from gcvideo.data.decoding.bitstream import is_hidden, may_hold_no_picture
 from gcvideo.data.decoding.reader import DecodeError, check_regular_file
 
 # Without this list, a playlist under a video's name makes FFmpeg open the files it names.
-CONTAINERS = "mov,matroska,avi,asf,flv,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,ogg,nut,mxf,dv,rm"
+CONTAINERS = "mov,matroska,avi,asf,flv,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,ogg,nut,mxf,dv,rm,gif"
 
 LARGEST_PICTURE = (8192, 4320)
 """Width and height. A file of a kilobyte can state a picture that takes all memory."""
