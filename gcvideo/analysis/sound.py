@@ -71,7 +71,11 @@ class Sound:
                 else:
                     num_lost += 1
         if num_lost:
-            log.warning("%s: %d packets of its sound are damaged and left out", self._source.name, num_lost)
+            log.warning(
+                "%s: %d packets of its sound are damaged or out of order, and left out",
+                self._source.name,
+                num_lost,
+            )
 
 
 class CopiedTrack:

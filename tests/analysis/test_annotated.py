@@ -8,10 +8,11 @@ import pytest
 
 from gcvideo.analysis import annotated
 from gcvideo.analysis.annotated import caption, write_annotated
-from gcvideo.data.decoding import open_video
+from gcvideo.data.decoding import DecodeError, open_video
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.evaluation.timeline import Ranked
 from tests.data.encoding import h264, numbers_shown, write_video
+from tests.data.test_decoding_real import ASSORTED
 from tests.journey.colours import tone_begins, write_film
 
 
@@ -140,6 +141,43 @@ def test_other_sound_is_encoded_anew_in_step_with_the_pictures(
     assert tone_begins(copy) == pytest.approx(tone_begins(source), abs=0.002)
 
 
+def test_every_sound_track_is_kept(tmp_path: Path) -> None:
+    write_film(tmp_path / "aac.mp4", SCENES, sound="aac", tone_from=1.3)
+    write_film(tmp_path / "opus.mkv", SCENES, sound="libopus", tone_from=1.3)
+    with (
+        av.open(str(tmp_path / "aac.mp4")) as first,
+        av.open(str(tmp_path / "opus.mkv")) as second,
+        av.open(str(tmp_path / "a.mkv"), "w") as both,
+    ):
+        sources = [first.streams.video[0], first.streams.audio[0], second.streams.audio[0]]
+        for source, track in [(source, both.add_stream_from_template(source)) for source in sources]:
+            for packet in source.container.demux(source):
+                if packet.size:
+                    packet.stream = track
+                    both.mux(packet)
+            source.container.seek(0)
+    annotate(tmp_path / "a.mkv", tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as copy:
+        assert [track.codec_context.codec.canonical_name for track in copy.streams.audio] == ["aac", "opus"]
+        for track in copy.streams.audio:
+            copy.seek(0)
+            assert sum(frame.samples for frame in copy.decode(track)) > 2 * 48_000
+
+
+def test_sound_whose_clock_starts_anew_is_left_out_with_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = [tmp_path / "1.ts", tmp_path / "2.ts"]
+    for part in parts:
+        write_film(part, [("one", 30, 25)], sound="aac")
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    annotate(tmp_path / "a.ts", tmp_path / "b.mp4")
+    assert "packets of its sound are damaged or out of order, and left out" in caplog.text
+    assert boundaries(tmp_path / "b.mp4") == pytest.approx(
+        [frame / 25 for frame in range(61)], abs=FINEST_TICK
+    )
+
+
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
 def test_a_turned_video_is_upright_in_the_copy(quarter_turns: int, tmp_path: Path) -> None:
     write_video(
@@ -152,3 +190,19 @@ def test_a_turned_video_is_upright_in_the_copy(quarter_turns: int, tmp_path: Pat
         assert numbers_shown(frames) == [0, 1, 2]
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert next(container.decode(video=0)).rotation == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ASSORTED, reason="the real clips (GCVIDEO_REALVIDEOS) are not here")
+@pytest.mark.parametrize("path", ASSORTED, ids=lambda path: path.name)
+def test_copies_of_real_clips_have_their_times_and_sound(path: Path, tmp_path: Path) -> None:
+    if path.name == "corrupted.mp4":
+        with pytest.raises(DecodeError, match="does not decode"):
+            annotate(path, tmp_path / "b.mp4")
+        assert not list(tmp_path.iterdir())
+        return
+    annotate(path, tmp_path / "b.mp4")
+    assert boundaries(tmp_path / "b.mp4") == pytest.approx(boundaries(path), abs=FINEST_TICK)
+    with av.open(str(path)) as source, av.open(str(tmp_path / "b.mp4")) as copy:
+        assert len(copy.streams.audio) == len(source.streams.audio)
+        assert (copy.duration or 0) / 1e6 == pytest.approx((source.duration or 0) / 1e6, abs=0.1)
