@@ -215,7 +215,10 @@ def _naming(to: Target, source: Recognised, settings: Mapping[str, str], refused
     """
     able = [name for name in NAMINGS if name.startswith("pytorchvideo" if to == "gcvideo" else to)]
     if "squeeze-excitation" in source.blocks.values():
-        able = [name for name in able if name.endswith("_squeeze")] or able
+        title = NAMINGS[able[0]].title
+        able = [name for name in able if name.endswith("_squeeze") or to == "gcvideo"]
+        if not able:
+            raise ValueError(f"{refused} it has squeeze-excitation blocks, and {title} has none")
     else:
         able = [name for name in able if not name.endswith("_squeeze")]
     for setting, value in settings.items():

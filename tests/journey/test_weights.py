@@ -1,10 +1,12 @@
 """Weights from elsewhere through the real commands."""
 
+import argparse
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import yaml
 from torchvision.models import resnet50
@@ -153,3 +155,16 @@ def test_convert_inflates_images_and_refuses_what_has_no_name(pyslowfast, tmp_pa
     assert "architecture slow, and torchvision / timm has c2d_nopool or c2d only" in complaint(command)
     assert "no such file" in complaint(["weights", "inspect", str(tmp_path / "missing.pth")])
     complaint(["weights", "explain"], code=2)
+
+
+def test_squeeze_and_excitation_of_timm_is_converted_there_and_back(tmp_path, complaint):
+    theirs, ours, back = tmp_path / "model_best.pth.tar", tmp_path / "ours.safetensors", tmp_path / "back.pth"
+    network = timm.create_model("seresnet50", num_classes=3)
+    torch.save({"state_dict": network.state_dict(), "args": argparse.Namespace(lr=0.1)}, theirs)
+    main(["weights", "convert", str(theirs), str(ours), "--architecture", "c2d_nopool"])
+    main(["weights", "convert", str(ours), str(back), "--to", "torchvision"])
+    network.load_state_dict(torch.load(back, weights_only=True), strict=True)
+    first, second = read_checkpoint(theirs).state, read_checkpoint(back).state
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    said = complaint(["weights", "convert", str(ours), str(back), "--to", "mmdetection"])
+    assert "it has squeeze-excitation blocks, and mmdetection has none" in said

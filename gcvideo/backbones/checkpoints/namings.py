@@ -246,4 +246,5 @@ NAMINGS |= {
     )
     for base in ("torchvision", "mmdetection")
     for blocks, (inside, fusion) in BLOCKS.items()
+    if (base, blocks) != ("mmdetection", "squeeze")
 }
