@@ -35,6 +35,8 @@ from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
+DEFAULT_CLASSES = Path("classes.txt")
+
 
 @dataclass(frozen=True)
 class EvaluationViews:
@@ -65,8 +67,8 @@ class KineticsDataModule(LightningDataModule):
             from 0, or class names.
         val: Annotation file of the validation videos.
         test: Annotation file of the test videos.
-        classes: Class names, one a line in the order of the labels. Where there is no such file, classes are
-            numbered, and num_classes says how many there are.
+        classes: Class names, one a line in the order of the labels, or with numbers, or as JSON. Where there
+            is no classes.txt, classes are numbered, and num_classes says how many there are.
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
         videos: Folder that the annotated paths are relative to, where it is not the root itself.
         clip: Which frames make a clip.
@@ -100,7 +102,7 @@ class KineticsDataModule(LightningDataModule):
         train: Path = Path("train.csv"),
         val: Path = Path("val.csv"),
         test: Path = Path("test.csv"),
-        classes: Path = Path("classes.txt"),
+        classes: Path = DEFAULT_CLASSES,
         num_classes: int | None = None,
         videos: Path | None = None,
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
@@ -125,6 +127,7 @@ class KineticsDataModule(LightningDataModule):
         self.root = root
         self.lists = {"train": root / train, "val": root / val, "test": root / test}
         self.classes_file = root / classes
+        self.needs_classes_file = classes != DEFAULT_CLASSES
         self.num_classes = num_classes
         self.videos = root / videos if videos is not None else root
         self.clip = clip
@@ -183,7 +186,7 @@ class KineticsDataModule(LightningDataModule):
     @cached_property
     def _own_class_names(self) -> list[str]:
         """The class names in the order of the lists' labels: from the class-name file, else numbered."""
-        if self.classes_file.is_file():
+        if self.classes_file.is_file() or self.needs_classes_file:
             names = read_class_names(self.classes_file)
             if self.num_classes not in (None, len(names)):
                 raise ValueError(

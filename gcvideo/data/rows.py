@@ -65,7 +65,7 @@ def read_lines(file: Path) -> Iterator[str]:
     """Yield the lines of a file in UTF-8, without the signs that end them."""
     if not file.is_file():
         found = "is a folder" if file.is_dir() else "no such file"
-        raise AnnotationError(f"{file}: {found}; pass the path of the list, or make it with data_prep")
+        raise AnnotationError(f"{file}: {found}; pass the file's path, or make it with data_prep")
     # Split at \n alone: a file name may hold other signs that end a line, such as U+2028.
     with file.open(encoding="utf-8-sig", newline="\n") as lines:
         try:

@@ -82,6 +82,16 @@ def test_without_a_file_classes_are_numbered_as_many_as_stated_or_found(tmp_path
     assert KineticsDataModule(tmp_path, num_classes=7).class_names == [str(k) for k in range(7)]
 
 
+def test_a_class_file_that_is_named_must_be_there(tmp_path):
+    lists(tmp_path, train_csv="a.mp4,0\nb.mp4,1\n")
+    with pytest.raises(AnnotationError, match=r"labls\.txt: no such file; pass the file's path"):
+        KineticsDataModule(tmp_path, classes=Path("labls.txt")).class_names  # noqa: B018
+    lists(tmp_path, names_json='{"a": 1, "b": 0}', val_csv="a.mp4,a\nb.mp4,1\n")
+    data = KineticsDataModule(tmp_path, classes=Path("names.json"))
+    assert data.class_names == ["b", "a"]
+    assert [record.label for record in data.records("val")] == [1, 1]
+
+
 def test_a_number_of_classes_that_contradicts_the_names_is_refused(root):
     with pytest.raises(ValueError, match=r"classes\.txt names 3 classes, but num_classes is 4; drop"):
         KineticsDataModule(root, num_classes=4).class_names  # noqa: B018
