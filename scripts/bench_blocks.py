@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from interleaved import Spread, describe_machine, in_turns, save, times_faster
+from interleaved import describe_machine, save
 from pytorchvideo.layers.nonlocal_net import create_nonlocal
 from rich.console import Console
 from rich.progress import track
@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from gcvideo.analysis.complexity import peak_bytes
+from gcvideo.analysis.turns import Spread, in_turns, times_faster
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock, SimplifiedNonLocalBlock
 from gcvideo.memory import keep_freed_memory
 

@@ -29,12 +29,13 @@ from statistics import median
 from typing import NamedTuple
 
 from bench_reading import KINDS, encode
-from interleaved import describe_machine, in_turns, spread, times_faster
+from interleaved import describe_machine
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from sections import parse_sections
 
+from gcvideo.analysis.turns import in_turns, spread, times_faster
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.loader import VideoLoader
 

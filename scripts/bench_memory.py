@@ -17,11 +17,12 @@ from pathlib import Path
 
 import torch
 from bench_network import Case, Step, Workload, as_long, forward, placed
-from interleaved import describe_machine, in_turns, save, times_faster
+from interleaved import describe_machine, save
 from rich.console import Console
 from rich.table import Table
 
 from gcvideo.analysis.paper import PAPER_ROWS
+from gcvideo.analysis.turns import in_turns, times_faster
 from gcvideo.memory import keep_freed_memory
 
 console = Console(width=140)

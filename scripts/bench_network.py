@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from interleaved import describe_machine, in_turns, save, times_faster
+from interleaved import describe_machine, save
 from pytorchvideo.models.hub import slow_r50
 from rich.console import Console
 from rich.table import Table
@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from gcvideo.analysis.complexity import peak_bytes
 from gcvideo.analysis.paper import PAPER_ROWS
+from gcvideo.analysis.turns import in_turns, times_faster
 from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints.folding import fold_batch_norms
 from gcvideo.memory import keep_freed_memory

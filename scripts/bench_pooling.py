@@ -15,12 +15,13 @@ from itertools import product
 from typing import NamedTuple
 
 import torch
-from interleaved import describe_machine, in_turns, spread, times_faster
+from interleaved import describe_machine
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from gcvideo.analysis.turns import in_turns, spread, times_faster
 from gcvideo.blocks import fused_pooling, pooling
 
 console = Console(width=190)

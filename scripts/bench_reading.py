@@ -25,7 +25,7 @@ import av  # before decord, which brings FFmpeg libraries of its own
 import decord
 import numpy as np
 import torch
-from interleaved import describe_machine, in_turns, save, spread, times_faster
+from interleaved import describe_machine, save
 from pytorchvideo.data.encoded_video import EncodedVideo
 from rich.console import Console
 from rich.progress import track
@@ -33,6 +33,7 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from gcvideo.analysis.turns import in_turns, spread, times_faster
 from gcvideo.data.dataset import read_views
 from gcvideo.data.decoding import Backend, open_video
 from gcvideo.data.loader_process import MEMORY_KEPT
