@@ -39,8 +39,10 @@ PAPER_ROWS = {
     ),
 }
 
-PAPER_NOTE = (
+PAPER_NOTES = (
+    "Inference peaks at the first and largest feature maps, before any block, so that blocks change nothing "
+    "there. Training keeps all feature maps, those of the blocks too.",
     "The paper's 39.29 GFLOPs of the baseline are not those of this network at 8 x 224 x 224, whichever "
-    "convolution carries the stride; its increments for SNL, GC and all-GC are ours to the last digit. "
-    "Its +20.31 for NL matches no variant: ours pools 1x2x2 before phi and g; pooling behind them costs more."
+    "convolution carries the stride; its increments for SNL, GC and all-GC are ours to the last digit. Its "
+    "+20.31 for NL matches no variant: ours pools 1x2x2 before phi and g; pooling behind them costs more.",
 )

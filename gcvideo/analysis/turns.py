@@ -1,7 +1,7 @@
 """Alternatives measured in turns, so that whatever else the machine does meets all of them."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median, quantiles
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ def _wait_for_gpu() -> None:
         torch.cuda.synchronize()
 
 
-def spread(values: list[float]) -> Spread:
+def spread(values: Sequence[float]) -> Spread:
     """Return the median and the quartiles."""
     if len(values) < 2:
         return Spread(values[0], values[0], values[0])
@@ -65,6 +65,6 @@ def spread(values: list[float]) -> Spread:
     return Spread(median(values), lower, upper)
 
 
-def times_faster(theirs: list[float], ours: list[float]) -> Spread:
+def times_faster(theirs: Sequence[float], ours: Sequence[float]) -> Spread:
     """Return how many times as fast ours is, from the ratios of the single rounds."""
     return spread([slow / fast for slow, fast in zip(theirs, ours, strict=True)])

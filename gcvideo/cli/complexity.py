@@ -1,20 +1,21 @@
 """`gcvideo complexity`: what a network costs, or the five networks of the paper side by side."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
 from jsonargparse.typing import PositiveInt
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Column, Table
 
-from gcvideo.analysis.complexity import Complexity, measure
-from gcvideo.analysis.paper import PAPER_NOTE, PAPER_ROWS
+from gcvideo.analysis.complexity import ROUNDS, Complexity, Subject, measure
+from gcvideo.analysis.paper import PAPER_NOTES, PAPER_ROWS
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
+from gcvideo.memory import keep_freed_memory
 from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -69,16 +70,22 @@ def run(arguments: Sequence[str]) -> None:
                 f"{overrides[0]} overrides a --config; the paper's networks are taken as they are"
             )
         networks, size = {name: row.network for name, row in PAPER_ROWS.items()}, DEFAULTS | asked
+        channels_last = True
     else:
         configured = read_configs("gcvideo complexity", options.config, overrides)
         networks = {name_of(Path(options.config[-1])): configured.network}
         size = DEFAULTS | size_of_data(configured) | asked
+        channels_last = configured.channels_last
 
     clip = (size["num_frames"], size["crop_size"], size["crop_size"])
-    measured = {
-        name: measure(build(size["num_classes"]), clip)
-        for name, build in track(networks.items(), description="measure")
-    }
+    keep_freed_memory()
+    subjects = {name: Subject(build(size["num_classes"]), clip) for name, build in networks.items()}
+    for subject in subjects.values() if channels_last else ():
+        subject.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        measured = measure(
+            subjects, track=lambda steps, description: progress.track(steps, description=description)
+        )
     frame = tabulate(measured, num_views=size["num_views"])
     if options.paper:
         frame = beside_the_paper(frame)
@@ -108,25 +115,42 @@ def size_of_data(configured: Configured) -> dict[str, int]:
     return size | ({"num_classes": len(names)} if names else {})
 
 
-def tabulate(measured: dict[str, Complexity], *, num_views: int) -> pd.DataFrame:
-    """One row per network; what is added is relative to the first."""
+def tabulate(measured: Mapping[str, Complexity], *, num_views: int) -> pd.DataFrame:
+    """Return one row per network; what it adds, and how many times as long it takes, is beside the first.
+
+    The quartiles are those of the times, or of the ratios, of single rounds.
+    """
     baseline = next(iter(measured.values()))
     rows = []
     for name, cost in measured.items():
-        row = {
+        size, forward = cost.size, cost.forward()
+        row: dict[str, str | float] = {
             "network": name,
-            "params_M": round(cost.parameters / 1e6, 3),
-            "GFLOPs_per_view": round(cost.flops_per_view / 1e9, 3),
-            "views": num_views,
-            "GFLOPs_per_video": round(cost.flops_per_view * num_views / 1e9, 1),
-            "forward_ms": round(cost.forward_seconds * 1e3),
-            "peak_MiB": round(cost.peak_bytes / 2**20, 1),
+            "params_M": round(size.parameters / 1e6, 3),
+            "GFLOPs_per_view": round(size.flops_per_view / 1e9, 3),
+            "views_per_video": num_views,
+            "GFLOPs_per_video": round(size.flops_per_view * num_views / 1e9, 1),
+            "forward_ms": _significant(forward.median * 1e3),
+            "forward_ms_q1": _significant(forward.lower * 1e3),
+            "forward_ms_q3": _significant(forward.upper * 1e3),
+            "inference_peak_MiB": round(size.inference_bytes / 2**20, 1),
+            "training_peak_MiB": round(size.training_bytes / 2**20, 1),
         }
         if len(measured) > 1:
-            row["added_params_M"] = round((cost.parameters - baseline.parameters) / 1e6, 3)
-            row["added_GFLOPs"] = round((cost.flops_per_view - baseline.flops_per_view) / 1e9, 3)
+            ratio = cost.times_as_long(baseline)
+            row["added_params_M"] = round((size.parameters - baseline.size.parameters) / 1e6, 3)
+            row["added_GFLOPs_per_view"] = round(
+                (size.flops_per_view - baseline.size.flops_per_view) / 1e9, 3
+            )
+            row["forward_ratio"] = round(ratio.median, 3)
+            row["forward_ratio_q1"] = round(ratio.lower, 3)
+            row["forward_ratio_q3"] = round(ratio.upper, 3)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _significant(milliseconds: float) -> float:
+    return float(f"{milliseconds:.3g}")
 
 
 def beside_the_paper(frame: pd.DataFrame) -> pd.DataFrame:
@@ -134,24 +158,31 @@ def beside_the_paper(frame: pd.DataFrame) -> pd.DataFrame:
     rows = [PAPER_ROWS[name] for name in frame["network"]]
     return frame.assign(
         paper_params_M=[row.parameters_millions for row in rows],
-        paper_GFLOPs=[row.gflops for row in rows],
-        paper_added_GFLOPs=[round(row.gflops - rows[0].gflops, 2) for row in rows],
-        paper_top1=[row.top1 for row in rows],
+        paper_GFLOPs_per_view=[row.gflops for row in rows],
+        paper_added_GFLOPs_per_view=[round(row.gflops - rows[0].gflops, 2) for row in rows],
+        paper_top1_percent=[row.top1 for row in rows],
     )
 
 
-def notes_on(measured: dict[str, Complexity], *, paper: bool) -> list[str]:
+def notes_on(measured: Mapping[str, Complexity], *, paper: bool) -> list[str]:
     """What a reader must know of the figures: the view, the operators left out, where the paper differs."""
-    clip = next(iter(measured.values())).clip
-    uncounted = {operator.removeprefix("aten::") for cost in measured.values() for operator in cost.uncounted}
+    size = next(iter(measured.values())).size
+    uncounted = {op.removeprefix("aten::") for cost in measured.values() for op in cost.size.uncounted}
+    view = " x ".join(map(str, size.clip))
     notes = [
-        f"A view is {clip[0]} x {clip[1]} x {clip[2]}; one FLOP is one multiply-add of a convolution or a "
-        "matrix product.",
+        f"A view is {view}; one FLOP is one multiply-add of a convolution or a matrix product.",
         f"Operators that are not counted: {', '.join(sorted(uncounted))}.",
-        f"Forward time (median of 3) and peak memory of intermediate results: one view, {device_name()}, "
-        f"torch {torch.__version__}.",
+        f"Time: one forward pass of one view without gradients, {device_name()}, torch {torch.__version__}; "
+        f"median and quartiles (q1, q3) of {ROUNDS} rounds after a warm-up.",
+        "Peak memory: what results of operators hold at once on one view, without weights, optimizer and "
+        "scratch space of kernels. Training is forward, cross-entropy and backward, with the gradients.",
     ]
-    return [*notes, PAPER_NOTE] if paper else notes
+    if len(measured) > 1:
+        notes.append(
+            "In a round the networks take turns; a ratio is that to the first network's time in the same "
+            "round. One whose quartiles lie on either side of 1 is no difference."
+        )
+    return [*notes, *PAPER_NOTES] if paper else notes
 
 
 def device_name() -> str:

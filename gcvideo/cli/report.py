@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from gcvideo.analysis.complexity import measure
+from gcvideo.analysis.complexity import Subject, measure
 from gcvideo.analysis.report import Run, read_run, write_report
 from gcvideo.analysis.report.page import MOST_MISTAKES
 from gcvideo.analysis.report.thumbnails import thumbnail
@@ -51,10 +51,15 @@ def run(arguments: Sequence[str]) -> None:
     options = parser().parse_args(list(arguments[1:]))
     runs = [read_run(folder) for folder in options.runs]
     distinguish(runs)
+    subjects: dict[str, Subject] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for one in progress.track(runs, description="look into runs"):
             if one.checkpoint is not None:
-                look_into(one, one.checkpoint, with_cost=options.cost)
+                subjects[one.name] = look_into(one, one.checkpoint)
+        if options.cost and subjects:
+            costs = measure(subjects, track=lambda steps, doing: progress.track(steps, description=doing))
+            for one in runs:
+                one.cost = costs.get(one.name)
     out = options.out or (RunFolder(runs[0].folder).report if len(runs) == 1 else Path("report.html"))
     write_report(runs, out)
     log.info("wrote %s", out)
@@ -68,15 +73,14 @@ def distinguish(runs: Sequence[Run]) -> None:
             one.name = str(one.folder)
 
 
-def look_into(one: Run, checkpoint: Path, *, with_cost: bool) -> None:
-    """Fill in what the run's checkpoint knows: the network's cost, and where the videos are."""
+def look_into(one: Run, checkpoint: Path) -> Subject:
+    """Fill in pictures of what the run mistook, where its videos are; return its network and its view."""
     model, data = load(checkpoint, device="cpu")
-    if with_cost:
-        size = data.test_views.crop_size
-        one.cost = measure(model.network, (data.clip.num_frames, size, size))
     mistakes = one.mistakes().head(MOST_MISTAKES)
     if len(mistakes):
         one.thumbnails = thumbnails(mistakes["video"].tolist(), data)
+    size = data.test_views.crop_size
+    return Subject(model.network, (data.clip.num_frames, size, size))
 
 
 def thumbnails(videos: Sequence[str], data: KineticsDataModule) -> dict[str, str]:

@@ -12,8 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gcvideo.analysis.complexity import ClipShape, Complexity, count_flops, measure, peak_bytes
-from gcvideo.analysis.paper import PAPER_NOTE, PAPER_ROWS
+from gcvideo.analysis.complexity import (
+    ClipShape,
+    Complexity,
+    Size,
+    Subject,
+    count_flops,
+    measure,
+    peak_bytes,
+    size_of,
+)
+from gcvideo.analysis.paper import PAPER_NOTES, PAPER_ROWS
+from gcvideo.analysis.turns import in_turns, times_faster
 from gcvideo.backbones import VideoResNet
 from gcvideo.cli import complexity as command
 
@@ -116,28 +126,88 @@ def test_views_of_the_input_take_no_memory():
 def test_a_network_is_measured_in_evaluation_on_one_view():
     build = partial(VideoResNet, 5, width=0.125)
     network = build().train()
-    cost = measure(network, (2, 32, 48), repeats=1)
+    cost = measure({"narrow": Subject(network, (2, 32, 48))}, rounds=3)["narrow"]
     assert not network.training
-    assert cost.clip == (2, 32, 48)
-    assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
-    assert cost.flops_per_view == counted_by_torch(build, (2, 32, 48))
-    assert cost.forward_seconds > 0
-    assert "aten::batch_norm" in cost.uncounted
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert cost.size.clip == (2, 32, 48)
+    assert cost.size.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert cost.size.flops_per_view == counted_by_torch(build, (2, 32, 48))
+    assert len(cost.forward_seconds) == 3
+    assert min(cost.forward_seconds) > 0
+    assert "aten::batch_norm" in cost.size.uncounted
+
+
+class Exponentials(nn.Module):
+    """A chain whose backward pass needs the result of every link."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.scale = nn.Parameter(torch.ones(3, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * self.scale
+        for _ in range(self.number):
+            x = x.exp()
+        return x.mean(dim=(2, 3, 4))
+
+
+def test_a_training_step_holds_what_its_backward_pass_needs_and_inference_does_not():
+    clip = (2, 8, 8)
+    shorter, longer = (size_of(Subject(Exponentials(number), clip)) for number in (4, 5))
+    of_one_result = torch.zeros(1, 3, *clip).nbytes
+    assert longer.inference_bytes == shorter.inference_bytes == 2 * of_one_result
+    assert longer.training_bytes == shorter.training_bytes + of_one_result
+
+
+def test_a_view_of_one_value_a_channel_is_measured_too():
+    assert size_of(Subject(VideoResNet(5, width=0.125), (1, 32, 32))).training_bytes > 0
+
+
+class Worker:
+    """Takes its own time to do something, and thrice as long while the machine warms up."""
+
+    def __init__(self, clock: "Clock", seconds: float) -> None:
+        self.clock = clock
+        self.seconds = seconds
+
+    def __call__(self) -> None:
+        self.clock.now += self.seconds * (3 if self.clock.now < 12 else 1)
+
+
+class Clock:
+    now = 0.0
+
+
+def test_a_machine_that_warms_up_does_so_for_all(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("gcvideo.analysis.turns.time.perf_counter", lambda: clock.now)
+    seconds = in_turns({"first": Worker(clock, 0.5), "second": Worker(clock, 1.0)}, rounds=9)
+    assert seconds["first"][0] == pytest.approx(1.5)
+    assert seconds["first"][-1] == pytest.approx(0.5)
+    assert times_faster(seconds["second"], seconds["first"]).median == pytest.approx(2)
 
 
 @pytest.fixture
 def measured_at_once(monkeypatch):
-    """Costs that take no time: real parameters of networks without data, and a made-up rest."""
+    """Costs that take no time: real parameters of networks without data, and a made-up rest: every network
+    takes a tenth longer than the one before it."""
 
-    def measure_parameters(network: nn.Module, clip: ClipShape) -> Complexity:
-        return Complexity(
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            flops_per_view=40_123_456_789,
-            uncounted=Counter({"aten::softmax": 5, "aten::batch_norm": 53}),
-            clip=clip,
-            forward_seconds=0.25,
-            peak_bytes=3 * KIB**2,
-        )
+    def measure_parameters(subjects: dict[str, Subject], **_: object) -> dict[str, Complexity]:
+        return {
+            name: Complexity(
+                Size(
+                    clip=subject.clip,
+                    parameters=sum(parameter.numel() for parameter in subject.network.parameters()),
+                    flops_per_view=40_123_456_789,
+                    uncounted=Counter({"aten::softmax": 5, "aten::batch_norm": 53}),
+                    inference_bytes=3 * KIB**2,
+                    training_bytes=(5 + number) * KIB**2,
+                ),
+                tuple(slow * 1.1**number for slow in (0.25, 0.35, 0.30, 0.28, 0.20)),
+            )
+            for number, (name, subject) in enumerate(subjects.items())
+        }
 
     monkeypatch.setattr(command, "measure", measure_parameters)
     monkeypatch.setenv("COLUMNS", "140")
@@ -153,9 +223,9 @@ def test_the_papers_rows_stand_beside_the_papers_figures(tmp_path, capsys):
     # arXiv:1904.11492, table 5.
     published = {
         "paper_params_M": [32.45, 39.81, 36.13, 34.30, 42.45],
-        "paper_GFLOPs": [39.29, 59.60, 39.32, 39.31, 39.35],
-        "paper_added_GFLOPs": [0.0, 20.31, 0.03, 0.02, 0.06],
-        "paper_top1": [74.94, 75.95, 75.76, 75.85, 76.00],
+        "paper_GFLOPs_per_view": [39.29, 59.60, 39.32, 39.31, 39.35],
+        "paper_added_GFLOPs_per_view": [0.0, 20.31, 0.03, 0.02, 0.06],
+        "paper_top1_percent": [74.94, 75.95, 75.76, 75.85, 76.00],
     }
     names = ["slow_r50", "slow_r50_nl5", "slow_r50_snl5", "slow_r50_gc5", "slow_r50_gc_all"]
     assert list(table.index) == names
@@ -163,10 +233,13 @@ def test_the_papers_rows_stand_beside_the_papers_figures(tmp_path, capsys):
     assert table["params_M"].tolist() == pytest.approx(published["paper_params_M"], abs=0.01)
     assert table["added_params_M"].tolist() == pytest.approx([0.0, 7.358, 3.678, 1.846, 10.001])
     assert (table["GFLOPs_per_view"] == 40.123).all()
-    assert (table["views"] == 30).all()
+    assert (table["views_per_video"] == 30).all()
     assert (table["GFLOPs_per_video"] == 1203.7).all()
-    assert (table["forward_ms"] == 250).all()
-    assert (table["peak_MiB"] == 3.0).all()
+    assert table["forward_ms"].tolist() == [280, 308, 339, 373, 410]
+    for ratio in ("forward_ratio", "forward_ratio_q1", "forward_ratio_q3"):
+        assert table[ratio].tolist() == pytest.approx([1.1**number for number in range(5)], abs=1e-3)
+    assert (table["inference_peak_MiB"] == 3.0).all()
+    assert table["training_peak_MiB"].tolist() == [5, 6, 7, 8, 9]
 
     written = (tmp_path / "out" / "complexity.md").read_text()
     printed = capsys.readouterr().out
@@ -175,7 +248,11 @@ def test_the_papers_rows_stand_beside_the_papers_figures(tmp_path, capsys):
         assert f" {name.split('_')[-1]} " in printed
     assert "A view is 8 x 224 x 224" in written
     assert "Operators that are not counted: batch_norm, softmax." in written
-    assert PAPER_NOTE in written
+    assert all(note in written for note in PAPER_NOTES)
+    assert [word for word in printed.split() if word.startswith("forward_")] == [
+        *("forward_ms", "forward_ms_q1", "forward_ms_q3"),
+        *("forward_ratio", "forward_ratio_q1", "forward_ratio_q3"),
+    ]
 
 
 def test_one_config_is_measured_with_its_own_blocks_and_number_of_views(tmp_path, capsys):
@@ -205,8 +282,12 @@ def test_one_config_is_measured_with_its_own_blocks_and_number_of_views(tmp_path
     assert row["params_M"] == pytest.approx(num_parameters / 1e6, abs=0.0006)
     assert row["GFLOPs_per_view"] == pytest.approx(counted / 1e9, abs=0.0006)
     assert row["GFLOPs_per_video"] == pytest.approx(3 * counted / 1e9, abs=0.06)
-    assert not [column for column in row if "paper" in column or "added" in column]
-    assert PAPER_NOTE not in (tmp_path / "complexity.md").read_text()
+    assert not [column for column in row if any(w in column for w in ("paper", "added", "ratio"))]
+    assert row["forward_ms_q1"] <= row["forward_ms"] <= row["forward_ms_q3"]
+    assert row["training_peak_MiB"] > row["inference_peak_MiB"]
+    written = (tmp_path / "complexity.md").read_text()
+    assert not [note for note in PAPER_NOTES if note in written]
+    assert "take turns" not in written
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import plotly.io
 import pytest
 import yaml
 
-from gcvideo.analysis.complexity import Complexity
+from gcvideo.analysis.complexity import Complexity, Size
 from gcvideo.analysis.report import Run, read_run, write_report
 from gcvideo.analysis.report.confusion import (
     class_accuracy,
@@ -132,14 +132,15 @@ def test_what_is_no_run_is_named(spoil, said: str, tmp_path: Path) -> None:
 
 
 def measured(run: Run) -> Run:
-    run.cost = Complexity(
+    size = Size(
+        clip=(8, 224, 224),
         parameters=32_454_000,
         flops_per_view=41_741_000_000,
         uncounted=Counter(),
-        clip=(8, 224, 224),
-        forward_seconds=0.1234,
-        peak_bytes=2**20,
+        inference_bytes=2**20,
+        training_bytes=9 * 2**20,
     )
+    run.cost = Complexity(size, (0.1234, 0.1334, 0.1434))
     return run
 
 
@@ -163,7 +164,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_the_page_holds_the_runs_numbers_and_asks_for_nothing_elsewhere(pages: dict[str, Path]) -> None:
     page = pages["many"].read_text()
-    for number in ("81.25%", "0.4321", "32.454", "41.741", "123.4", "<td>1600</td>"):
+    for number in (
+        "81.25%",
+        "0.4321",
+        "32.454",
+        "41.741",
+        "133 (123 to 143)",
+        "1 (1 to 1)",
+        "9.0",
+        "<td>1600</td>",
+    ):
         assert number in page
     own = page.replace(page[page.index("<script>") : page.index("</script>")], "")
     assert 'src="http' not in own

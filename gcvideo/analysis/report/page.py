@@ -61,7 +61,7 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
         class_accuracies=plot(figures.class_accuracies(tables, colours)) if tables else None,
         confusions=confusions,
         shades=figures.SHADES,
-        costs=html_table(pd.DataFrame([cost(run) for run in runs if run.cost is not None])),
+        costs=html_table(costs(runs)),
         trade_offs=[plot(figure) for figure in trade_offs(runs, colours)],
     )
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,27 +104,39 @@ def metrics(run: Run) -> dict[str, Any]:
     return row
 
 
-def cost(run: Run) -> dict[str, Any]:
-    """What a forward pass costs, in one row."""
-    assert run.cost is not None
-    return {
-        "run": run.name,
-        "view": " x ".join(map(str, run.cost.clip)),
-        "parameters M": round(run.cost.parameters / 1e6, 3),
-        "GFLOPs per view": round(run.cost.flops_per_view / 1e9, 3),
-        "ms per view": round(run.cost.forward_seconds * 1e3, 1),
-        "peak MiB": round(run.cost.peak_bytes / 2**20, 1),
-    }
+def costs(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return what the runs' networks cost, one row a run; times are beside the first's of the same round."""
+    measured = {run.name: run.cost for run in runs if run.cost is not None}
+    rows = []
+    for name, cost in measured.items():
+        size, forward = cost.size, cost.forward()
+        row: dict[str, Any] = {
+            "run": name,
+            "view": " x ".join(map(str, size.clip)),
+            "parameters M": f"{size.parameters / 1e6:.3f}",
+            "GFLOPs per view": f"{size.flops_per_view / 1e9:.3f}",
+            "ms per view": _with_quartiles(forward.median * 1e3, forward.lower * 1e3, forward.upper * 1e3),
+        }
+        if len(measured) > 1:
+            row["times as long"] = _with_quartiles(*cost.times_as_long(next(iter(measured.values()))))
+        row["inference peak MiB"] = f"{size.inference_bytes / 2**20:.1f}"
+        row["training peak MiB"] = f"{size.training_bytes / 2**20:.1f}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _with_quartiles(median: float, lower: float, upper: float) -> str:
+    return f"{median:.3g} ({lower:.3g} to {upper:.3g})"
 
 
 def trade_offs(runs: Sequence[Run], colours: figures.Colours) -> list[go.Figure]:
     """Accuracy against FLOPs and against time, where both are known of several runs."""
-    costs = {run.name: run.cost for run in runs if run.cost is not None and "test/top1" in run.metrics}
-    if len(costs) < 2:
+    known = {run.name: run.cost for run in runs if run.cost is not None and "test/top1" in run.metrics}
+    if len(known) < 2:
         return []
-    accuracies = {run.name: run.metrics["test/top1"] for run in runs if run.name in costs}
-    flops = {name: cost.flops_per_view / 1e9 for name, cost in costs.items()}
-    times = {name: cost.forward_seconds * 1e3 for name, cost in costs.items()}
+    accuracies = {run.name: run.metrics["test/top1"] for run in runs if run.name in known}
+    flops = {name: cost.size.flops_per_view / 1e9 for name, cost in known.items()}
+    times = {name: cost.forward().median * 1e3 for name, cost in known.items()}
     return [
         figures.accuracy_against(flops, accuracies, colours, cost="GFLOPs per view", accuracy="test top-1"),
         figures.accuracy_against(times, accuracies, colours, cost="ms per view", accuracy="test top-1"),
