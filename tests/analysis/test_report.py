@@ -45,7 +45,15 @@ def write_run(folder: Path, *, num_classes: int = 5, curves: bool = True, tested
             ",0.05,9,,,\n0,,9,1.5,,\n0,,9,,1.25,0.25\n,0.1,19,,,\n1,,19,0.75,,\n1,,19,,0.625,0.5\n"
         )
     if tested:
-        (folder / "test_metrics.json").write_text(json.dumps({"test/top1": 0.8125, "test/loss": 0.4321}))
+        figures = {"test/top1": 0.8125, "test/loss": 0.4321}
+        protocol = {
+            "checkpoint": f"{folder}/checkpoints/best.ckpt",
+            "list": "data/kinetics400/test.csv",
+            "clip": {"num_frames": 8, "stride": 8, "spacing": "stride"},
+            "views": {"num_clips": 10, "num_crops": 3, "short_side": 256, "crop_size": 256},
+            "videos": 4 * num_classes,
+        }
+        (folder / "test_metrics.json").write_text(json.dumps(figures | {"protocol": protocol}))
         rng = np.random.default_rng(0)
         rows = []
         for video in range(4 * num_classes):

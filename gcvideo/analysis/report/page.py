@@ -1,6 +1,6 @@
 """The page: sections of tables and plots in one HTML file that needs no network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -57,6 +57,7 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
         colours=colours,
         settings=html_table(pd.DataFrame([settings(run) for run in runs])),
         metrics=html_table(pd.DataFrame([metrics(run) for run in runs])),
+        protocols=html_table(pd.DataFrame([row for run in runs for row in protocols(run)])),
         curves=[plot(figure) for figure in figures.curves(runs, colours).values()],
         class_accuracies=plot(figures.class_accuracies(tables, colours)) if tables else None,
         confusions=confusions,
@@ -102,6 +103,23 @@ def metrics(run: Run) -> dict[str, Any]:
     if run.predictions is not None:
         row["test videos"] = str(len(run.predictions))  # not 96.0 beside a run without
     return row
+
+
+def protocols(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield what the test and the validation of a run looked at, one row each."""
+    for evaluated, told in run.protocols.items():
+        clip, views = told.get("clip", {}), told.get("views", {})
+        yield {
+            "run": run.name,
+            "of": evaluated,
+            "list": told.get("list"),
+            "videos": str(told.get("videos", "-")),
+            "clip": f"{clip.get('num_frames')} x {clip.get('stride')}",
+            "clips x crops": f"{views.get('num_clips')} x {views.get('num_crops')}",
+            "crop": f"{views.get('crop_size')} of {views.get('short_side')}",
+            "starts": views.get("start_rule"),
+            "checkpoint": told.get("checkpoint"),
+        }
 
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:

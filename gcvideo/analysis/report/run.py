@@ -10,8 +10,9 @@ import pandas as pd
 import yaml
 
 from gcvideo.analysis.complexity import Complexity
-from gcvideo.run_folder import RunFolder
+from gcvideo.run_folder import Evaluated, RunFolder
 
+EVALUATED: tuple[Evaluated, ...] = ("test", "val")
 PICTURE_KINDS = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -25,6 +26,7 @@ class Run:
         config: config.yaml.
         curves: metrics.csv: logged values with their step, one row a moment; empty where nothing was logged.
         metrics: Of the test and the last validation, by their names (`test/top1`).
+        protocols: What the test, and the last `gcvideo validate`, looked at.
         predictions: predictions.csv of the test, or none.
         attention: Pictures of attention/ by file name, without the distances of single blocks.
         cost: Parameters, FLOPs and time of the run's network, once measured.
@@ -36,6 +38,7 @@ class Run:
     config: dict[str, Any]
     curves: pd.DataFrame
     metrics: dict[str, float]
+    protocols: dict[Evaluated, dict[str, Any]]
     predictions: pd.DataFrame | None
     attention: dict[str, str]
     cost: Complexity | None = None
@@ -68,12 +71,19 @@ def read_run(folder: Path) -> Run:
     run = RunFolder(folder)
     if not run.config.is_file():
         raise ValueError(f"{folder}: holds no config.yaml; expected the run_dir of a `gcvideo fit`")
+    figures = {evaluated: _read_json(run.evaluation_metrics(evaluated)) for evaluated in EVALUATED}
+    protocols: dict[Evaluated, dict[str, Any]] = {
+        evaluated: figures[evaluated].pop("protocol")
+        for evaluated in EVALUATED
+        if "protocol" in figures[evaluated]
+    }
     return Run(
         name=folder.resolve().name,
         folder=folder,
         config=_read_yaml(run.config),
         curves=_read_curves(run.curves),
-        metrics=_read_json(run.evaluation_metrics("val")) | _read_json(run.evaluation_metrics("test")),
+        metrics=figures["val"] | figures["test"],
+        protocols=protocols,
         predictions=_read_predictions(run.predictions) if run.predictions.is_file() else None,
         attention={
             file.name: data_uri(file.read_bytes(), PICTURE_KINDS[file.suffix])
@@ -98,7 +108,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _read_json(file: Path) -> dict[str, float]:
+def _read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
