@@ -34,7 +34,8 @@ def choices(type_: Any, path: str) -> str:
     found = _offered(module, base, first)
     where = f"{module} has"
     if not found:
-        found = [f"{package}.{sub}" for package in PACKAGES for sub in _offered(package, base, first)]
+        ours = ([f"{package}.{sub}" for sub in _offered(package, base, first)] for package in PACKAGES)
+        found = next(filter(None, ours), [])
         where = "there are"
     if not found:
         return f"expected the class_path of a {base.__name__}"

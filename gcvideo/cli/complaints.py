@@ -5,7 +5,9 @@ their causes, from the command's key down to the value; here they become that ke
 """
 
 import argparse
+import inspect
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -20,7 +22,10 @@ UNKNOWN_OPTION = re.compile(
 )
 KEY = re.compile(r'Parser key "(?P<key>[^"]+)"')
 REQUIRED = re.compile(r"the following arguments are required: (.*)")
-FOUND = re.compile(r"(?:Got value|path string): (.*)\Z", re.DOTALL)
+REFUSED = re.compile(
+    r"(?P<key>[\w.]+) (?P<text>(?:is no setting|cannot take|must be given|names [\w.]+, which).*)"
+)
+FOUND = re.compile(r"(?:Got value|path string): (.*)")
 CLASS_PATH = re.compile(
     r"class_path[ =]'([\w.]+)'|Import path ([\w.]+) |Expected '([\w.]+)' to be|Expected a path but ([\w.]+) "
 )
@@ -50,6 +55,8 @@ def complaint_about(parser: argparse.ArgumentParser, message: str, error: BaseEx
     causes = list(_causes(error))
     outer = KEY.match(message)
     inner = next((cause.complaint for cause in causes if isinstance(cause, Refusal)), None)
+    if inner is None and (refused := REFUSED.search(message)):  # by another alternative than the first
+        inner = Complaint(refused["key"], " ".join(refused["text"].split()))
     if outer and inner:
         return Complaint(".init_args.".join(filter(None, (outer["key"], inner.key))), inner.text)
     if outer and (action := _action(parser, outer["key"])):
@@ -83,7 +90,7 @@ def _misfit(type_: Any, causes: Sequence[BaseException]) -> str:
         return f"names {path}, which {_why_not(causes[-1], base, path)}; {choices(type_, path)}"
     found = FOUND.search(str(causes[-1]))
     if found is None:
-        return f"is refused: {_in_one_line(str(causes[-1]))}"
+        return f"is refused: {_in_one_line(KEY.sub('', str(causes[-1])).lstrip(': '))}"
     return f"cannot take {_in_one_line(found[1])!r}; expected {expected(type_)}"
 
 
@@ -93,16 +100,15 @@ def _class_path(cause: BaseException) -> str | None:
 
 
 def _why_not(root: BaseException, base: type, path: str) -> str:
-    """What speaks against a class, from the exception at the bottom."""
-    said = str(root)
-    missing = getattr(root, "name", None) or ""
-    if isinstance(root, AttributeError):
-        missing = f"{getattr(root.obj, '__name__', '')}.{missing}"
-    if "import path string" in said or (missing and f"{path}.".startswith(f"{missing}.")):
-        return "does not exist"
-    if "subclass" in said:
+    """What speaks against a class; `root` is the exception at the bottom."""
+    module, _, name = path.rpartition(".")
+    value = getattr(sys.modules.get(module), name, None)
+    if value is not None and not (inspect.isclass(value) and base in value.__mro__):
         return f"is no {base.__name__}"
-    return f"is refused: {_in_one_line(said)}"
+    missing = root.name if isinstance(root, ModuleNotFoundError) else None
+    if value is None and (missing is None or f"{path}.".startswith(f"{missing}.")):
+        return "does not exist"
+    return f"is refused: {_in_one_line(str(root))}"
 
 
 def _no_setting(key: str, parser: argparse.ArgumentParser) -> str:

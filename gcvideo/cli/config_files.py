@@ -1,8 +1,9 @@
 """Where in a command's config files something stands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from os.path import expanduser
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -11,18 +12,26 @@ def config_files(arguments: Sequence[str]) -> list[Path]:
     """Return the files that arguments name as --config FILE or -c FILE, in their order."""
     following = [*arguments[1:], ""]
     named = []
-    for argument, value in zip(arguments, following, strict=True):
+    for argument, value in zip(arguments, following, strict=False):
         name, is_one, given = argument.partition("=")
         if name in ("--config", "-c"):
-            named.append(Path(expanduser(given if is_one else value)))  # noqa: PTH111, as in gcvideo.paths
-    return named
+            named.append(given if is_one else value)
+    return [Path(expanduser(name)) for name in named if name]  # noqa: PTH111, as in gcvideo.paths
 
 
-def fault_in(files: Sequence[Path]) -> str | None:
-    """Return what is wrong with the first file that is missing, no YAML, or no mapping: "run.yaml:3: ..."."""
+def fault_in(files: Sequence[Path], sections: Collection[str]) -> str | None:
+    """Return what is wrong with the first file that is missing, no YAML, or no mapping: "run.yaml:3: ...".
+
+    Args:
+        files: The config files.
+        sections: The keys that have settings below them. Anything but a mapping there is passed over by
+            jsonargparse, or raises where the classes are made.
+    """
     for file in files:
         if not file.exists():
             return f"{file}: there is no such file"
+        if file.is_dir():
+            return f"{file}: is a folder; expected a YAML file"
         if not file.is_file():  # a pipe, which has been read
             continue
         try:
@@ -34,9 +43,15 @@ def fault_in(files: Sequence[Path]) -> str | None:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             return f"{file}: is no YAML: {' '.join(str(error).split())}"
         if not isinstance(content, dict):
-            return (
-                f"{file}: holds no settings but {type(content).__name__}; expected a mapping, as `model: ...`"
-            )
+            held = type(content).__name__
+            return f"{file}: holds no settings but {held}; expected a mapping, as `model: ...`"
+        for section in sections:
+            value: Any = content
+            for part in section.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if value is not None and not isinstance(value, dict | str):  # text names one more file
+                place = place_of(section, ["--config", str(file)])
+                return f"{place}: {section} cannot take {value!r}; expected a mapping of its settings"
     return None
 
 

@@ -40,13 +40,18 @@ def expected(type_: Any) -> str:
     if origin is not None and issubclass(origin, dict):
         return SINGULAR[dict]
     if origin is not None and issubclass(origin, Iterable):
-        literals = ", ".join(map(str, get_args(parts[0]))) if get_origin(parts[0]) is Literal else ""
-        return f"a list of {PLURAL.get(parts[0]) or literals or f'values, each {expected(parts[0])}'}"
+        return f"a list of {_several(parts[0])}"
     fields = [field.name for field in dataclasses.fields(type_)] if dataclasses.is_dataclass(type_) else []
     fields = fields or getattr(type_, "_fields", [])
     if fields:
         return f"a mapping of {', '.join(fields)}"
     return _class_path(type_)
+
+
+def _several(type_: Any) -> str:
+    if get_origin(type_) is Literal:
+        return ", ".join(map(str, get_args(type_)))
+    return PLURAL.get(type_) or ("class_paths" if base_of(type_) else f"values, each {expected(type_)}")
 
 
 def _one_of(values: Iterable[Any]) -> str:

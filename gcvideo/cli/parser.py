@@ -28,9 +28,15 @@ class CommandParser(ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Namespace:
         """Parse a command's arguments, which errors are then compared with."""
-        before = _given.set(sys.argv[1:] if args is None else list(args))
+        given = sys.argv[1:] if args is None else list(args)
+        before = _given.set(_given.get() or given)  # a subcommand's parser is given fewer
         try:
-            return super().parse_args(args, *others, **settings)
+            parsed = super().parse_args(args, *others, **settings)
+            if fault := self._fault():
+                self._refuse(fault)
+            return parsed
+        except UnicodeDecodeError as error:  # of a config file
+            self.error(str(error), error)
         finally:
             _given.reset(before)
 
@@ -39,14 +45,23 @@ class CommandParser(ArgumentParser):
         complaint = complaint_about(self, message, ex)
         if not self.exit_on_error:  # a class among the settings, or one alternative of a type
             raise Refusal(complaint) from ex
+        if fault := self._fault():
+            self._refuse(fault)
+        place = place_of(complaint.key, _given.get())
+        self._refuse(f"{place}: {complaint}" if place else str(complaint))
+
+    @property
+    def _chosen(self) -> Any:
+        """The parser of the subcommand that was given, or this one."""
         given = _given.get()
-        command = self.prog
-        if self._subcommands_action and given and given[0] in self._subcommands_action.choices:
-            command = self._subcommands_action.choices[given[0]].prog
-        command = command.replace(" [options]", "")
-        said = fault_in(config_files(given))
-        if said is None:
-            said = ": ".join(filter(None, (place_of(complaint.key, given), str(complaint))))
+        of_subcommands = self._subcommands_action.choices if self._subcommands_action else {}
+        return of_subcommands.get(given[0], self) if given else self
+
+    def _fault(self) -> str | None:
+        return fault_in(config_files(_given.get()), self._chosen.groups)
+
+    def _refuse(self, said: str) -> NoReturn:
+        command = self._chosen.prog.replace(" [options]", "")
         end = "" if said.endswith("?") else ";"
         sys.stderr.write(f"{command}: {said}{end} see `{command} --help`\n")
         sys.exit(2)

@@ -151,6 +151,17 @@ def test_an_argument_is_named_with_what_would_do(complaint, argument, said):
             "model:\n\tlearning_rate: 1\n",
             "2: is no YAML: while scanning for the next token, found character '\\t'",
         ),
+        ("data:\n  clip: 8\n", "2: data.clip cannot take 8; expected a mapping of its settings"),
+        ("model: 3\n", "1: model cannot take 3; expected a mapping of its settings"),
+        (
+            "trainer:\n  callbacks:\n"
+            "    class_path: gcvideo.training.FreezeStages\n    init_args: {stags: [res2]}\n",
+            "4: trainer.callbacks.init_args.stags is no setting; did you mean stages?",
+        ),
+        (
+            "trainer:\n  callbacks:\n    class_path: gcvideo.training.FreezeStage\n",
+            "2: trainer.callbacks names gcvideo.training.FreezeStage, which does not exist; did you mean Fre",
+        ),
         ("- a\n- b\n", " holds no settings but list; expected a mapping"),
         ("", " holds no settings but NoneType; expected a mapping"),
     ],
@@ -167,7 +178,17 @@ def test_a_file_that_is_not_to_blame_is_not_named(complaint, tmp_path):
     assert said == "model.learning_rate cannot take 'fast'; expected a number"
 
 
-def test_a_missing_file_is_named(complaint):
+def test_a_file_that_cannot_be_read_as_text_is_named(complaint, tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"model:\n  learning_rate: 1 # \xe9t\xe9\n")
+    said = complaint("fit", *STACK, "--config", str(tmp_path / "latin.yaml"))
+    assert said.startswith(f"{tmp_path / 'latin.yaml'}: is no YAML: 'utf-8' codec can't decode")
+
+
+def test_a_missing_file_or_a_folder_is_named(complaint, tmp_path):
+    assert (
+        complaint("fit", *STACK, "--config", str(tmp_path))
+        == f"{tmp_path}: is a folder; expected a YAML file"
+    )
     assert complaint("fit", *STACK, "--config", "nowhere.yaml") == "nowhere.yaml: there is no such file"
 
 
