@@ -1,7 +1,7 @@
 """Weights to start from beside the data of a run: what the one was trained on, and the other gives."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -34,10 +34,11 @@ def _differences(trained_on: Input, data: KineticsDataModule) -> Iterator[str]:
     for name, values in (("mean", trained_on.mean), ("std", trained_on.std)):
         own = getattr(data.normalize, name).flatten() / 255
         if values is not None and not torch.allclose(torch.tensor(values), own, atol=1e-3):
-            yield f"{name} {_numbers(values)}, and data.{name} is {_numbers(own.tolist())}"
+            yield f"{name} {numbers(values)}, and data.{name} is {numbers(own.tolist())}"
     if trained_on.channels == "BGR":
         yield "channels in the order blue, green, red, and the data have red, green, blue"
 
 
-def _numbers(values: tuple[float, ...] | list[float]) -> str:
+def numbers(values: Sequence[float]) -> str:
+    """Return numbers as a log line has them."""
     return ", ".join(f"{value:.3g}" for value in values)

@@ -28,6 +28,7 @@ from gcvideo.backbones.checkpoints.loading import Format, complete, refuse_folde
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.resnet import ARCHITECTURES, ArchitectureName
 from gcvideo.cli.parser import CommandParser
+from gcvideo.cli.pretrained import numbers
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,9 @@ def run(arguments: Sequence[str]) -> None:
         write_state(chosen.out, state, inside=wrapped.inside, beside=wrapped.beside(there))
         log.info("%s computes the same with %s", NAMINGS[chosen.to].title, there.strip())
     else:
-        record = ours.write(settings, source.input) | {"source": f"{chosen.path.name}: {source}"}
+        names = [*ours.hyperparameters(checkpoint.record).get("class_names", ())]
+        record = ours.write(settings, source.input, class_names=names)
+        record["source"] = f"{chosen.path.name}: {source}"
         write_state(chosen.out, state, record=record)
         log.info("its network has %s", ", ".join(f"{name} {value}" for name, value in settings.items()))
     log.info("wrote %d tensors as %s names them to %s", len(state), chosen.to, chosen.out)
@@ -120,11 +123,11 @@ def run(arguments: Sequence[str]) -> None:
 
 def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
     """Print what the file holds."""
-    numbers = sum(tensor.numel() for tensor in checkpoint.state.values()) / 1e6
+    num_millions = sum(tensor.numel() for tensor in checkpoint.state.values()) / 1e6
     kinds = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in checkpoint.state.values()}))
     lines = [
         f"{checkpoint.path}: {source}",
-        f"{len(checkpoint.state)} tensors, {numbers:.2f} M numbers, {kinds}",
+        f"{len(checkpoint.state)} tensors, {num_millions:.2f} M numbers, {kinds}",
     ]
     if source.named.unknown:
         lines.append(f"no name here for {len(source.named.unknown)}: {', '.join(source.named.unknown)}")
@@ -135,7 +138,7 @@ def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
     ]
     lines += [
         *_left_open(source),
-        f"recipes of this naming normalise with {NAMINGS[source.format].pixels}; compare data.mean, data.std",
+        _pixels(source),
     ]
     if tensors:
         lines += [
@@ -145,6 +148,14 @@ def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
     console = Console()
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _pixels(source: Recognised) -> str:
+    """What the file's network reads pictures with, or else what its codebase's recipes do."""
+    if source.input.mean and source.input.std:
+        return f"trained with mean {numbers(source.input.mean)}, std {numbers(source.input.std)}"
+    usual = NAMINGS[source.format].pixels
+    return f"recipes of this naming normalise with {usual}; compare data.mean, data.std"
 
 
 def _left_open(source: Recognised) -> list[str]:

@@ -200,7 +200,7 @@ def test_strides_on_the_1x1_convolutions_are_refused_for_torchvision(tmp_path, c
     assert "it has stride_on 1x1, and torchvision / timm has 3x3 only" in said
 
 
-def test_a_converted_safetensors_file_keeps_what_no_tensor_shows(tmp_path, caplog):
+def test_a_converted_safetensors_file_keeps_what_no_tensor_shows(tmp_path, capsys):
     network = ours("i3d_strided", instantiation="dot_product", subsampling="none")
     path = saved(tmp_path / "x.ckpt", network, instantiation="dot_product", subsampling="none")
     record = torch.load(path, weights_only=True) | {
@@ -210,15 +210,21 @@ def test_a_converted_safetensors_file_keeps_what_no_tensor_shows(tmp_path, caplo
             "std": [0.25] * 3,
         }
     }
+    record["hyper_parameters"]["class_names"] = list("abcdefg")
     torch.save(record, path)
     main(["weights", "convert", str(path), str(tmp_path / "x.safetensors")])
     first, again = recognise(read_checkpoint(path)), recognise(read_checkpoint(tmp_path / "x.safetensors"))
     assert again.settings == first.settings
     assert again.input == first.input
+    main(["weights", "inspect", str(tmp_path / "x.safetensors")])
+    assert "trained with mean 0.5, 0.5, 0.5, std 0.25, 0.25, 0.25" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"architecture i3d, but .* trained with i3d_strided"):
         load_weights(
             ours("i3d", instantiation="dot_product", subsampling="none"), Weights(tmp_path / "x.safetensors")
         )
+    load_weights(network, Weights(tmp_path / "x.safetensors"), class_names=list("abcdefg"))
+    with pytest.raises(ValueError, match="the same classes in another order"):
+        load_weights(network, Weights(tmp_path / "x.safetensors"), class_names=list("bacdefg"))
 
 
 def image_checkpoint(path: Path, block: type, *, position: str, **settings: str) -> Path:

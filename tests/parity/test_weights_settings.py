@@ -317,7 +317,8 @@ def test_a_file_without_a_configuration_is_loaded_and_what_is_assumed_is_said(tm
 
 
 @pytest.mark.parametrize(
-    "record", [{"cfg": "- a\n- b: ["}, {"meta": {"cfg": "model = dict(("}}, {"cfg": "MODEL: 3"}]
+    "record",
+    [{"cfg": "- a\n- b: ["}, {"meta": {"cfg": "model = dict(("}}, {"cfg": "MODEL: 3"}, {"cfg": "[" * 3000}],
 )
 def test_a_configuration_that_cannot_be_read_is_said_and_passed_over(record, tmp_path, caplog):
     torch.save({"model_state": nonlocal_network().state_dict(), **record}, tmp_path / "x.pyth")
@@ -325,6 +326,17 @@ def test_a_configuration_that_cannot_be_read_is_said_and_passed_over(record, tmp
         load_weights(ours(blocks=SOFTMAX), Weights(tmp_path / "x.pyth"))
     assert "x.pyth: its configuration cannot be read" in caplog.text
     assert "leaves open" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "values", [{"lr": 0.1, "network": "resnet"}, {"architecture": "resnet50"}, "0.1", [0.1]]
+)
+def test_hyperparameters_of_other_people_say_nothing(values, tmp_path, caplog):
+    content = {"state_dict": nonlocal_network().state_dict(), "hyper_parameters": values}
+    torch.save(content, tmp_path / "x.ckpt")
+    with caplog.at_level(logging.WARNING, logger="gcvideo"):
+        assert len(recognise(read_checkpoint(tmp_path / "x.ckpt")).settings["architecture"]) == 1
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from gcvideo.backbones.checkpoints.configurations import ours
 from gcvideo.backbones.checkpoints.files import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ def compare_classes(checkpoint: Checkpoint, class_names: Sequence[str]) -> None:
     Raises:
         ValueError: The names are the same in another order, so that every output would be the wrong class.
     """
-    of_file: Sequence[str] = checkpoint.record.get("hyper_parameters", {}).get("class_names", ())
+    of_file: Sequence[str] = ours.hyperparameters(checkpoint.record).get("class_names", ())
     if len(of_file) != len(class_names) or list(of_file) == list(class_names):
         return
     if any(name.isdecimal() for name in (of_file[0], class_names[0])):

@@ -41,6 +41,7 @@ def read_configuration(checkpoint: Checkpoint, skeleton: Skeleton = UNSEEN) -> S
             return pyslowfast.read(yaml.safe_load(record["cfg"]), skeleton)
         text = meta.get("config", meta.get("cfg")) if isinstance(meta, dict) else None
         return mmlab.read(mmlab.parse(text), skeleton) if isinstance(text, str) else NOTHING
-    except (ValueError, TypeError, AttributeError, LookupError, yaml.YAMLError) as error:
-        log.warning("%s: its configuration cannot be read (%s) and is passed over", checkpoint.path, error)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError, yaml.YAMLError) as error:
+        reason = str(error).partition("\n")[0]
+        log.warning("%s: its configuration cannot be read (%s) and is passed over", checkpoint.path, reason)
         return NOTHING

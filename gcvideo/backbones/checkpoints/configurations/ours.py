@@ -8,17 +8,29 @@ from typing import Any
 from gcvideo.backbones.checkpoints.configurations.said import Input, Said
 from gcvideo.backbones.checkpoints.settings import ARGUMENTS
 
+CONVERTED = "gcvideo"
+"""What a converted file calls its settings."""
+
+
+def hyperparameters(record: Mapping[str, Any], name: str = "hyper_parameters") -> Mapping[str, Any]:
+    """Return a file's hyperparameters; other people's, which may be anything, are none."""
+    values = record.get(name, {})
+    if isinstance(values, str) and values.startswith("{"):
+        values = json.loads(values)
+    return values if isinstance(values, Mapping) else {}
+
 
 def read(record: Mapping[str, Any]) -> Said:
     """Return what the hyperparameters of a checkpoint or of a converted file say."""
-    model, data = (
-        json.loads(values) if isinstance(values, str) else values
-        for values in (record.get("hyper_parameters", {}), record.get("datamodule_hyper_parameters", {}))
-    )
-    settings = dict(_leaves(model.get("network", {}).get("init_args", {}))) or model
+    model, data = hyperparameters(record), hyperparameters(record, "datamodule_hyper_parameters")
+    network = model.get("network")
+    if isinstance(model.get(CONVERTED), Mapping):
+        settings, data = model[CONVERTED]["settings"], model[CONVERTED]["input"]
+    else:
+        settings = network.get("init_args") if isinstance(network, Mapping) else None
     clip = data.get("clip") or {}
     return Said(
-        settings={name: value for name, value in settings.items() if name in ARGUMENTS},
+        settings={name: value for name, value in _leaves(settings) if name in ARGUMENTS},
         foreign=[],
         input=Input(
             num_frames=clip.get("num_frames"),
@@ -29,13 +41,11 @@ def read(record: Mapping[str, Any]) -> Said:
     )
 
 
-def write(settings: Mapping[str, str], of: Input) -> dict[str, str]:
-    """Return what `read` gives back."""
+def write(settings: Mapping[str, str], of: Input, *, class_names: list[str]) -> dict[str, str]:
+    """Return what `read` gives back, with the names of the classes."""
     clip = {"num_frames": of.num_frames, "stride": of.stride}
-    return {
-        "hyper_parameters": json.dumps(settings),
-        "datamodule_hyper_parameters": json.dumps({"clip": clip, "mean": of.mean, "std": of.std}),
-    }
+    converted = {"settings": settings, "input": {"clip": clip, "mean": of.mean, "std": of.std}}
+    return {"hyper_parameters": json.dumps({CONVERTED: converted, "class_names": class_names})}
 
 
 def _leaves(values: Any) -> Iterator[tuple[str, str]]:
