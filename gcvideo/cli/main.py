@@ -118,6 +118,7 @@ def _silence_dependencies() -> None:
         r"`torch\.jit\.script` is deprecated",  # pytorchvideo and fvcore, when imported
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning on recent torch
         r"LightningCLI's args parameter is intended to run from within Python",  # as it does here
+        r"You're using the WeightAveraging callback, but loading a checkpoint outside",  # as a test does
         r"Checkpoint directory .* exists and is not empty",  # when a run is resumed
         r"The `srun` command is available on your system but is not used",  # nor need be
     ):

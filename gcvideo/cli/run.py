@@ -214,6 +214,11 @@ class VideoCLI(LightningCLI):
         require_supported_processes(trainer, sync_batchnorm=asked.sync_batchnorm)
         return trainer
 
+    def before_fit(self) -> None:
+        # Before a callback copies the weights, as averaging does.
+        if self.config_init["fit"].ckpt_path is None:
+            self.model.start_from_weights()
+
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:
             config = self.config_init["fit"]

@@ -8,6 +8,7 @@ import torch
 from fvcore.nn.precise_bn import BN_MODULE_TYPES, update_bn_stats
 from jaxtyping import Float
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
@@ -36,13 +37,22 @@ class PreciseBatchNorm(Callback):
         num_batches: Training batches per process; the whole epoch where it has fewer.
 
     Raises:
-        ValueError: num_batches is not positive, or the trainer was given loaders instead of a data module.
+        ValueError: num_batches is not positive, the trainer was given loaders instead of a data module, or
+            weights are averaged by a callback that comes later.
     """
 
     def __init__(self, num_batches: int = 200) -> None:
         if num_batches < 1:
             raise ValueError(f"num_batches is {num_batches}; expected at least 1")
         self.num_batches = num_batches
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        callbacks: list[Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+        if any(isinstance(behind, WeightAveraging) for behind in callbacks[callbacks.index(self) :]):
+            raise ValueError(
+                "PreciseBatchNorm stands before the averaging of weights, and would estimate statistics of "
+                "weights that are not validated; name it last in trainer.callbacks"
+            )
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
@@ -54,7 +64,7 @@ class PreciseBatchNorm(Callback):
         # A loader draws from the global generator when it starts, which the run must not notice.
         with torch.random.fork_rng(devices=[]):
             loader = _training_loader(trainer)
-            num_batches = min(self.num_batches, len(loader))
+            num_batches = min(self.num_batches, int(trainer.num_training_batches))
             old = [_statistics(norm) for norm in norms]
             for norm in norms:
                 norm.train()

@@ -1,76 +1,25 @@
 """Every argument of Lightning's trainer does what it says, or is refused in one line that names it."""
 
 import inspect
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
 from lightning.pytorch import Trainer
 
 from tests.data.annotated import write_dataset
-from tests.training.runs import batches, last_checkpoint, run, said, write_config
-
-BATCHES = 3
-"""Of an epoch; a run has two epochs, each with a validation of two batches."""
-LOSS_IS_ENOUGH = {
-    "class_path": "EarlyStopping",
-    "init_args": {"monitor": "val/loss", "stopping_threshold": 100.0},
-}
-"""Ends the run as soon as it may end."""
-
-
-class Run(NamedTuple):
-    """What a finished run left behind."""
-
-    folder: Path
-    facts: dict[str, Any]
-    """Of Observed."""
-
-    @property
-    def validated_after(self) -> list[int]:
-        return [step for step, _ in self.facts["validations"]]
-
-    @property
-    def files(self) -> set[str]:
-        run_dir = self.folder / "run"
-        return {str(file.relative_to(run_dir)) for file in run_dir.rglob("*") if file.is_file()}
-
-    @property
-    def said(self) -> str:
-        return said(self.folder)
-
-    @property
-    def rates(self) -> list[float]:
-        return [float.fromhex(facts["rate"]) for facts in batches(self.folder).values() if "rate" in facts]
-
-    def logged(self, name: str) -> "pd.Series[float]":
-        rows = pd.read_csv(self.folder / "run" / "metrics" / "metrics.csv")
-        return rows.set_index("step")[name].dropna()
-
-
-class Works(NamedTuple):
-    """A value, and what is then true of a run."""
-
-    value: Any
-    holds: Callable[[Run], bool]
-    others: Mapping[str, Any] = MappingProxyType({})
-    processes: int = 1
-    command: str = "fit"
-
-
-class Refused(NamedTuple):
-    """A value, and what the line says."""
-
-    value: Any
-    words: str
-    others: Mapping[str, Any] = MappingProxyType({})
-    processes: int = 1
-    command: str = "fit"
+from tests.journey.switches import (
+    BATCHES,
+    LOSS_IS_ENOUGH,
+    Refused,
+    Works,
+    assert_it_is_refused,
+    assert_it_works,
+    cases,
+)
+from tests.training.runs import batches, last_checkpoint
 
 
 def half_cosine(steps: int, peak: float = 0.5 * 2 / 64) -> list[float]:
@@ -304,39 +253,11 @@ def test_it_is_decided_what_becomes_of_every_argument():
     assert set(ARGUMENTS) == set(inspect.signature(Trainer.__init__).parameters) - {"self"}
 
 
-def cases(of: dict[str, list[Works | Refused]], kind: type) -> list[Any]:
-    return [
-        pytest.param(name, case, id=f"{name}={json.dumps(case.value)[:40]}{number}")
-        for name, its in of.items()
-        for number, case in enumerate(its)
-        if isinstance(case, kind)
-    ]
-
-
-def start(folder: Path, root: Path, name: str, case: Works | Refused) -> list[int | None]:
-    observed = {
-        "class_path": "tests.training.faults.Observed",
-        "init_args": {"file": str(folder / "facts.json")},
-    }
-    trainer = {**case.others, name: case.value}
-    trainer["callbacks"] = [*trainer.get("callbacks", []), observed]
-    config = write_config(folder, root, trainer=trainer)
-    return run(config, processes=case.processes, command=case.command)
-
-
 @pytest.mark.parametrize(("name", "case"), cases(ARGUMENTS, Works))
 def test_an_argument_does_what_it_says(tmp_path, root, name, case):
-    assert start(tmp_path, root, name, case) == [0] * case.processes, said(tmp_path)
-    done = Run(tmp_path, json.loads((tmp_path / "facts.json").read_text()))
-    assert case.holds(done), (done.facts, done.files, done.said)
+    assert_it_works(tmp_path, root, name, case)
 
 
 @pytest.mark.parametrize(("name", "case"), cases(ARGUMENTS, Refused))
 def test_an_argument_is_refused_in_one_line(tmp_path, root, name, case):
-    assert set(start(tmp_path, root, name, case)) <= {1, 2}, said(tmp_path)
-    line = (tmp_path / "said.0").read_text().splitlines()[-1]
-    assert line.startswith(f"gcvideo {case.command}: ")
-    assert case.words in line
-    assert "Traceback" not in said(tmp_path)
-    if "trainer." in case.words:  # ours
-        assert not (tmp_path / "run").exists()
+    assert_it_is_refused(tmp_path, root, name, case)
