@@ -328,6 +328,14 @@ def test_every_file_of_weights_has_the_mode_that_the_umask_leaves(suffix, mask, 
     assert [file.name for file in tmp_path.iterdir()] == [f"weights{suffix}"]
 
 
+@pytest.mark.parametrize(("suffix", "called"), [(".safetensors", "pth"), (".pth", "safetensors")])
+def test_a_file_is_read_as_what_it_is_and_not_as_what_it_is_called(suffix, called, tmp_path):
+    state = {"weight": torch.arange(3.0)}
+    write_state(tmp_path / f"weights{suffix}", state)
+    renamed = (tmp_path / f"weights{suffix}").rename(tmp_path / f"weights.{called}")
+    assert equal(read_checkpoint(renamed).state, state)
+
+
 TWICE = {
     "pyslowfast": ["context.transform.1"],  # renamed between releases
 }

@@ -4,6 +4,7 @@ import argparse
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -14,6 +15,9 @@ from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints import Weights, load_weights, read_checkpoint
 
 WIDTH = 4 / 64
+
+
+ARGUMENTS = argparse.Namespace(lr=0.1)
 
 
 def network() -> VideoResNet:
@@ -47,8 +51,15 @@ def optimizer() -> dict[str, object]:
         ({"epoch": 3, "optimizer": optimizer()}, "the state of an optimizer and no weights"),
         ([torch.ones(2)], "holds a list; expected a state dict"),
         (torch.ones(2), "holds a Tensor; expected a state dict"),
-        ({}, "no weights, only: an empty dictionary"),
-        ({"epoch": 3, "meta": {"lr": 0.1}}, r"no weights, only: epoch \(int\), meta \(dict\)"),
+        ({}, "no tensors by name, only: an empty dictionary"),
+        (
+            {
+                "model": {"weight": np.ones(2)},
+                "args": ARGUMENTS,
+            },
+            r"no tensors by name, only: model \(dict\)",
+        ),
+        ({"epoch": 3, "meta": {"lr": 0.1}}, r"no tensors by name, only: epoch \(int\), meta \(dict\)"),
         ({"model": {"weight": torch.ones(2), "scheme": "int8"}}, r"tensors in model among.*: scheme \(str\)"),
     ],
 )
@@ -60,7 +71,6 @@ def test_a_file_without_weights_is_told_what_it_holds(content, said, tmp_path):
 
 
 def test_a_file_of_caffe2_is_told_and_who_reads_it(tmp_path):
-    np = pytest.importorskip("numpy")
     path = tmp_path / "r50_k400.pkl"
     path.write_bytes(pickle.dumps({"blobs": {"conv1_w": np.ones((4, 3)), "lr": 0.1}}, protocol=2))
     with pytest.raises(ValueError, match=r"blobs of Caffe2 \(conv1_w, lr, ...\).*PySlowFast reads them"):
@@ -80,7 +90,7 @@ def test_a_file_of_caffe2_is_told_and_who_reads_it(tmp_path):
 def test_a_file_of_another_kind_is_named(beginning, said, tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(beginning + b" " * 100)
-    with pytest.raises(ValueError, match=f"is {said}.*expected weights"):
+    with pytest.raises(ValueError, match=f"weights.pth: is {said}"):
         read_checkpoint(path)
 
 
@@ -128,4 +138,5 @@ def test_a_state_further_down_is_found_where_it_is_the_only_one(tmp_path):
     source, target = network(), network()
     content = {"checkpoint": {"model": source.state_dict(), "optimizer": optimizer()}, "epoch": 3}
     load_weights(target, Weights(saved(tmp_path / "deep.pth", content)))
+    load_weights(network(), Weights(saved(tmp_path / "bytes.pth", {b"model": source.state_dict()})))
     assert equal(target.state_dict(), source.state_dict())

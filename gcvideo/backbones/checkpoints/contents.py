@@ -35,8 +35,8 @@ def choose_state(path: Path, content: Any, name: str | None) -> State:
     if is_state(content):
         states, record = {"": dict(content)}, {}
     else:
-        states = {key: value for key, value in content.items() if is_state(value)}
-        record = {key: value for key, value in content.items() if key not in states}
+        states = {str(key): dict(value) for key, value in content.items() if is_state(value)}
+        record = {key: value for key, value in content.items() if not is_state(value)}
         states = states or dict(_states_below(content))
     if name is None and len(states) == 1:
         (name,) = states
@@ -106,4 +106,4 @@ def _instead(content: Mapping[Any, Any]) -> str:
                 "expected a state dict, of tensors alone"
             )
     entries = ", ".join(f"{key} ({type(value).__name__})" for key, value in list(content.items())[:8])
-    return f"no weights, only: {entries or 'an empty dictionary'}; expected a state dict"
+    return f"no tensors by name, only: {entries or 'an empty dictionary'}; expected a state dict"

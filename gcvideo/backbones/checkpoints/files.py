@@ -19,9 +19,9 @@ from gcvideo.backbones.checkpoints.inert import DAMAGE, read_inert
 log = logging.getLogger(__name__)
 
 BEGINNINGS = {
-    b"<": "a page of the web",
+    b"<": "a page of the web; fetch the file itself",
     b"version https://git-lfs": "a pointer of Git LFS, which `git lfs pull` replaces by the file",
-    b"\x89HDF": "an HDF5 file",
+    b"\x89HDF": "an HDF5 file; expected weights of torch",
     b"\x1f\x8b": "a gzip archive; unpack it first",
 }
 """What the first bytes of files that are no weights say."""
@@ -62,7 +62,7 @@ def read_checkpoint(path: Path, *, state: str | None = None) -> Checkpoint:
     if not path.is_file():
         found = "is a folder; name a file in it" if path.is_dir() else "no such file of weights"
         raise ValueError(f"{path}: {found}")
-    if path.suffix == ".safetensors":
+    if _begins_as_safetensors(path):  # whatever it is called
         content, written = _read_safetensors(path)
     else:
         content, written = _read_pickle(path), {}
@@ -117,6 +117,13 @@ def write_state(
             torch.save(tensors if inside is None else {inside: tensors, **(beside or {})}, partial)
 
 
+def _begins_as_safetensors(path: Path) -> bool:
+    """Whether a size and a description in braces come first."""
+    with path.open("rb") as file:
+        size, brace = int.from_bytes(file.read(8), "little"), file.read(1)
+    return brace == b"{" and size < path.stat().st_size
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
@@ -128,11 +135,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _read_pickle(path: Path) -> Any:
     if other := _other_kind(path):
-        raise ValueError(f"{path}: is {other}; expected weights")
+        raise ValueError(f"{path}: is {other}")
     try:
-        with warnings.catch_warnings():
+        # Of a path torch would look at the suffix.
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except DAMAGE:
         log.debug("%s: not for torch's restricted unpickler", path, exc_info=True)
     try:
@@ -161,5 +169,5 @@ def _other_kind(path: Path) -> str | None:
     inside = [name.partition("/")[2] for name in entries]
     if "data.pkl" not in inside or "constants.pkl" in inside:
         kinds = (kind for entry, kind in ENTRIES.items() for name in inside if name.startswith(entry))
-        return next(kinds, "a zip archive of something else")
+        return next(kinds, "a zip archive of something else; expected weights")
     return damaged and f"damaged: {damaged} in it does not have its checksum; fetch it again"

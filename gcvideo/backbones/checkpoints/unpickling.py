@@ -164,8 +164,10 @@ class InertUnpickler(pickle.Unpickler):
         if kind == "module":  # a class and its source
             return what
         key, view = rest[0], rest[3:]
-        if kind != "storage" or not isinstance(what, torch.dtype) or (view and view[0] is not None):
+        if kind != "storage" or (view and view[0] is not None):
             raise pickle.UnpicklingError(f"{kind} is not read")
+        if not isinstance(what, torch.dtype):  # as of quantised numbers
+            return StandIn()
         self.dtypes.setdefault(key, what)
         return Storage(key, what)
 
