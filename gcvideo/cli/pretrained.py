@@ -26,7 +26,7 @@ def warn_of_other_input(weights: Weights, data: KineticsDataModule) -> None:
 
 def _differences(trained_on: Input, data: KineticsDataModule) -> Iterator[str]:
     clip = (data.clip.num_frames, data.clip.stride)
-    if trained_on.num_frames is not None and (trained_on.num_frames, trained_on.stride) != clip:
+    if None not in trained_on[:2] and trained_on[:2] != clip:
         yield (
             f"clips of {trained_on.num_frames} frames at stride {trained_on.stride}, and data.clip has "
             f"{clip[0]} at stride {clip[1]}"

@@ -121,6 +121,8 @@ def test_clips_other_than_those_of_training_are_warned_of(clip, mean, said, pysl
     torch.save(torch.load(pyslowfast, weights_only=True) | {"cfg": yaml.safe_dump(config)}, path)
     data = KineticsDataModule(tmp_path, clip=ClipFrames(*clip), mean=(mean,) * 3)
     warn_of_other_input(Weights(path), data)
+    torch.save(torch.load(path, weights_only=True) | {"cfg": "DATA: {NUM_FRAMES: 4}"}, tmp_path / "half.pyth")
+    warn_of_other_input(Weights(tmp_path / "half.pyth"), data)
     assert caplog.messages == ([f"{path} was trained with {said}"] if said else [])
 
 

@@ -89,7 +89,7 @@ class Recognised(NamedTuple):
             if len(values) == 1 and name != "architecture"
         ]
         parts += [setting for _, setting in self.foreign]
-        if self.input.num_frames is not None:
+        if self.input.num_frames and self.input.stride:
             parts.append(f"clips of {self.input.num_frames} x {self.input.stride}")
         parts += ["batch norms folded"] if self.folded else []
         parts += [f"inside {', '.join(self.wrappers)}"] if self.wrappers else []
