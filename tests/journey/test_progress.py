@@ -43,8 +43,19 @@ def config_of(
 
 def in_terminal(*arguments: str, code: int = 0) -> list[str]:
     """Run `gcvideo` in a terminal of 160 columns; give every state that a line of it had."""
+    states = re.split(r"[\r\n]+", ESCAPES.sub("", written_to_terminal(*arguments, code=code)))
+    return [state.rstrip() for state in states if state.strip()]
+
+
+def written_to_terminal(*arguments: str, code: int = 0, **variables: str) -> str:
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "160", "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "COLUMNS": "160",
+        "TERM": "xterm-256color",
+        "OMP_NUM_THREADS": "1",
+        **variables,
+    }
     command = [sys.executable, "-c", "from gcvideo.cli import main; main()", *arguments]
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
@@ -56,8 +67,7 @@ def in_terminal(*arguments: str, code: int = 0) -> list[str]:
             break
     os.close(ours)
     assert process.wait() == code, shown.decode()
-    states = re.split(r"[\r\n]+", ESCAPES.sub("", shown.decode()))
-    return [state.rstrip() for state in states if state.strip()]
+    return shown.decode()
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +108,16 @@ def test_a_resumed_bar_goes_on_where_the_run_was_stopped(root, tmp_path):
     assert min(places[1:]) == (0, 3)  # the first is drawn before the bar is told
     assert places == sorted(places)
     assert max(places) == (3, STEPS_PER_EPOCH)
+
+
+def test_a_terminal_without_colours_or_cursor_gets_none(root, tmp_path):
+    config = str(config_of(tmp_path, root, max_epochs=1))
+    plain = written_to_terminal("fit", "--config", config, "--run_dir", str(tmp_path / "a"), NO_COLOR="1")
+    assert "Epoch 0/0 " in plain
+    assert not re.search(r"\x1b\[(?:3|4|9|10)\d[;m]", plain)
+    dumb = written_to_terminal("fit", "--config", config, "--run_dir", str(tmp_path / "b"), TERM="dumb")
+    assert "Epoch 0/0, step 4: " in dumb
+    assert "\x1b" not in dumb
 
 
 def test_a_file_gets_plain_lines_each_fact_once_and_the_next_command_works(root, tmp_path, capsys):
