@@ -40,7 +40,7 @@ def test_a_nested_configuration_is_flat_and_keeps_its_values():
     assert flat({"a": {"b": {"c": 1.5}, "d": None}, "e": [{"f": 2}], "g": {}}) == {
         "a.b.c": "1.5",
         "a.d": "null",
-        "e": '[{"f": 2}]',
+        "e.0.f": "2",
         "g": "{}",
     }
 

@@ -1,5 +1,6 @@
 """A batch arrives as it was sent, through memory that has no name."""
 
+import gc
 from collections import Counter
 from multiprocessing import Pipe
 from pathlib import Path
@@ -45,6 +46,7 @@ def test_a_sender_that_is_gone_sends_no_more():
 
 
 def test_what_arrives_leaves_no_file_open():
+    gc.collect()  # processes of other tests
     here, there = Pipe()
     batch = ClipBatch(torch.ones(1, 1, 1, 2, 2, 3, dtype=torch.uint8), torch.zeros(1).long(), ["a.mp4"])
     kept, num_open = [], len(list(Path("/dev/fd").iterdir()))
