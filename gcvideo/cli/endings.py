@@ -3,10 +3,11 @@
 import logging
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from gcvideo.evaluation.figures import result_table, rounded
 from gcvideo.run_folder import RunFolder
@@ -30,6 +31,15 @@ def say_best(run: RunFolder, checkpoint: ModelCheckpoint, *, next_command: str) 
     if best.is_file() and run.config.is_file():
         line = ["gcvideo", next_command, "--config", str(run.config), "--ckpt_path", str(best)]
         log.info("next: %s", shlex.join(line))
+
+
+def say_early_end(trainer: Trainer, callbacks: Sequence[Callback]) -> None:
+    """Say where a run ended before its last step, and which callbacks may have ended it."""
+    steps = trainer.estimated_stepping_batches
+    if trainer.global_step < steps:
+        enders = [type(ender).__name__ for ender in callbacks if isinstance(ender, EarlyStopping | Timer)]
+        by = f", by {' or '.join(enders)}" if enders else ""
+        log.info("ended early, after step %d of %d%s", trainer.global_step, steps, by)
 
 
 def show_figures(title: str, metrics: Mapping[str, float], *, num_classes: int, file: Path) -> None:

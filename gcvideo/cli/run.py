@@ -18,7 +18,7 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.atomic import write_text
-from gcvideo.cli.endings import say_best, show_figures
+from gcvideo.cli.endings import say_best, say_early_end, show_figures
 from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
@@ -222,6 +222,7 @@ class VideoCLI(LightningCLI):
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:
             config = self.config_init["fit"]
+            say_early_end(self.trainer, self.trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
             tested = self.datamodule.lists["test"].is_file()
             say_best(
                 RunFolder(config.run_dir), config.checkpoint, next_command="test" if tested else "validate"
