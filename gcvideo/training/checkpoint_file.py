@@ -18,6 +18,11 @@ from gcvideo.training.stopping import uninterrupted
 
 MOST_NAMED = 3
 
+NAMES_CODE = (
+    "names code that loading it would run; nothing was loaded; expected tensors and plain values, as "
+    "`gcvideo fit` writes them"
+)
+
 
 class CheckpointFiles(TorchCheckpointIO):
     """Writes a checkpoint beside its name, onto the disk, and only then gives it the name.
@@ -65,10 +70,7 @@ class CheckpointFiles(TorchCheckpointIO):
         try:
             return torch.load(file, map_location=map_location, weights_only=True)
         except UnpicklingError as error:
-            raise ValueError(
-                f"{file}: names code that loading would run; expected tensors and plain values, as "
-                "`gcvideo fit` writes them"
-            ) from error
+            raise ValueError(f"{file}: {NAMES_CODE}") from error
 
 
 class Position(NamedTuple):
@@ -146,7 +148,9 @@ def read_training_state(file: Path) -> dict[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         content["global_step"]
-    except (UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+    except UnpicklingError as error:
+        raise ValueError(f"{file}: {NAMES_CODE}") from error
+    except (RuntimeError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: holds no training state; use another") from error
     return content
 

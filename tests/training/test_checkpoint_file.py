@@ -89,9 +89,11 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
             return os.mkdir, (str(tmp_path / "it ran"),)
 
     torch.save({"global_step": 1, "state_dict": Runs()}, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match=r"last\.ckpt: names code that loading would run; expected tensors"):
+    with pytest.raises(ValueError, match=r"last\.ckpt: names code that loading it would run; nothing was"):
         CheckpointFiles().load_checkpoint(tmp_path / "last.ckpt")
-    assert newest_checkpoint(tmp_path).file is None
+    newest = newest_checkpoint(tmp_path)
+    assert newest.file is None
+    assert "last.ckpt: names code that loading it would run" in newest.damaged[0]
     assert not (tmp_path / "it ran").exists()
 
 
