@@ -42,6 +42,10 @@ def read_annotations(
     data_prep/verify.py wrote says of each video how many frames it has and whether decord reads it exactly. A
     video that is listed several times with one label counts as often; the log says so.
 
+    The header may call the two by other usual words (PATH_COLUMNS, LABEL_COLUMNS). What could be meant in
+    more ways than one is refused: more cells than the header or `path,label` has, several labels, start and
+    end.
+
     Args:
         file: The annotation file.
         root: Folder that the paths are relative to. No path may lead out of it; for lists of absolute paths

@@ -165,3 +165,30 @@ def test_bad_training_data_ends_in_one_line(
     command = ["fit", *STACK, "--data.root", str(root), "--run_dir", str(tmp_path / "run")]
     command += ["--data.batch_size", "1", "--data.num_workers", str(num_workers)]
     assert said in complaint([*command, "--trainer.num_sanity_val_steps", "0"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            "path,label\nvall/x.mp4,0\nvall/y.mp4,1\n",
+            "val.csv: 2 of 2 videos are not there: 'vall/x.mp4', 'va",
+        ),
+        (
+            "path,start,end,label\nval/x.mp4,0,3,1\n",
+            "val.csv:1: the header has columns start, end, but segments",
+        ),
+        (
+            "val/x.mp4,0\nval/y.mp4,0,3\n",
+            "val.csv:2: 'val/y.mp4,0,3' has 3 cells; expected 2; one label a video",
+        ),
+    ],
+)
+def test_a_validation_list_is_looked_at_before_training(
+    rows: str, said: str, dataset: Path, tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    (tmp_path / "val.csv").write_text(rows)
+    command = ["fit", *STACK, "--data.root", str(dataset), "--run_dir", str(tmp_path / "run")]
+    command += ["--data.val", str(tmp_path / "val.csv"), "--trainer.num_sanity_val_steps", "0"]
+    assert said in complaint(command)
+    assert not (tmp_path / "run/checkpoints").exists()
