@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> None:
     frame = tabulate(measured, num_views=size["num_views"])
     if options.paper:
         frame = beside_the_paper(frame)
-    notes = notes_on(measured, paper=options.paper)
+    notes = notes_on(measured, num_classes=size["num_classes"], paper=options.paper)
     show(frame, notes)
     options.out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(options.out / "complexity.csv", index=False)
@@ -164,13 +164,14 @@ def beside_the_paper(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def notes_on(measured: Mapping[str, Complexity], *, paper: bool) -> list[str]:
+def notes_on(measured: Mapping[str, Complexity], *, num_classes: int, paper: bool) -> list[str]:
     """What a reader must know of the figures: the view, the operators left out, where the paper differs."""
     size = next(iter(measured.values())).size
     uncounted = {op.removeprefix("aten::") for cost in measured.values() for op in cost.size.uncounted}
     view = " x ".join(map(str, size.clip))
     notes = [
-        f"A view is {view}; one FLOP is one multiply-add of a convolution or a matrix product.",
+        f"A view is {view}, and the head has {num_classes} classes; one FLOP is one multiply-add of a "
+        "convolution or a matrix product.",
         f"Operators that are not counted: {', '.join(sorted(uncounted))}.",
         f"Time: one forward pass of one view without gradients, {device_name()}, torch {torch.__version__}; "
         f"median and quartiles (q1, q3) of {ROUNDS} rounds after a warm-up.",

@@ -76,6 +76,9 @@ def test_the_complexity_of_a_run_is_that_of_its_classes_clips_and_views(
     main(["complexity", *stack, *width, *size, "--out", str(tmp_path / "stack")])
     run, stack = (pd.read_csv(tmp_path / name / "complexity.csv").iloc[0] for name in ("run", "stack"))
     assert run["network"] == "run"
-    same = ["params_M", "GFLOPs_per_view", "views", "GFLOPs_per_video"]
+    same = ["params_M", "GFLOPs_per_view", "views_per_video", "GFLOPs_per_video"]
     assert run[same].tolist() == stack[same].tolist()
-    assert "A view is 4 x 32 x 32" in (tmp_path / "run" / "complexity.md").read_text()
+    assert (
+        "A view is 4 x 32 x 32, and the head has 3 classes"
+        in (tmp_path / "run" / "complexity.md").read_text()
+    )
