@@ -129,6 +129,12 @@ def test_maps_of_attention_are_shown_and_the_plots_of_single_blocks_are_not(tmp_
         (lambda run: (run / "config.yaml").write_text("a: [1"), "is not YAML"),
         (lambda run: (run / "config.yaml").write_text("- 1"), "is no config of a run"),
         (lambda run: (run / "test_metrics.json").write_text("{"), "test_metrics.json: is not JSON"),
+        (
+            lambda run: (run / "test_metrics.json").write_text('{"test/top1": "x"}'),
+            "holds no figures by name",
+        ),
+        (lambda run: (run / "test_metrics.json").write_text("[1]"), "holds no figures by name"),
+        (lambda run: (run / "metrics/metrics.csv").write_text("a,b\n1,2\n"), "has no column step"),
         (lambda run: (run / "predictions.csv").write_text("a,b\n1,2\n"), "has no column label"),
     ],
 )

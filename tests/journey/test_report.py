@@ -97,7 +97,7 @@ def test_what_a_training_and_a_test_have_logged_is_in_the_page(tmp_path: Path) -
     test = json.loads((run / "test_metrics.json").read_text())
     shown = [f"{last['val/top1']:.2%}", f"{last['val/loss']:.4f}", f"{test['test/top1']:.2%}"]
     assert all(f"<td>{number}</td>" in page for number in shown)
-    protocol = [str(root / "test.csv"), "2", "4 x 1", "2 x 1", "32 of 32", "to_end"]
+    protocol = [str(root / "test.csv"), "2", "4 x 1", "2 x 1", "32 of 32", "to_end", "checkpoints/last.ckpt"]
     assert re.search(r"\s*".join(f"<td>{re.escape(cell)}</td>" for cell in protocol), page)
 
 

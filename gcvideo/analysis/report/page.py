@@ -118,8 +118,15 @@ def protocols(run: Run) -> Iterator[dict[str, Any]]:
             "clips x crops": f"{views.get('num_clips')} x {views.get('num_crops')}",
             "crop": f"{views.get('crop_size')} of {views.get('short_side')}",
             "starts": views.get("start_rule"),
-            "checkpoint": told.get("checkpoint"),
+            "checkpoint": _within(run.folder, told.get("checkpoint")),
         }
+
+
+def _within(folder: Path, file: str | None) -> str | None:
+    """Return a file's path as seen from the run's folder, where it lies in there."""
+    if file is None or not Path(file).resolve().is_relative_to(folder.resolve()):
+        return file
+    return str(Path(file).resolve().relative_to(folder.resolve()))
 
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:

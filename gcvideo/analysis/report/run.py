@@ -71,7 +71,7 @@ def read_run(folder: Path) -> Run:
     run = RunFolder(folder)
     if not run.config.is_file():
         raise ValueError(f"{folder}: holds no config.yaml; expected the run_dir of a `gcvideo fit`")
-    figures = {evaluated: _read_json(run.evaluation_metrics(evaluated)) for evaluated in EVALUATED}
+    figures = {evaluated: _read_figures(run.evaluation_metrics(evaluated)) for evaluated in EVALUATED}
     protocols: dict[Evaluated, dict[str, Any]] = {
         evaluated: figures[evaluated].pop("protocol")
         for evaluated in EVALUATED
@@ -108,13 +108,19 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_figures(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return json.loads(file.read_text())
-    except json.JSONDecodeError as error:
+        content = json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: is not JSON ({error}); run the test again") from error
+    kinds = {"protocol": dict}
+    if not isinstance(content, dict) or not all(
+        isinstance(value, kinds.get(name, float | int)) for name, value in content.items()
+    ):
+        raise ValueError(f"{file}: holds no figures by name, as test/top1; run the test again")
+    return content
 
 
 def _read_curves(file: Path) -> pd.DataFrame:
