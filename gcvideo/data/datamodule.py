@@ -85,8 +85,9 @@ class KineticsDataModule(LightningDataModule):
         num_workers: Loader processes per training process; by default the processors it may use, at most 8.
         backend: Decoder: pyav; or decord or torchcodec (where they are installed) for what a list of
             data_prep/verify.py calls plain, and pyav for all else. The frames are the same.
-        timeout_seconds: How long reading one video may take; 0 is for ever. A decoder that takes longer, or
-            dies, costs one loader process; without loader processes (num_workers 0) it ends the run.
+        timeout_seconds: How long reading one video may take, and a loader process do nothing between two; 0
+            is for ever. A decoder that takes longer, or dies, costs one loader process; without loader
+            processes (num_workers 0) it ends the run.
         on_error: What a training video does that cannot be read. With raise it ends the run; with skip it is
             missing from its batch, and listed in unreadable.csv in the run's folder. Validation and test
             always go on, and count such videos. Files that are not there are found before a run; of a
@@ -145,6 +146,10 @@ class KineticsDataModule(LightningDataModule):
         self.on_error: Literal["raise", "skip"] = on_error
         self.max_unreadable_share = max_unreadable_share
         self.seed = seed
+        least = {"batch_size": 1, "test_batch_size": 1, "num_workers": 0, "timeout_seconds": 0}
+        for name, smallest in least.items():
+            if not getattr(self, name) >= smallest:  # nor nan
+                raise ValueError(f"data.{name} is {getattr(self, name)}; expected {smallest} or more")
         self._records: dict[str, VideoRecords] = {}
         self._trained: Trained | None = None
 

@@ -192,3 +192,12 @@ def test_the_train_transform_may_be_ones_own(root):
 
     data = KineticsDataModule(root, **SMALL | {"train_transform": TopLeft()})
     assert next(iter(data.train_dataloader())).frames.shape == (2, 1, 2, 20, 20, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("batch_size", 0), ("test_batch_size", -1), ("num_workers", -1), ("timeout_seconds", float("nan"))],
+)
+def test_numbers_that_make_no_sense_are_refused(tmp_path, name, number):
+    with pytest.raises(ValueError, match=rf"data\.{name} is {number}; expected [01] or more"):
+        KineticsDataModule(tmp_path, **{name: number})
