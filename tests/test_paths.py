@@ -44,6 +44,16 @@ def test_a_url_keeps_its_slashes_and_is_said_to_be_no_file(text, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("config", [[], ["--config", "/gone.yaml"]])
+def test_a_checkpoint_on_the_web_ends_in_one_line(config, capsys):
+    with pytest.raises(SystemExit):
+        main(["test", *config, "--ckpt_path", "https://host/a.ckpt"])
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    with pytest.raises(SystemExit):
+        main(["test", "--ckpt_path"])
+    assert "expected one argument" in capsys.readouterr().err
+
+
 def test_options_of_commands_are_expanded(home):
     options = predict.parser().parse_args(["~/x", "--checkpoint=~/y", "--out=~/z", "--root=~/r"])
     assert (options.videos, options.checkpoint, options.out, options.root) == (

@@ -284,11 +284,14 @@ def with_config_of_checkpoint(arguments: Sequence[str]) -> list[str]:
     """Put the configuration that a checkpoint carries before arguments that name a checkpoint and no file."""
     options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     options.add_argument("--config")
-    options.add_argument("--ckpt_path", type=user_path)
-    named, _ = options.parse_known_args(arguments)
+    options.add_argument("--ckpt_path")
+    try:
+        named, _ = options.parse_known_args(arguments)
+    except argparse.ArgumentError:  # without a value, which the real parser says
+        return list(arguments)
     if named.config is not None or named.ckpt_path is None:
         return list(arguments)
-    config = read_training_state(named.ckpt_path).get(CONFIG)
+    config = read_training_state(user_path(named.ckpt_path)).get(CONFIG)
     if config is None:
         return list(arguments)
     return [arguments[0], "--config", yaml.safe_dump(config), *arguments[1:]]
