@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from gcvideo.evaluation.figures import result_table, rounded
-from gcvideo.run_folder import RunFolder
+from gcvideo.run_folder import Evaluated, RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -46,3 +46,15 @@ def show_figures(title: str, metrics: Mapping[str, float], *, num_classes: int, 
     """Write a table of rounded figures to standard output."""
     sys.stdout.write(f"{title}\n{result_table(metrics, num_classes=num_classes)}")
     log.info("the figures in full: %s", file)
+
+
+def num_evaluated(trainer: Trainer, evaluated: Evaluated) -> int:
+    """Return how many videos the figures are of: all of the list, unless batches are limited."""
+    loader, batches = {
+        "val": (trainer.val_dataloaders, trainer.num_val_batches),
+        "test": (trainer.test_dataloaders, trainer.num_test_batches),
+    }[evaluated]
+    assert loader is not None  # it was evaluated
+    num_videos, processes = len(loader.dataset), trainer.world_size
+    shares = (len(range(rank, num_videos, processes)) for rank in range(processes))
+    return sum(min(share, int(sum(batches)) * loader.batch_size) for share in shares)

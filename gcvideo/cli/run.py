@@ -1,6 +1,5 @@
 """`gcvideo fit | validate | test`: Lightning's command line over our module and data."""
 
-import argparse
 import json
 import logging
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -18,11 +16,19 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.atomic import write_text
-from gcvideo.cli.endings import say_best, say_early_end, show_figures
+from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
 from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
-from gcvideo.cli.run_config import CONFIG, RunConfig, accept_changes, as_asked, changes
+from gcvideo.cli.run_config import (
+    CONFIG,
+    RunConfig,
+    accept_changes,
+    as_asked,
+    changes,
+    run_of,
+    with_config_of_checkpoint,
+)
 from gcvideo.cli.trainer_arguments import (
     reason_of_class,
     require_monitored_metrics,
@@ -98,7 +104,7 @@ class VideoCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         require_supported_arguments(config.trainer, subcommand=self.config.subcommand, run_dir=config.run_dir)
         if config.run_dir is None:
-            run = _run_it_belongs_to(config)
+            run = run_of(config)
             config.run_dir = run.path if run is not None else None
         self.resumed_file = self._resumed_file(config)
         if config.run_dir is None:
@@ -151,6 +157,11 @@ class VideoCLI(LightningCLI):
         newest = newest_checkpoint(RunFolder(config.run_dir).checkpoints)
         for reason in newest.damaged:
             log.warning("passed over %s", reason)
+        if newest.file is None and newest.damaged:
+            raise ValueError(
+                f"{config.run_dir} has no whole checkpoint: {'; '.join(newest.damaged)}; move them away "
+                "to start afresh there"
+            )
         if newest.file is None:
             log.info("%s has no checkpoint yet; starting", config.run_dir)
         else:
@@ -247,54 +258,20 @@ class VideoCLI(LightningCLI):
 
     def _write_metrics(self, evaluated: Evaluated) -> None:
         """Write the figures, and what they are of."""
-        if self.trainer.is_global_zero and not self.config_init[self.config.subcommand].trainer.fast_dev_run:
-            figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-            protocol = {
-                "checkpoint": str(self.checkpoint) if self.checkpoint is not None else None,
-                **self.datamodule.protocol(evaluated),
-                "videos": self._num_evaluated(evaluated),
-            }
-            file = RunFolder(Path(self.trainer.default_root_dir)).evaluation_metrics(evaluated)
-            write_text(file, json.dumps(figures | {"protocol": protocol}, indent=2) + "\n")
-            if self.shows_figures:
-                title = f"{self.config.subcommand}: {self.checkpoint or 'the network as configured'}"
-                show_figures(title, figures, num_classes=len(self.model.class_names), file=file)
-
-    def _num_evaluated(self, evaluated: Evaluated) -> int:
-        """Videos that the figures are of: all of the list, unless batches are limited."""
-        loader, batches = {
-            "val": (self.trainer.val_dataloaders, self.trainer.num_val_batches),
-            "test": (self.trainer.test_dataloaders, self.trainer.num_test_batches),
-        }[evaluated]
-        assert loader is not None  # it was evaluated
-        num_videos, processes = len(loader.dataset), self.trainer.world_size
-        shares = (len(range(rank, num_videos, processes)) for rank in range(processes))
-        return sum(min(share, int(sum(batches)) * loader.batch_size) for share in shares)
-
-
-def _run_it_belongs_to(config: Any) -> RunFolder | None:
-    """The run of the checkpoint that is named, or else of the last configuration file that is a run's."""
-    runs = [RunFolder.of_config(Path(str(file))) for file in config.config or [] if file is not None]
-    if config.ckpt_path is not None:
-        runs.append(RunFolder.of_checkpoint(Path(config.ckpt_path)))
-    return next((run for run in reversed(runs) if run is not None), None)
-
-
-def with_config_of_checkpoint(arguments: Sequence[str]) -> list[str]:
-    """Put the configuration that a checkpoint carries before arguments that name a checkpoint and no file."""
-    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    options.add_argument("--config")
-    options.add_argument("--ckpt_path")
-    try:
-        named, _ = options.parse_known_args(arguments)
-    except argparse.ArgumentError:  # without a value, which the real parser says
-        return list(arguments)
-    if named.config is not None or named.ckpt_path is None:
-        return list(arguments)
-    config = read_training_state(user_path(named.ckpt_path)).get(CONFIG)
-    if config is None:
-        return list(arguments)
-    return [arguments[0], "--config", yaml.safe_dump(config), *arguments[1:]]
+        config = self.config_init[self.config.subcommand]
+        if not self.trainer.is_global_zero or config.trainer.fast_dev_run:
+            return
+        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        protocol = {
+            "checkpoint": str(self.checkpoint) if self.checkpoint is not None else None,
+            **self.datamodule.protocol(evaluated),
+            "videos": num_evaluated(self.trainer, evaluated),
+        }
+        file = RunFolder(Path(self.trainer.default_root_dir)).evaluation_metrics(evaluated)
+        write_text(file, json.dumps(figures | {"protocol": protocol}, indent=2) + "\n")
+        if self.shows_figures:
+            title = f"{self.config.subcommand}: {self.checkpoint or 'the network as configured'}"
+            show_figures(title, figures, num_classes=len(self.model.class_names), file=file)
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """What a run was asked for: in its folder, in every checkpoint, and compared when the run goes on."""
 
+import argparse
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from gcvideo import __version__
 from gcvideo.analysis.preflight.facts import flat
 from gcvideo.atomic import write_text
+from gcvideo.paths import user_path
 from gcvideo.run_folder import Evaluated, RunFolder
+from gcvideo.training.checkpoint_file import read_training_state
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,31 @@ class RunConfig(SaveConfigCallback):
     def _write(self, trainer: Trainer, file: Path) -> None:
         if trainer.is_global_zero:
             write_text(file, f"# gcvideo {__version__}\n" + yaml.safe_dump(self.asked, sort_keys=False))
+
+
+def run_of(config: Any) -> RunFolder | None:
+    """Return the run of the checkpoint that is named, or else of the last --config file that is a run's."""
+    runs = [RunFolder.of_config(Path(str(file))) for file in config.config or [] if file is not None]
+    if config.ckpt_path is not None:
+        runs.append(RunFolder.of_checkpoint(Path(config.ckpt_path)))
+    return next((run for run in reversed(runs) if run is not None), None)
+
+
+def with_config_of_checkpoint(arguments: Sequence[str]) -> list[str]:
+    """Put the configuration that a checkpoint carries before arguments that name a checkpoint and no file."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    options.add_argument("--config")
+    options.add_argument("--ckpt_path")
+    try:
+        named, _ = options.parse_known_args(arguments)
+    except argparse.ArgumentError:  # without a value, which the real parser says
+        return list(arguments)
+    if named.config is not None or named.ckpt_path is None:
+        return list(arguments)
+    config = read_training_state(user_path(named.ckpt_path)).get(CONFIG)
+    if config is None:
+        return list(arguments)
+    return [arguments[0], "--config", yaml.safe_dump(config), *arguments[1:]]
 
 
 class Change(NamedTuple):

@@ -81,6 +81,16 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(folder, capsys):
     assert "resumed after step 2: epoch 1, batch 0" in said
 
 
+def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_again(folder, refused):
+    files = sorted((folder / "run" / "checkpoints").glob("*.ckpt"))
+    for file in files:
+        os.truncate(file, 5000)
+    said = refused(["fit", "--config", str(folder / "run" / "config.yaml"), "--resume", "auto"])
+    assert "has no whole checkpoint: " in said
+    assert all(f"{file}: is no checkpoint, or is cut short (5000 bytes)" in said for file in files)
+    assert [file.stat().st_size for file in files] == [5000, 5000]
+
+
 @pytest.mark.parametrize("left", [["run"], ["run", "run/config.yaml"], []])
 def test_a_run_without_a_checkpoint_starts(folder, capsys, left):
     for path in [folder / "run" / "checkpoints", folder / "run" / "config.yaml", folder / "run"]:
