@@ -9,14 +9,17 @@ import yaml
 
 
 def config_files(arguments: Sequence[str]) -> list[Path]:
-    """Return the files that arguments name as --config FILE or -c FILE, in their order."""
+    """Return the files that arguments name as --config FILE or -c FILE, in their order.
+
+    Text of several lines is a configuration itself, as a checkpoint carries it.
+    """
     following = [*arguments[1:], ""]
     named = []
     for argument, value in zip(arguments, following, strict=False):
         name, is_one, given = argument.partition("=")
         if name in ("--config", "-c"):
             named.append(given if is_one else value)
-    return [Path(expanduser(name)) for name in named if name]  # noqa: PTH111, as in gcvideo.paths
+    return [Path(expanduser(name)) for name in named if name and "\n" not in name]  # noqa: PTH111, as in gcvideo.paths
 
 
 def fault_in(files: Sequence[Path], sections: Collection[str]) -> str | None:
