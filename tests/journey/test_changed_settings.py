@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +32,6 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished run."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def run(*arguments: str) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main(list(arguments))
-        assert stopped.value.code == 1
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return said.strip().splitlines()[-1]
-
-    return run
 
 
 def resume(folder: Path, *arguments: str) -> None:
@@ -126,9 +111,11 @@ def test_a_finished_run_says_that_nothing_is_left(folder, capsys):
 def test_another_seed_is_refused_and_config_yaml_stays(folder, refused):
     before = recorded(folder)
     said = refused(
-        "fit",
-        *("--config", str(folder / "run" / "config.yaml"), "--resume", "auto"),
-        *("--seed_everything", "8", "--trainer.max_epochs", "3"),
+        [
+            "fit",
+            *("--config", str(folder / "run" / "config.yaml"), "--resume", "auto"),
+            *("--seed_everything", "8", "--trainer.max_epochs", "3"),
+        ]
     )
     assert "seed_everything is 8" in said
     assert "give --seed_everything 3" in said
@@ -137,9 +124,18 @@ def test_another_seed_is_refused_and_config_yaml_stays(folder, refused):
 
 def test_another_network_is_refused_by_name_and_shape(folder, refused):
     said = refused(
-        "fit",
-        *("--config", str(folder / "run" / "config.yaml"), "--resume", "auto", "--trainer.max_epochs", "3"),
-        *("--model.network.init_args.width", "5"),
+        [
+            "fit",
+            *(
+                "--config",
+                str(folder / "run" / "config.yaml"),
+                "--resume",
+                "auto",
+                "--trainer.max_epochs",
+                "3",
+            ),
+            *("--model.network.init_args.width", "5"),
+        ]
     )
     assert "the checkpoint is of another network" in said
     assert "network." in said
@@ -153,11 +149,11 @@ def test_within_an_epoch_another_order_is_refused(folder, refused):
     stop = ("--trainer.max_steps", "2", "--trainer.val_check_interval", "1")
     main(["fit", "--config", str(config), "--run_dir", str(run), *stop])
     go_on = ("fit", "--config", str(run / "config.yaml"), "--resume", "auto", "--trainer.max_steps", "-1")
-    assert "data.seed is another than then" in refused(*go_on, "--data.seed", "7")
+    assert "data.seed is another than then" in refused([*go_on, "--data.seed", "7"])
     train = folder / "videos" / "train.csv"
     header, first, *rest = train.read_text().splitlines()
     train.write_text("\n".join([header, *rest, first]) + "\n")
-    refused(*go_on, "--data.root", str(folder / "videos"))
+    refused([*go_on, "--data.root", str(folder / "videos")])
     train.write_text("\n".join([header, first, *rest]) + "\n")
     main(list(go_on))
     assert last(folder)["global_step"] == 6

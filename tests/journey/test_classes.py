@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -54,20 +53,6 @@ def turn(folder: Path) -> None:
         table = pd.read_csv(folder / "videos" / f"{split}.csv")
         table["label"] = [TURNED.index(CLASS_NAMES[label]) for label in table["label"]]
         table.to_csv(folder / "videos" / f"{split}.csv", index=False)
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
-    def run(arguments: list[str]) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert stopped.value.code == 1
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return said.strip().splitlines()[-1]
-
-    return run
 
 
 @pytest.mark.parametrize("name", ["test", "validate"])

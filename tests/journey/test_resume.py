@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,22 +33,6 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 def resume(folder: Path, *arguments: str) -> None:
     run_dir = ("--run_dir", str(folder / "run"))
     main(["fit", "--config", str(folder / "run.yaml"), *run_dir, "--resume", "auto", *arguments])
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
-    """The one line that a command says which must fail."""
-
-    def run(arguments: list[str]) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert stopped.value.code == 1
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return said.strip().splitlines()[-1]
-
-    return run
 
 
 def best_score(run: Path) -> Tensor:
