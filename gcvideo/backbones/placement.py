@@ -7,7 +7,7 @@ state-dict key of the network stays as it was; every new one has `.context.` in 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from jaxtyping import Float
 from pytorchvideo.models.resnet import ResBlock, ResStage
@@ -15,6 +15,16 @@ from torch import Tensor, nn
 
 Blocks = list[int] | Literal["all"]
 Position = Literal["after_add", "after_1x1x1"]
+
+
+class PlacementMapping(TypedDict, total=False):
+    """A placement as a mapping, as a configuration has it."""
+
+    res2: Blocks
+    res3: Blocks
+    res4: Blocks
+    res5: Blocks
+    position: Position
 
 
 @dataclass(frozen=True)

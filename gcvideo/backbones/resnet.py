@@ -3,15 +3,15 @@
 # pytorchvideo annotates its kernel sizes as tuples of one number and its optional parts as required.
 # pyright: reportArgumentType=false
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 from jaxtyping import Float
 from pytorchvideo.models.resnet import ResStage, create_bottleneck_block, create_resnet
 from torch import Tensor, nn
 
-from gcvideo.backbones.placement import Placement, place
+from gcvideo.backbones.placement import Placement, PlacementMapping, place
 from gcvideo.blocks import ContextBlock
 
 Kernel = tuple[int, int, int]
@@ -111,7 +111,7 @@ class VideoResNet(nn.Module):
         dropout: float = 0.5,
         zero_init_residual: bool = True,
         block: Callable[[int], ContextBlock] | None = None,
-        placement: Placement | Mapping[str, Any] | None = None,
+        placement: Placement | PlacementMapping | None = None,
     ) -> None:
         super().__init__()
         if depth not in DEPTHS:
@@ -152,7 +152,8 @@ class VideoResNet(nn.Module):
 
         self.context_places: list[str] = []
         if block is not None and placement is not None:
-            placement = Placement.of(placement) if isinstance(placement, Mapping) else placement
+            if not isinstance(placement, Placement):
+                placement = Placement.of(placement)
             self.context_places = place(block, self.stages, placement)
             self.context_position = placement.position
 

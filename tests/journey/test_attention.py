@@ -201,7 +201,7 @@ def test_readable_videos_are_measured_and_the_others_named(
         (["--data", "{empty}"], "empty: no video in this folder"),
         (["--videos", "{empty}"], "empty: no video in this folder"),
         (["--data", "missing.csv"], "missing.csv: no such file or folder"),
-        (["--config", "a.yaml"], "name a network with either --checkpoint or --config"),
+        (["--config", str(CONFIGS / "base.yaml")], "name a network with either --checkpoint or --config"),
         (["--model.network.init_args.width", "1"], "overrides a --config; a checkpoint is taken as it is"),
         (["--num_pairs", "1"], "1 pairs of each kind; a standard error needs at least 2"),
     ],

@@ -83,7 +83,8 @@ def test_the_learning_rate_follows_the_global_batch_and_the_log_says_so(
     run = trainer(tmp_path, accumulate_grad_batches=accumulated)
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         fit(run, model, batches(8, num_views=1, batch_size=2))
-    assert [group["initial_lr"] for group in run.optimizers[0].param_groups] == pytest.approx([rate, rate])
+    (group,) = run.optimizers[0].param_groups  # a network without norms
+    assert group["initial_lr"] == pytest.approx(rate)
     assert (
         f"peak learning rate {rate:.4g} = 0.1 * global batch {batch_size * accumulated} / 64" in caplog.text
     )
