@@ -70,10 +70,17 @@ class ExactResume(Callback):
         self.seed: int | None = None
         self.steps: dict[str, int] = {}
         self.order: str | None = None
+        self.processes = 1
         self.resumed: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"place": self.place._asdict(), "seed": self.seed, "steps": self.steps, "order": self.order}
+        return {
+            "place": self.place._asdict(),
+            "seed": self.seed,
+            "steps": self.steps,
+            "order": self.order,
+            "processes": self.processes,
+        }
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -93,10 +100,11 @@ class ExactResume(Callback):
             set_progress(checkpoint["loops"]["fit_loop"], self.place)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        processes = trainer.world_size * trainer.accumulate_grad_batches
+        self.processes = trainer.world_size
+        batches_of_a_step = trainer.world_size * trainer.accumulate_grad_batches
         self.steps = {
             "batches of an epoch": int(trainer.num_training_batches),
-            "clips of a step": int(pl_module.hparams["batch_size"]) * processes,
+            "clips of a step": int(pl_module.hparams["batch_size"]) * batches_of_a_step,
         }
         loader = trainer.train_dataloader
         self.order = loader.order_fingerprint if isinstance(loader, SkipsBatches) else None
@@ -104,6 +112,7 @@ class ExactResume(Callback):
         if self.resumed is not None:
             self._require_the_same_steps(self.resumed["steps"])
             self._require_the_same_order(self.resumed.get("order"))
+            self._say_other_processes(self.resumed.get("processes", self.processes))
             begin_at(trainer, self.place)
             rows = self.resumed["rows"]
             self.resumed = None
@@ -151,6 +160,14 @@ class ExactResume(Callback):
                     "same lists and the same batch_size * processes * accumulate_grad_batches, or start "
                     "a new run from its weights: --model.weights.path"
                 )
+
+    def _say_other_processes(self, saved: int) -> None:
+        if saved != self.processes:
+            log.warning(
+                "%d processes (was %d): steps have the same videos, which batch norms see in other groups",
+                self.processes,
+                saved,
+            )
 
     def _require_the_same_order(self, saved: str | None) -> None:
         if saved is None or saved == self.order:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -106,6 +107,7 @@ def run(config: Path, *arguments: str, seconds: float = 300.0, **settings: Any) 
 def _be(line: list[str], environment: dict[str, str], said: Path) -> None:
     """The life of one process."""
     os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
     stream = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, sys.stdout.fileno())
     os.dup2(stream, sys.stderr.fileno())

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,15 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path, where):
         folder.rmdir()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is heeded, also where the tests are a background job of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("seconds", [0.0, 0.005, 0.01])
 def test_ctrl_c_waits_until_the_file_is_whole(tmp_path, seconds):
     def interrupt() -> None:

@@ -95,6 +95,8 @@ def test_one_process_goes_on_where_two_were(tmp_path, root, whole):
     config = write_config(tmp_path, root, **settings, data={"batch_size": 4})
     (tmp_path / "record").rename(tmp_path / "record of two")
     assert run(config, "--resume", "auto") == [0], said(tmp_path)
+    assert "1 processes (was 2): steps have the same videos" in said(tmp_path)
+    assert "data.batch_size 4 (was 2)" in said(tmp_path)
     for (_, batch), facts in batches(tmp_path).items():
         if batch > 0:
             of_two = [set(batches(whole[2])[process, batch]["videos"]) for process in (0, 1)]
