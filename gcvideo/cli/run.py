@@ -198,7 +198,12 @@ class VideoCLI(LightningCLI):
         return trainer
 
     def instantiate_classes(self) -> None:
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if "compute_fn of link" in str(error) and error.__cause__ is not None:  # what _class_names said
+                raise error.__cause__ from None
+            raise
         starts = self.config_init[self.config.subcommand].ckpt_path is None
         if self.model.weights is not None and starts and self.trainer.is_global_zero:
             warn_of_other_input(self.model.weights, self.datamodule)

@@ -18,6 +18,8 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]], str
         assert stopped.value.code == 1
         said = capsys.readouterr().err
         assert "Traceback" not in said
-        return said.strip().splitlines()[-1]
+        line = said.strip().splitlines()[-1]
+        assert line.startswith("gcvideo ")
+        return line
 
     return run

@@ -53,7 +53,9 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
         assert stopped.value.code == code
         said = capsys.readouterr().err
         assert "Traceback" not in said
-        return said.strip().splitlines()[-1]
+        line = said.strip().splitlines()[-1]
+        assert line.startswith("gcvideo ")
+        return line
 
     return run
 
