@@ -94,7 +94,7 @@ def test_a_file_of_another_kind_is_named(beginning, said, tmp_path):
         read_checkpoint(path)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated")
 def test_programs_are_named_with_what_to_use(tmp_path):
     layer, path = nn.Linear(2, 3), tmp_path / "program.pt"
     torch.jit.save(torch.jit.script(layer), path)
