@@ -5,6 +5,8 @@ import logging
 import os
 import platform
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +23,9 @@ from gcvideo.data.sampling import ClipFrames, RandomClip
 from gcvideo.data.transforms import ScaleJitter
 from gcvideo.data.unreadable import RaiseUnreadable
 from tests.data.annotated import write_records
+
+ALONE = "GCVIDEO_TEST_ALONE"
+"""In the environment of a test that has a process of its own."""
 
 NUM_VIDEOS = 13
 CLIP = RandomClip(ClipFrames(num_frames=2, stride=3))
@@ -125,6 +130,14 @@ def test_skipped_batches_are_not_read_and_the_others_are_as_ever(records, num_wo
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_processes_keep_the_memory_of_one_video_for_the_next(records):
+    if ALONE not in os.environ:  # loader processes begin with the heap of this one, after many other tests
+        this = f"{__file__}::test_processes_keep_the_memory_of_one_video_for_the_next"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", this]
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        ended = subprocess.run(command, capture_output=True, text=True, env={**own, ALONE: "1"})
+        assert "1 passed" in ended.stdout, ended.stdout
+        return
+
     def held() -> int:
         pages = Path("/proc/self/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")

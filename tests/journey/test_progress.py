@@ -54,6 +54,7 @@ def written_to_terminal(*arguments: str, code: int = 0, **variables: str) -> str
         "COLUMNS": "160",
         "TERM": "xterm-256color",
         "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),  # for networks and transforms of the tests
         **variables,
     }
     command = [sys.executable, "-c", "from gcvideo.cli import main; main()", *arguments]
