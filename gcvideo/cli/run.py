@@ -120,7 +120,7 @@ class VideoCLI(LightningCLI):
         """The data set's class names; of a run that goes on those of before."""
         if self.checkpoint is None:
             return data.class_names
-        names = read_training_state(self.checkpoint)["hyper_parameters"]["class_names"]
+        names = self.known_classes
         data.follow(names, checkpoint=self.checkpoint)
         matched = data.class_names
         return names if self.config.subcommand == "fit" else matched
@@ -138,7 +138,9 @@ class VideoCLI(LightningCLI):
         self.checkpoint = self.resumed_file or named
         if self.checkpoint is None:
             return
-        before = read_training_state(self.checkpoint).get(CONFIG)
+        state = read_training_state(self.checkpoint)
+        self.known_classes: list[str] = state["hyper_parameters"]["class_names"]
+        before = state.get(CONFIG)
         if before is not None:
             asked = as_asked(self._parser(self.config.subcommand), config)
             fits = self.config.subcommand == "fit"
