@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.annotation_formats import (
+from data_prep.lists.annotation_formats import (
     AnnotationError,
     Splits,
     folder_splits,
@@ -16,11 +16,11 @@ from data_prep.annotation_formats import (
     ssv2_clips,
     ucf101_splits,
 )
-from data_prep.console import run_step, say, show_table
-from data_prep.matching import Match, class_counts, match
-from data_prep.shards import add_run_options, shard_of
-from data_prep.video_files import unlistable
-from data_prep.video_lists import CLASSES, ListedVideo, listed_videos, write_list
+from data_prep.lists.files_of_clips import Match, class_counts, match
+from data_prep.lists.listable_names import unlistable
+from data_prep.lists.video_lists import CLASSES, ListedVideo, listed_videos, write_list
+from data_prep.running.console import run_step, say, show_table
+from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table, write_text
 from gcvideo.paths import user_path
 

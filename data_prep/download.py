@@ -13,7 +13,7 @@ from rich.progress import Progress, TaskID
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.archive_lists import (
+from data_prep.archives.archive_lists import (
     COLLECTIONS,
     CVDF,
     SPLITS,
@@ -23,10 +23,10 @@ from data_prep.archive_lists import (
     parse_list,
     replacement_archives,
 )
-from data_prep.console import byte_bar, counted, run_step, say, show_table
-from data_prep.journal import Journal, fingerprint
-from data_prep.shards import add_run_options, shard_of
-from data_prep.transfer import Patience, TransferError, fetch
+from data_prep.archives.transfer import Patience, TransferError, fetch
+from data_prep.running.console import byte_bar, counted, run_step, say, show_table
+from data_prep.running.journal import Journal, fingerprint
+from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table
 from gcvideo.paths import user_path
 

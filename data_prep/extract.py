@@ -12,10 +12,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.console import byte_bar, counted, run_step, say, show_table
-from data_prep.journal import JOURNALS, Journal, fingerprint
-from data_prep.shards import Shard, add_run_options, shard_of
-from data_prep.tar_stream import ArchiveError, open_tar, refusal
+from data_prep.archives.tar_stream import ArchiveError, open_tar, refusal
+from data_prep.running.console import byte_bar, counted, run_step, say, show_table
+from data_prep.running.journal import JOURNALS, Journal, fingerprint
+from data_prep.running.shards import Shard, add_run_options, shard_of
 from gcvideo.atomic import replacing, write_table
 from gcvideo.paths import user_path
 from gcvideo.video_files import video_names

@@ -8,9 +8,9 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.console import run_step, say, show_table
-from data_prep.prepared import DataSet, read_prepared
-from data_prep.shards import add_run_options, shard_of
+from data_prep.page.prepared_data import DataSet, read_prepared
+from data_prep.running.console import run_step, say, show_table
+from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_text
 from gcvideo.paths import user_path
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.dry_run:
         say(f"would write {page}; nothing was written")
         return 0
-    from data_prep.stats_page import html_page  # here, since it imports a plotting library
+    from data_prep.page.stats_page import html_page  # here, since it imports a plotting library
 
     write_text(page, html_page(data, SUMMARY_COLUMNS, rows, title=arguments.title))
     say(f"written to {page}")

@@ -11,12 +11,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.console import run_step, say, show_first
-from data_prep.journal import Journal
-from data_prep.shards import add_run_options, allowed_processors, shard_of
-from data_prep.transcoding import COLUMNS, REPORT, Task, transcode
-from data_prep.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
-from data_prep.x264 import PRESETS, EncodingSettings
+from data_prep.lists.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
+from data_prep.running.console import run_step, say, show_first
+from data_prep.running.journal import Journal
+from data_prep.running.shards import add_run_options, allowed_processors, shard_of
+from data_prep.videos.transcoding import COLUMNS, REPORT, Task, transcode
+from data_prep.videos.x264 import PRESETS, EncodingSettings
 from gcvideo.atomic import replacing, write_table
 from gcvideo.paths import user_path
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.console import progress_bar, run_step, say, show_first, show_table
-from data_prep.journal import Journal, fingerprint
-from data_prep.manifest import MANIFEST_COLUMNS, Findings
-from data_prep.shards import Shard, add_run_options, allowed_processors, shard_of
-from data_prep.transcoding import why_not_transcoded
-from data_prep.video_files import unlistable
-from data_prep.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
-from data_prep.workers import run_killable
+from data_prep.lists.listable_names import unlistable
+from data_prep.lists.manifest import MANIFEST_COLUMNS, Findings
+from data_prep.lists.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
+from data_prep.running.console import progress_bar, run_step, say, show_first, show_table
+from data_prep.running.journal import Journal, fingerprint
+from data_prep.running.shards import Shard, add_run_options, allowed_processors, shard_of
+from data_prep.running.workers import run_killable
+from data_prep.videos.transcoding import why_not_transcoded
 from gcvideo.atomic import partial_of, write_table
 from gcvideo.paths import user_path
 
@@ -98,7 +98,7 @@ def verify(
 
 def verify_one(task: Task) -> Iterator[dict[str, Any]]:
     """The findings on one video, or {"bad": reason}."""
-    from data_prep.examination import examine  # here, since they import PyTorch, which takes seconds
+    from data_prep.videos.whole_decode import examine  # here, since they import PyTorch, which takes seconds
     from gcvideo.data.decoding.reader import DecodeError
 
     if (trouble := unlistable(task.path)) is not None:

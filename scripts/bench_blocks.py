@@ -19,9 +19,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from gcvideo.analysis.complexity import peak_bytes
-from gcvideo.analysis.turns import Spread, in_turns, times_faster
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock, SimplifiedNonLocalBlock
+from gcvideo.complexity import peak_bytes
+from gcvideo.complexity.turns import Spread, in_turns, times_faster
 from gcvideo.memory import keep_freed_memory
 
 console = Console(width=140)

@@ -35,7 +35,7 @@ from rich.progress import track
 from rich.table import Table
 from sections import parse_sections
 
-from gcvideo.analysis.turns import in_turns, spread, times_faster
+from gcvideo.complexity.turns import in_turns, spread, times_faster
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.loader import VideoLoader
 

@@ -21,8 +21,8 @@ from interleaved import describe_machine, save
 from rich.console import Console
 from rich.table import Table
 
-from gcvideo.analysis.paper import PAPER_ROWS
-from gcvideo.analysis.turns import in_turns, times_faster
+from gcvideo.complexity.paper import PAPER_ROWS
+from gcvideo.complexity.turns import in_turns, times_faster
 from gcvideo.memory import keep_freed_memory
 
 console = Console(width=140)

@@ -33,11 +33,11 @@ from rich.table import Table
 from sections import parse_sections
 from torch import Tensor, nn
 
-from gcvideo.analysis.complexity import peak_bytes
-from gcvideo.analysis.paper import PAPER_ROWS
-from gcvideo.analysis.turns import in_turns, times_faster
 from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints.folding import fold_batch_norms
+from gcvideo.complexity import peak_bytes
+from gcvideo.complexity.paper import PAPER_ROWS
+from gcvideo.complexity.turns import in_turns, times_faster
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training.activation_checkpointing import recompute
 

@@ -21,8 +21,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from gcvideo.analysis.turns import in_turns, spread, times_faster
-from gcvideo.blocks import fused_pooling, pooling
+from gcvideo.blocks import pooling
+from gcvideo.complexity.turns import in_turns, spread, times_faster
+from gcvideo.kernels import fused_pooling
 
 console = Console(width=190)
 

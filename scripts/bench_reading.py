@@ -33,7 +33,7 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from gcvideo.analysis.turns import in_turns, spread, times_faster
+from gcvideo.complexity.turns import in_turns, spread, times_faster
 from gcvideo.data.dataset import read_views
 from gcvideo.data.decoding import Backend, open_video
 from gcvideo.data.loader_process import MEMORY_KEPT

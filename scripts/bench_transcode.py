@@ -26,9 +26,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_prep.examination import examine
-from data_prep.transcoding import Task, transcode_one
-from data_prep.x264 import EncodingSettings
+from data_prep.videos.transcoding import Task, transcode_one
+from data_prep.videos.whole_decode import examine
+from data_prep.videos.x264 import EncodingSettings
 from gcvideo.clip import Verified
 from gcvideo.data.decoding import open_video
 from gcvideo.data.decoding.index import index_stream

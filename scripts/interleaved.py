@@ -1,4 +1,4 @@
-"""What benchmarks save and say of alternatives measured in turns (gcvideo/analysis/turns.py)."""
+"""What benchmarks save and say of alternatives measured in turns (gcvideo/complexity/turns.py)."""
 
 import csv
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gcvideo.analysis.turns import Spread
+from gcvideo.complexity.turns import Spread
 
 PACKAGES = ("torch", "torchvision", "pytorchvideo", "lightning", "av", "decord")
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))  # the tests' files are no package's
 
 from sections import parse_sections  # noqa: E402
 
-from data_prep.workers import run_killable  # noqa: E402
+from data_prep.running.workers import run_killable  # noqa: E402
 
 Row = Sequence[object]
 FILE_SECONDS = 120.0

@@ -3,10 +3,10 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gcvideo.blocks import fused_pooling
 from gcvideo.blocks.affinity import Affinity
 from gcvideo.blocks.framework import Context
 from gcvideo.blocks.pooling import attention_pool, attention_weights, weighted_sum
+from gcvideo.kernels import fused_pooling
 
 
 class AveragePool(Context):

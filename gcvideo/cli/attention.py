@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from torch import nn
 
-from gcvideo.analysis.attention import (
+from gcvideo.attention import (
     TWO_FRAMES_BY_TWO_PLACES,
     DistanceTable,
     Drawing,

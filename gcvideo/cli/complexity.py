@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from gcvideo.analysis.complexity import ROUNDS, Complexity, Subject, measure
-from gcvideo.analysis.paper import PAPER_NOTES, PAPER_ROWS
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
+from gcvideo.complexity import ROUNDS, Complexity, Subject, measure
+from gcvideo.complexity.paper import PAPER_NOTES, PAPER_ROWS
 from gcvideo.memory import keep_freed_memory
 from gcvideo.run_folder import RunFolder
 

@@ -9,12 +9,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gcvideo.analysis.features import FeatureFile, Per, VideoFeatures, clip_features
-from gcvideo.analysis.reading import UnreadableVideo, read_views
 from gcvideo.cli.inputs import find_videos, load
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.datamodule import available_workers
 from gcvideo.data.decoding import DecodeError
+from gcvideo.prediction.features import FeatureFile, Per, VideoFeatures, clip_features
+from gcvideo.prediction.reading import UnreadableVideo, read_views
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from gcvideo.backbones.checkpoints.files import refuse_non_finite
 from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.annotations import read_paths
+from gcvideo.keeping.checkpoint_file import require_whole
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training import VideoClassifier
-from gcvideo.training.checkpoint_file import require_whole
 from gcvideo.video_files import SUFFIXES, is_hidden, is_video_name, video_names
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from gcvideo.keeping import MetricsFile
 from gcvideo.run_folder import RunFolder
-from gcvideo.training import MetricsFile
 
 
 def as_list(configured: Any) -> list[Any]:

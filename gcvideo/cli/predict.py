@@ -14,15 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
-from gcvideo.analysis.annotated import write_annotated
-from gcvideo.analysis.predictors import Prediction, TimelinePredictor, VideoPredictor
-from gcvideo.analysis.reading import UnreadableVideo
-from gcvideo.analysis.timeline_plot import plot_timeline
 from gcvideo.cli.inputs import find_videos, load, unique_names
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.datamodule import available_workers
 from gcvideo.data.decoding import DecodeError
 from gcvideo.evaluation import PredictionTable
+from gcvideo.prediction.annotated import write_annotated
+from gcvideo.prediction.predictors import Prediction, TimelinePredictor, VideoPredictor
+from gcvideo.prediction.reading import UnreadableVideo
+from gcvideo.prediction.timeline_plot import plot_timeline
 
 log = logging.getLogger(__name__)
 

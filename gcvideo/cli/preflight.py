@@ -13,7 +13,10 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 
-from gcvideo.analysis.preflight import (
+from gcvideo.cli.parser import RunParser
+from gcvideo.cli.run import VideoCLI
+from gcvideo.data import KineticsDataModule
+from gcvideo.preflight import (
     AbsentError,
     Job,
     Meeting,
@@ -23,9 +26,6 @@ from gcvideo.analysis.preflight import (
     checks_still_running,
     inspect,
 )
-from gcvideo.cli.parser import RunParser
-from gcvideo.cli.run import VideoCLI
-from gcvideo.data import KineticsDataModule
 from gcvideo.run_folder import RunFolder
 from gcvideo.training import VideoClassifier
 

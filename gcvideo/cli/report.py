@@ -7,14 +7,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from gcvideo.analysis.complexity import Subject, measure
-from gcvideo.analysis.report import Run, read_run, write_report
-from gcvideo.analysis.report.page import MOST_MISTAKES
-from gcvideo.analysis.report.thumbnails import thumbnail
 from gcvideo.cli.inputs import load
 from gcvideo.cli.parser import CommandParser
+from gcvideo.complexity import Subject, measure
 from gcvideo.data import KineticsDataModule
 from gcvideo.data.decoding import DecodeError
+from gcvideo.report import Run, read_run, write_report
+from gcvideo.report.page import MOST_MISTAKES
+from gcvideo.report.thumbnails import thumbnail
 from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)

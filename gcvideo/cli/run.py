@@ -37,12 +37,13 @@ from gcvideo.cli.trainer_arguments import (
     require_supported_processes,
 )
 from gcvideo.data import KineticsDataModule
+from gcvideo.distributed import restarts_share_a_store
+from gcvideo.keeping import CheckpointFiles, ExactResume, Safeguard
+from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
 from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
 from gcvideo.run_folder import Evaluated, RunFolder
-from gcvideo.training import CheckpointFiles, ExactResume, Safeguard, VideoClassifier
-from gcvideo.training.checkpoint_file import newest_checkpoint, read_training_state
-from gcvideo.training.distributed import restarts_share_a_store
+from gcvideo.training import VideoClassifier
 from gcvideo.training.progress import with_progress
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.callbacks.timer import Interval
 from lightning.pytorch.strategies import DDPStrategy
 
-from gcvideo.training import ExactResume, Safeguard
+from gcvideo.keeping import ExactResume, Safeguard
 
 REFUSED = {
     "barebones": "it leaves out checkpoints, logs and validation; scripts/bench_network.py times the network",

@@ -18,7 +18,7 @@ from gcvideo.data.classes import Numbering, Trained, match, numbers
 from gcvideo.data.dataset import Crops, EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import Backend
 from gcvideo.data.loader import VideoLoader
-from gcvideo.data.presence import said_of_missing, said_of_shared
+from gcvideo.data.missing_videos import said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, RandomClip, StartRule, UniformClips
 from gcvideo.data.transforms import (

@@ -16,12 +16,12 @@ from torchmetrics import MetricCollection
 from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
+from gcvideo.distributed import gather_rows, totals
 from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
+from gcvideo.keeping.checkpoint_file import require_fit
 from gcvideo.run_folder import RunFolder
-from gcvideo.training.checkpoint_file import require_fit
-from gcvideo.training.distributed import gather_rows, totals
+from gcvideo.training.empty_batch import loss_of_no_clip
 from gcvideo.training.finetuning import scaled_by_depth
-from gcvideo.training.missing import loss_of_no_clip
 from gcvideo.training.optimisation import (
     HalfCosine,
     Schedule,

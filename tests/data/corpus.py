@@ -21,7 +21,7 @@ import numpy as np
 from av.error import FFmpegError
 from av.packet import Packet
 
-from data_prep.examination import examine
+from data_prep.videos.whole_decode import examine
 from gcvideo.clip import Verified
 from gcvideo.data.decoding import Backend, DecodeError, open_video
 from gcvideo.data.decoding.index import index_stream

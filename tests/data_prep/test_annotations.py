@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from data_prep import annotations
-from data_prep.annotation_formats import AnnotationError, Clip, Splits, kinetics_clips
-from data_prep.matching import match
+from data_prep.lists.annotation_formats import AnnotationError, Clip, Splits, kinetics_clips
+from data_prep.lists.files_of_clips import match
 from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.class_files import read_class_names

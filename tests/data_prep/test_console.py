@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from data_prep.annotations import main as annotations
-from data_prep.console import counted, progress_bar, run_step, say, show_first, show_table
-from data_prep.prepared import read_prepared
+from data_prep.page.prepared_data import read_prepared
+from data_prep.running.console import counted, progress_bar, run_step, say, show_first, show_table
 
 ODD_NAMES = ("How to [dQw4w9WgXcQ].mp4", "a [/b] [bold].mp4", ":smile:.mp4", "broken \udcff.mp4")
 

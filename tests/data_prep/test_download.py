@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 
 from data_prep import download, transfer
-from data_prep.archive_lists import Remote
-from data_prep.transfer import Patience, fetch
+from data_prep.archives.archive_lists import Remote
+from data_prep.archives.transfer import Patience, fetch
 from gcvideo.atomic import read_table
 from tests.data_prep.site import Site, serving
 
@@ -323,8 +323,8 @@ def test_a_data_set_is_its_lists_annotations_and_replacements(site: Site, tmp_pa
 
 
 def test_a_second_run_of_the_same_shard_is_refused(site: Site, tmp_path: Path) -> None:
-    from data_prep.journal import Journal
-    from data_prep.shards import Shard
+    from data_prep.running.journal import Journal
+    from data_prep.running.shards import Shard
 
     url = site.add("/a.tar", BODY)
     with (

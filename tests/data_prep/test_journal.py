@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from data_prep.journal import Journal, fingerprint
-from data_prep.shards import Shard
+from data_prep.running.journal import Journal, fingerprint
+from data_prep.running.shards import Shard
 
 
 def test_a_line_torn_by_a_kill_is_done_again_and_spoils_no_other(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data_prep import stats
-from data_prep.prepared import read_prepared
+from data_prep.page.prepared_data import read_prepared
 
 HEADER = "path,label,num_frames,fps,width,height,codec,rotation,stream,plain\n"
 

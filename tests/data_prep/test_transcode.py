@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep import encoding, transcode, transcoding
-from data_prep.x264 import PRESETS, EncodingSettings, target_size
+from data_prep.videos.x264 import PRESETS, EncodingSettings, target_size
 from gcvideo.atomic import read_table
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from data_prep import examination, verify
-from data_prep.video_lists import read_lists
+from data_prep.lists.video_lists import read_lists
 from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.decoding.reader import DecodeError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.shards import allowed_processors
-from data_prep.workers import run_killable
+from data_prep.running.shards import allowed_processors
+from data_prep.running.workers import run_killable
 
 
 def act(item: str) -> Iterator[str]:
@@ -80,8 +80,8 @@ import os, sys, time
 sys.path[:0] = {[str(path) for path in Path(__file__).parents[2:3]]!r}
 import pytest
 
-from data_prep.shards import allowed_processors
-from data_prep.workers import run_killable
+from data_prep.running.shards import allowed_processors
+from data_prep.running.workers import run_killable
 
 def name(item):
     yield os.getpid()

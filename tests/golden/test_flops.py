@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gcvideo.analysis.complexity import count_flops
-from gcvideo.analysis.paper import ALL, FIVE, PAPER_ROWS
 from gcvideo.backbones import VideoResNet
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock
+from gcvideo.complexity import count_flops
+from gcvideo.complexity.paper import ALL, FIVE, PAPER_ROWS
 
 NETWORKS = {
     **{name: partial(row.network, 400) for name, row in PAPER_ROWS.items()},

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from gcvideo.analysis.paper import PAPER_ROWS
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.blocks import GlobalContextBlock
+from gcvideo.complexity.paper import PAPER_ROWS
 
 
 def num_parameters(network: partial[VideoResNet], num_classes: int = 400) -> int:

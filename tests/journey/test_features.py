@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from gcvideo.analysis import features as module
-from gcvideo.analysis.features import FeatureFile, VideoFeatures
 from gcvideo.cli import main
 from gcvideo.cli.inputs import load
 from gcvideo.clip import Span
+from gcvideo.prediction import features as module
+from gcvideo.prediction.features import FeatureFile, VideoFeatures
 from tests.data.encoding import h264, write_video
 from tests.journey.trained import write_checkpoint
 

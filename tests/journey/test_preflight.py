@@ -154,7 +154,7 @@ def die_in_all_reduce() -> None:
 
 
 def _instead_of_all_reduce(work: Callable[..., None]) -> None:
-    from gcvideo.analysis.preflight import inspection
+    from gcvideo.preflight import inspection
 
     inspection.check_all_reduce = work
 

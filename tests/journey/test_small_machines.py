@@ -59,7 +59,7 @@ def test_few_open_files_are_enough_or_the_limit_is_named(folder, tmp_path, num_f
 
 PRINTS_LINES = """
 import os
-from gcvideo.training.stopping import StopSignals
+from gcvideo.keeping.stopping import StopSignals
 
 def listen(self):
     original(self)

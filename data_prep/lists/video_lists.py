@@ -1,0 +1,118 @@
+"""Training lists: CSV files with the columns path and label, and classes.txt beside them."""
+
+import csv
+import os
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from data_prep.running.console import progress_bar
+from gcvideo.atomic import replacing, write_table
+from gcvideo.video_files import video_names
+
+SEGMENTS = {"start", "end", "time_start", "time_end", "start_time", "end_time", "start_frame", "end_frame"}
+CLASSES = "classes.txt"
+"""One class a line; the line's number, from 0, is the label."""
+
+
+class ListedVideo(NamedTuple):
+    """One row of a list."""
+
+    path: str
+    """Relative to the videos' root."""
+    label: str
+    """Class index as written; empty where a test set is not labelled."""
+
+
+class VideoList(NamedTuple):
+    """One list file."""
+
+    name: str
+    """File name, as in train.csv."""
+    videos: list[ListedVideo]
+
+
+def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[VideoList]:
+    """The lists of videos; where none is named, one of all that is named like a video under root.
+
+    Raises:
+        ValueError: A list has no column path or label, two lists have one name, there is no video, or
+            none of those listed is under root.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder; expected the folder of the videos")
+    if not files:
+        names = listed_videos(root, num_workers=num_workers)
+        if not names:
+            raise ValueError(
+                f"{root} holds nothing that is named like a video; expected .mp4, .avi, .mkv, ..."
+            )
+        return [VideoList("videos.csv", [ListedVideo(name, "") for name in names])]
+    lists = []
+    for file in files:
+        if file.name in [name for name, _ in lists]:
+            raise ValueError(f"two lists are called {file.name}; rename one of them")
+        lists.append(VideoList(file.name, _videos_of(file)))
+    paths = paths_of(lists)
+    if not paths:
+        raise ValueError(f"{', '.join(map(str, files))} list no video; expected rows below path,label")
+    if not any(os.path.lexists(root / path) for path in paths):
+        raise ValueError(
+            f"{root} holds none of the {len(paths):,} videos listed, not even {paths[0]}; --root is the "
+            "folder that the paths start from"
+        )
+    return lists
+
+
+def _videos_of(file: Path) -> list[ListedVideo]:
+    """The rows of a list; it may have none, as the test list of a data set that was divided in two."""
+    videos = []
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = set(reader.fieldnames or ())
+            if not {"path", "label"} <= columns:
+                raise ValueError(f"{file}: expected a header with the columns path and label")
+            if columns & SEGMENTS:
+                said = ", ".join(sorted(columns & SEGMENTS))
+                raise ValueError(f"{file}: has columns {said}; cut segments out as videos of their own first")
+            for row in reader:
+                if not row["path"] or None in row:
+                    raise ValueError(
+                        f"{file}:{reader.line_num}: is no row of {','.join(reader.fieldnames or ())}"
+                    )
+                videos.append(ListedVideo(row["path"], row["label"] or ""))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file}: is not UTF-8 text ({error.reason}); write the file again as UTF-8"
+        ) from error
+    return videos
+
+
+def listed_videos(root: Path, *, num_workers: int) -> list[str]:
+    """`video_names`, under a progress bar: a folder may hold 300,000, on a slow disk."""
+    with progress_bar() as bar:
+        task = bar.add_task("list videos", total=None)
+        names = video_names(root, num_workers=num_workers, advance=partial(bar.advance, task))
+        bar.update(task, total=len(names))
+    return names
+
+
+def paths_of(lists: Sequence[VideoList]) -> list[str]:
+    """Every path once, in the order in which the lists name them first."""
+    return list(dict.fromkeys(video.path for _, videos in lists for video in videos))
+
+
+def write_list(file: Path, videos: Sequence[ListedVideo]) -> None:
+    """Write one list."""
+    write_table(file, ListedVideo._fields, videos)
+
+
+def copy_classes(lists: Sequence[Path], output: Path, *, partial: Path) -> None:
+    """Copy the class names that lie beside the lists, if they do, to the output, by way of partial."""
+    for folder in dict.fromkeys(file.parent for file in lists):
+        if (folder / CLASSES).exists() and folder.resolve() != output.resolve():
+            with replacing(output / CLASSES, partial=partial):
+                shutil.copyfile(folder / CLASSES, partial)

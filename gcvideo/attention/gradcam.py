@@ -1,0 +1,40 @@
+"""Which places of a clip speak for a class (Selvaraju et al., Grad-CAM, arXiv:1610.02391), by captum."""
+
+from typing import cast
+
+import torch
+from captum.attr import LayerAttribution, LayerGradCam
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gcvideo.attention.maps import Layer, Layers
+from gcvideo.backbones import VideoResNet
+
+
+def stage_of(network: nn.Module, name: str) -> nn.Module:
+    """A residual stage by name, as res5; of other networks, any part by its module name.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    parts = network.stages if isinstance(network, VideoResNet) else dict(network.named_modules())
+    if name not in parts:
+        known = ", ".join(parts) if isinstance(network, VideoResNet) else "its module names"
+        raise ValueError(f"Grad-CAM of {name!r}: {type(network).__name__} has {known}")
+    return cast(nn.Module, parts[name])
+
+
+def grad_cam_layers(
+    network: nn.Module, stage: nn.Module, clip: Float[Tensor, "1 3 T H W"], class_names: list[str]
+) -> Layers:
+    """ReLU(sum_c mean(d logit / d A_c) A_c) of the likeliest class, over its peak; A leaves the stage."""
+    with torch.inference_mode():
+        probabilities = network(clip).softmax(dim=1)[0]
+    likeliest = int(probabilities.argmax())
+    found = LayerGradCam(network, stage).attribute(clip, target=likeliest, relu_attributions=True)
+    values = LayerAttribution.interpolate(
+        cast(Tensor, found).detach(), tuple(clip.shape[2:]), interpolate_mode="trilinear"
+    )[0, 0]
+    title = f"{class_names[likeliest]} {probabilities[likeliest]:.0%}"
+    peak = values.max().clamp_min(torch.finfo(values.dtype).tiny)
+    return Layers([Layer(title, values / peak, None)], "Grad-CAM relative to its peak")

@@ -1,0 +1,178 @@
+"""Checkpoint files that are whole or absent, and can be told from damaged ones."""
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.fabric.utilities.types import _PATH
+from torch import Tensor
+
+from gcvideo.archive import examine
+from gcvideo.keeping.stopping import uninterrupted
+
+MOST_NAMED = 3
+
+NAMES_CODE = (
+    "names code that loading it would run; nothing was loaded; expected tensors and plain values, as "
+    "`gcvideo fit` writes them"
+)
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its name, onto the disk, and only then gives it the name.
+
+    The file is what torch.save writes: a zip archive, which ends with its table of contents and holds a
+    CRC-32 of every tensor. `require_whole` checks both. An older file of the name stays until the new one is
+    whole, and for ever if the new one cannot be written.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None
+    ) -> None:
+        """Write `checkpoint` to `path`; when this returns it survives a loss of power.
+
+        Raises:
+            OSError: The file cannot be written; one of that name is as it was.
+        """
+        file = Path(path)
+        unfinished = file.with_name(f".{file.name}.unfinished")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with uninterrupted():
+                with unfinished.open("wb") as stream:
+                    torch.save(checkpoint, stream)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                unfinished.replace(file)
+                _sync_folder(file.parent)
+        except (OSError, RuntimeError) as error:
+            with suppress(OSError):  # where there is no permission, nothing was written
+                unfinished.unlink(missing_ok=True)
+            kept = "the older one of that name is kept" if file.exists() else "nothing was written"
+            raise OSError(f"{file}: cannot write the checkpoint: {_reason(error)}; {kept}") from error
+
+    def load_checkpoint(
+        self, path: _PATH, map_location: Any = "cpu", weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read a checkpoint; nothing in it is run.
+
+        Raises:
+            ValueError: The file is absent or damaged, or holds more than tensors and plain values.
+        """
+        file = Path(path)
+        require_whole(file)
+        try:
+            return torch.load(file, map_location=map_location, weights_only=True)
+        except UnpicklingError as error:
+            raise ValueError(f"{file}: {NAMES_CODE}") from error
+
+
+class Position(NamedTuple):
+    """How far a checkpoint is, and when it was written."""
+
+    global_step: int
+    written: float
+
+
+class NewestCheckpoint(NamedTuple):
+    """The checkpoint to go on from, and what is wrong with the others."""
+
+    file: Path | None
+    damaged: list[str]
+
+
+def require_whole(file: Path) -> None:
+    """Check that a checkpoint is as it was written.
+
+    Raises:
+        ValueError: It is absent, cut short or changed.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file}: no such checkpoint")
+    try:
+        damaged = examine(file).damaged
+    except ValueError as error:
+        raise ValueError(
+            f"{file}: is no checkpoint, or is cut short ({file.stat().st_size} bytes); use another"
+        ) from error
+    if damaged is not None:
+        raise ValueError(f"{file}: is damaged: {damaged} in it does not have its checksum; use another")
+
+
+def require_fit(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Check that a saved state is of this network.
+
+    Raises:
+        ValueError: A tensor is missing, left over or of another shape; the first of them are named.
+    """
+    apart = [f"{key} is not in it" for key in own if key not in saved]
+    apart += [f"{key} is not in this network" for key in saved if key not in own]
+    apart += [
+        f"{key} is {list(saved[key].shape)} in it and {list(own[key].shape)} here"
+        for key in own
+        if key in saved and saved[key].shape != own[key].shape
+    ]
+    if apart:
+        named = "; ".join(apart[:MOST_NAMED])
+        raise ValueError(
+            f"the checkpoint is of another network, apart in {len(apart)} tensors ({named}); use the "
+            "configuration that it was trained with"
+        )
+
+
+def newest_checkpoint(folder: Path) -> NewestCheckpoint:
+    """Of the whole checkpoints in a folder the one with most steps, and of those the one written last."""
+    positions: dict[Path, Position] = {}
+    damaged: list[str] = []
+    for file in sorted(folder.glob("*.ckpt")):
+        try:
+            positions[file] = _position(file)
+        except ValueError as error:
+            damaged.append(str(error))
+    return NewestCheckpoint(max(positions, key=lambda file: positions[file], default=None), damaged)
+
+
+def read_training_state(file: Path) -> dict[str, Any]:
+    """Read what a checkpoint of a training says; its tensors are mapped into memory and not read.
+
+    Raises:
+        ValueError: It is absent or damaged, or no checkpoint of a training.
+    """
+    require_whole(file)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        content["global_step"]
+    except UnpicklingError as error:
+        raise ValueError(f"{file}: {NAMES_CODE}") from error
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: holds no training state; use another") from error
+    return content
+
+
+def _position(file: Path) -> Position:
+    return Position(read_training_state(file)["global_step"], file.stat().st_mtime)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name too is on the disk, where the file system can promise that (some network ones cannot)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said: torch puts words of its own before it."""
+    causes: Iterable[BaseException | None] = (error, error.__cause__, error.__context__)
+    system = (cause for cause in causes if isinstance(cause, OSError) and cause.strerror)
+    return next((str(cause.strerror) for cause in system), str(error))

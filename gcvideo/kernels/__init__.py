@@ -1,0 +1,1 @@
+"""What a GPU computes faster, proven equal before its first use."""

@@ -1,0 +1,1 @@
+"""Predictions, timelines, annotated copies and features of any videos."""

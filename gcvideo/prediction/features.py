@@ -1,0 +1,183 @@
+"""Features of videos as a network's last layer reads them, in a file that other programs read."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from gcvideo.clip import ClipBatch, Span
+from gcvideo.prediction.reading import UnreadableVideo
+
+SUFFIXES = (".npz", ".parquet")
+Per = Literal["video", "clip"]
+FORMAT_OF_PARTS = 2
+"""Parts of 1 have no times."""
+COLUMNS: dict[Per, tuple[str, ...]] = {
+    "video": ("video", "features"),
+    "clip": ("video", "clip", "start_seconds", "end_seconds", "features"),
+}
+
+
+class VideoFeatures(NamedTuple):
+    """Features of one video, a row a clip."""
+
+    path: Path
+    features: Float[Tensor, "clips C"]
+    spans: Sequence[Span]
+    """Of the clips."""
+
+
+@torch.inference_mode()
+def clip_features(
+    network: nn.Module,
+    transform: nn.Module,
+    frames: UInt8[Tensor, "1 views T H W 3"],
+    *,
+    num_crops: int,
+    views_per_forward: int,
+) -> Float[Tensor, "clips C"]:
+    """The mean over each clip's crops of its pooled features, on the CPU.
+
+    Args:
+        network: A network with a method features([B 3 T H W]) -> [B C], as VideoResNet has.
+        transform: Normalisation on the network's device.
+        frames: All views of one video: the crops of its first clip, of its second, and so on.
+        num_crops: Crops of a clip.
+        views_per_forward: Views that pass the network together; bounds memory.
+
+    Raises:
+        ValueError: The network has no such method.
+    """
+    features = getattr(network, "features", None)
+    if features is None:
+        raise ValueError(
+            f"{type(network).__name__} has no method features(clip) -> [B C]; give it one that returns what "
+            "its last layer reads"
+        )
+    device = next(network.parameters()).device
+    batch = ClipBatch(frames.to(device), torch.zeros(1, dtype=torch.long, device=device), [""])
+    views = transform(batch).views[0]
+    pooled = torch.cat([features(part) for part in views.split(views_per_forward)])
+    return pooled.float().unflatten(0, (-1, num_crops)).mean(dim=1).cpu()
+
+
+class FeatureFile:
+    """A file of features that is written in parts, so that an interrupted extraction goes on where it was.
+
+    Parts lie in FILE.parts until the last is there; then they become FILE.
+
+    Args:
+        file: .npz with the arrays video, features (and of clips: clip, start_seconds, end_seconds), or
+            .parquet with columns of these names.
+        per: One row a video (the mean over its clips) or one a clip.
+        settings: What the features depend on besides the videos; parts made under others are refused.
+        videos: All videos, in the order of the file's rows.
+        videos_per_part: How many videos are lost at most when the run is stopped.
+
+    Raises:
+        ValueError: The suffix is neither, or parts of another extraction lie there.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        per: Per,
+        settings: dict[str, object],
+        videos: Sequence[Path],
+        videos_per_part: int = 256,
+    ) -> None:
+        if file.suffix not in SUFFIXES:
+            raise ValueError(f"out is {file}; expected a file ending in {' or '.join(SUFFIXES)}")
+        self.file = file
+        self.per: Per = per
+        self.videos = videos
+        self.videos_per_part = videos_per_part
+        self.folder = file.with_name(f"{file.name}.parts")
+        self._claim(settings)
+
+    def missing(self) -> list[Sequence[Path]]:
+        """The videos of every part that is not there yet."""
+        return [self._part_videos(part) for part in range(self._num_parts) if not self._part(part).exists()]
+
+    def write_part(self, videos: Sequence[VideoFeatures | UnreadableVideo], first: Path) -> None:
+        """Write the part that begins with the video `first`."""
+        read = [video for video in videos if isinstance(video, VideoFeatures)]
+        rows = [
+            video.features if self.per == "clip" else video.features.mean(0, keepdim=True) for video in read
+        ]
+        spans = np.array([span for video in read for span in video.spans], dtype=np.float64).reshape(-1, 2)
+        unreadable = [video for video in videos if isinstance(video, UnreadableVideo)]
+        file = self._part(self.videos.index(first) // self.videos_per_part)
+        unfinished = file.with_suffix(".unfinished.npz")
+        np.savez(
+            unfinished,
+            video=np.array(
+                [str(video.path) for video, part in zip(read, rows, strict=True) for _ in part], dtype=str
+            ),
+            clip=np.array([clip for part in rows for clip in range(len(part))], dtype=np.int64),
+            start_seconds=spans[:, 0],
+            end_seconds=spans[:, 1],
+            features=torch.cat(rows).numpy() if rows else np.empty((0, 0), np.float32),
+            unreadable=np.array([f"{path}: {reason}" for path, reason in unreadable], dtype=str),
+        )
+        unfinished.replace(file)
+
+    def finish(self) -> list[str]:
+        """Join the parts to the file, and say which videos could not be read."""
+        parts = [dict(np.load(self._part(part))) for part in range(self._num_parts)]
+        filled = [part for part in parts if len(part["video"])]
+        unreadable = [reason for part in parts for reason in part["unreadable"].tolist()]
+        if filled:
+            self._write({name: np.concatenate([part[name] for part in filled]) for name in COLUMNS[self.per]})
+        shutil.rmtree(self.folder)
+        return unreadable
+
+    def _write(self, columns: dict[str, np.ndarray]) -> None:
+        unfinished = self.file.with_name(f".unfinished.{self.file.name}")
+        if self.file.suffix == ".npz":
+            np.savez(unfinished, **columns)  # pyright: ignore[reportArgumentType]
+        else:
+            width = columns["features"].shape[1]
+            flat = pa.array(columns["features"].ravel())
+            rest = {name: pa.array(column) for name, column in columns.items() if name != "features"}
+            pq.write_table(
+                pa.table({**rest, "features": pa.FixedSizeListArray.from_arrays(flat, width)}), unfinished
+            )
+        unfinished.replace(self.file)
+
+    def _claim(self, settings: dict[str, object]) -> None:
+        listed = hashlib.sha256("\n".join(map(str, self.videos)).encode()).hexdigest()
+        wanted = {**settings, "per": self.per, "videos": len(self.videos), "list": listed}
+        wanted["format"] = FORMAT_OF_PARTS
+        wanted = json.loads(json.dumps(wanted | {"videos_per_part": self.videos_per_part}, default=str))
+        description = self.folder / "settings.json"
+        if description.exists():
+            found = json.loads(description.read_text())
+            differs = [name for name in wanted if found.get(name) != wanted[name]]
+            if differs:
+                raise ValueError(
+                    f"{self.folder} holds parts of another extraction ({', '.join(differs)} differ); finish "
+                    "that one, remove the folder, or choose another --out"
+                )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        description.write_text(json.dumps(wanted, indent=2))
+
+    @property
+    def _num_parts(self) -> int:
+        return -(-len(self.videos) // self.videos_per_part)
+
+    def _part(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npz"
+
+    def _part_videos(self, number: int) -> Sequence[Path]:
+        return self.videos[number * self.videos_per_part : (number + 1) * self.videos_per_part]

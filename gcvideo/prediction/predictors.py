@@ -1,0 +1,129 @@
+"""A trained classifier on videos that no list names: whole, or along their time."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from gcvideo.clip import ClipBatch
+from gcvideo.data.datamodule import EvaluationViews, KineticsDataModule
+from gcvideo.data.decoding import DecodeError
+from gcvideo.data.transforms import UniformCrops
+from gcvideo.prediction.reading import UnreadableVideo, read_views
+from gcvideo.prediction.timeline import Ranked, Timeline, WindowPrediction, likeliest
+from gcvideo.prediction.windows import SlidingWindows
+from gcvideo.training import VideoClassifier
+
+
+class Prediction(NamedTuple):
+    """What a network sees in one video."""
+
+    path: Path
+    probabilities: Float[Tensor, " K"]
+    top: list[Ranked]
+    timeline: Timeline | None
+
+    def top_at(self, seconds: float) -> list[Ranked]:
+        """The likeliest classes at a moment; without a timeline those of the video."""
+        return self.top if self.timeline is None else self.timeline.window_at(seconds).top
+
+    def as_json(self) -> dict[str, Any]:
+        """The prediction as JSON holds it."""
+        said: dict[str, Any] = {"video": str(self.path), "top": [one.as_json() for one in self.top]}
+        if self.timeline is not None:
+            said["segments"] = [segment.as_json() for segment in self.timeline.segments()]
+        return said
+
+
+class VideoPredictor:
+    """The classes of whole videos, over views spread uniformly.
+
+    Args:
+        model: The classifier, in evaluation mode on its device.
+        data: What tells a video's clips and their normalisation.
+        views: The views of a video.
+        num_workers: Processes that read videos ahead.
+    """
+
+    def __init__(
+        self, model: VideoClassifier, data: KineticsDataModule, views: EvaluationViews, *, num_workers: int
+    ) -> None:
+        self.model = model
+        self.data = data
+        self.views = views
+        self.num_workers = num_workers
+        self.transform = data.device_transform(training=False).to(model.device)
+
+    def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
+        """Every video's prediction, or why there is none, in the order given."""
+        for video in read_views(paths, self.data, self.views, num_workers=self.num_workers):
+            if isinstance(video, UnreadableVideo):
+                yield video
+                continue
+            probabilities = classify(self.model, self.transform, video.frames)[0]
+            yield Prediction(
+                video.path, probabilities, likeliest(probabilities, self.model.class_names), None
+            )
+
+
+class TimelinePredictor:
+    """The classes along videos, one clip after the other; a video's own are the mean over its windows.
+
+    Args:
+        model: The classifier, in evaluation mode on its device.
+        data: What tells a video's clips and their normalisation.
+        views: Crops of every window; their number of clips has no meaning here.
+        hop_seconds: From the start of one window to the next; by default half a window.
+    """
+
+    def __init__(
+        self,
+        model: VideoClassifier,
+        data: KineticsDataModule,
+        views: EvaluationViews,
+        *,
+        hop_seconds: float | None = None,
+    ) -> None:
+        self.model = model
+        self.clip = data.clip
+        self.crops = UniformCrops(
+            short_side=views.short_side, crop_size=views.crop_size, num_crops=views.num_crops
+        )
+        self.hop_seconds = hop_seconds
+        self.transform = data.device_transform(training=False).to(model.device)
+
+    def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
+        """Every video's prediction, or why there is none, in the order given."""
+        for path in paths:
+            try:
+                yield self.predict(path)
+            except DecodeError as error:
+                yield UnreadableVideo(path, str(error).removeprefix(f"{path}: "))
+
+    def predict(self, path: Path) -> Prediction:
+        """Raises DecodeError where the video cannot be read."""
+        video = SlidingWindows(path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds)
+        windows, parts = [], []
+        for group in video:
+            probabilities = classify(self.model, self.transform, group.views)
+            parts.append(probabilities)
+            windows += [
+                WindowPrediction(*span, likeliest(one, self.model.class_names))
+                for span, one in zip(group.spans, probabilities, strict=True)
+            ]
+        mean = torch.cat(parts).mean(dim=0)
+        timeline = Timeline(windows, duration_seconds=video.duration_seconds)
+        return Prediction(path, mean, likeliest(mean, self.model.class_names), timeline)
+
+
+@torch.inference_mode()
+def classify(
+    model: VideoClassifier, transform: torch.nn.Module, frames: UInt8[Tensor, "B V T H W 3"]
+) -> Float[Tensor, "B K"]:
+    """Probabilities, on the CPU, of uint8 views as the loader gives them."""
+    unlabelled = torch.zeros(len(frames), dtype=torch.long, device=model.device)
+    batch = ClipBatch(frames.to(model.device), unlabelled, [""] * len(frames))
+    return model(transform(batch).views).cpu()

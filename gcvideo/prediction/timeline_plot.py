@@ -1,0 +1,36 @@
+"""A picture of what a network sees along a video."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from gcvideo.prediction.timeline import Timeline
+
+MOST_CURVES = 6
+
+
+def plot_timeline(timeline: Timeline, *, title: str, file: Path) -> None:
+    """Probability over time of the classes that lead somewhere, and a strip that says which one leads."""
+    segments = timeline.segments()
+    leading = list(dict.fromkeys(segment.name for segment in segments))
+    by_time_led = {
+        name: sum(s.end_seconds - s.start_seconds for s in segments if s.name == name) for name in leading
+    }
+    shown = sorted(leading, key=by_time_led.__getitem__, reverse=True)[:MOST_CURVES]
+    colours = {name: f"C{number}" for number, name in enumerate(shown)}
+
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    curves, strip = figure.subplots(2, 1, sharex=True, height_ratios=(6, 1))
+    middles = [(window.start_seconds + window.end_seconds) / 2 for window in timeline.windows]
+    for name, colour in colours.items():
+        curve = [dict(window.top).get(name, 0.0) for window in timeline.windows]
+        curves.plot(middles, curve, color=colour, label=name, marker="o", markersize=3)
+    curves.set(ylim=(0, 1.02), ylabel="probability", title=title)
+    curves.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", frameon=False)
+    for segment in segments:
+        span = (segment.start_seconds, segment.end_seconds - segment.start_seconds)
+        strip.broken_barh([span], (0, 1), color=colours.get(segment.name, "lightgrey"))
+    strip.set(yticks=[], xlabel="seconds", xlim=(0, timeline.boundaries[-1]))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=120)

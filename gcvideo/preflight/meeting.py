@@ -1,0 +1,219 @@
+"""Processes that exchange what they found through a key-value store, so that one that is missing, late or
+stuck is named by the others instead of stopping them."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from torch.distributed import (
+    HashStore,  # pyright: ignore[reportPrivateImportUsage]
+    PrefixStore,  # pyright: ignore[reportPrivateImportUsage]
+    Store,  # pyright: ignore[reportPrivateImportUsage]
+    TCPStore,  # pyright: ignore[reportPrivateImportUsage]
+)
+
+from gcvideo.preflight.findings import within
+
+POLL_SECONDS = 0.05
+CLOCK_READINGS = 3
+PATIENCE_SECONDS = 5.0
+"""How much longer rank 0 is waited for than it waits itself."""
+
+
+class AbsentError(RuntimeError):
+    """Processes said nothing within the time."""
+
+    def __init__(self, ranks: Iterable[int]) -> None:
+        self.ranks = sorted(ranks)
+        super().__init__(f"nothing was heard from rank {', '.join(map(str, self.ranks))}")
+
+
+class Place(NamedTuple):
+    """Which process of how many this is."""
+
+    rank: int = 0
+    num_ranks: int = 1
+    node: int = 0
+    address: str = ""
+    """Where the processes meet."""
+    port: int = 0
+
+    @classmethod
+    def here(cls) -> "Place":
+        """As torchrun or srun say; otherwise alone."""
+        for environment in (TorchElasticEnvironment, SLURMEnvironment):
+            if environment.detect():
+                launched = environment()
+                return cls(
+                    launched.global_rank(),
+                    launched.world_size(),
+                    launched.node_rank(),
+                    launched.main_address,
+                    launched.main_port,
+                )
+        return cls()
+
+
+class Meeting:
+    """The processes of one job around a store.
+
+    Args:
+        store: What all of them see.
+        place: Which one this is.
+    """
+
+    def __init__(self, store: Store, place: Place) -> None:
+        self.store = store
+        self.place = place
+        self.awaited: set[int] = set()
+        """Rank 0: whose word on the present topic has not come."""
+
+    @classmethod
+    def join(cls, place: Place, *, seconds: float) -> "Meeting":
+        """Wait for the store, but not for the other processes.
+
+        Raises:
+            OSError: Nobody answers at rank 0's address.
+        """
+        if place.num_ranks == 1:
+            return cls(HashStore(), place)
+        agent_has_it = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        try:
+            store = TCPStore(
+                place.address,
+                place.port,
+                place.num_ranks,
+                is_master=place.rank == 0 and not agent_has_it,
+                timeout=timedelta(seconds=seconds),
+                wait_for_workers=False,
+            )
+        except RuntimeError as error:
+            raise OSError(
+                f"rank {place.rank}: no way to {place.address}:{place.port}, where the processes meet, "
+                f"within {seconds:g} s ({str(error).splitlines()[0]})"
+            ) from error
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        return cls(PrefixStore(f"preflight/{attempt}", store), place)
+
+    def gather(self, topic: str, word: Any, *, seconds: float) -> dict[int, Any]:
+        """What every process says on a topic: on rank 0; the others get an empty answer, as soon as all
+        have spoken.
+
+        Raises:
+            AbsentError: Some said nothing for `seconds`, on all processes that did.
+        """
+        if self.place.rank > 0:
+            self.store.set(f"{topic}/{self.place.rank}", json.dumps(word))
+            missing = self.await_word(f"{topic}/missing", seconds=2 * seconds + PATIENCE_SECONDS)
+            if missing:
+                raise AbsentError(missing)
+            return {}
+        heard = {0: word}
+        self.awaited = set(range(1, self.place.num_ranks))
+        deadline = time.monotonic() + seconds
+        while self.awaited and time.monotonic() < deadline:
+            for rank in sorted(self.awaited):
+                if self.store.check([f"{topic}/{rank}"]):
+                    heard[rank] = json.loads(self.store.get(f"{topic}/{rank}"))
+            self.awaited -= heard.keys()
+            time.sleep(POLL_SECONDS if self.awaited else 0)
+        self.store.set(f"{topic}/missing", json.dumps(sorted(self.awaited)))
+        if self.awaited:
+            raise AbsentError(self.awaited)
+        return heard
+
+    def await_word(self, key: str, *, seconds: float) -> Any:
+        """What rank 0 says under a key.
+
+        Raises:
+            AbsentError: It says nothing for `seconds`, or its store is gone.
+        """
+
+        def word() -> Any:
+            while not self.store.check([key]):
+                time.sleep(POLL_SECONDS)
+            return json.loads(self.store.get(key))
+
+        try:
+            return within(seconds, word)  # a store whose process is stuck never answers
+        except (RuntimeError, TimeoutError) as error:
+            raise AbsentError([0]) from error
+
+    def all_agree(self, topic: str, here: bool, *, seconds: float) -> bool:
+        """Whether it is so on every process; known to every process.
+
+        Raises:
+            AbsentError: Processes said nothing.
+        """
+        agreed = self.gather(topic, here, seconds=seconds)
+        if self.place.rank == 0:
+            self.store.set(f"{topic}/agreed", json.dumps(all(agreed.values())))
+        return self.await_word(f"{topic}/agreed", seconds=seconds)
+
+    def shared_word(self, *, seconds: float) -> str:
+        """The same random word on every process."""
+        if self.place.rank == 0:
+            self.store.set("word", json.dumps(uuid.uuid4().hex))
+        return self.await_word("word", seconds=seconds)
+
+    def conclude(self, code: int, *, absent: set[int], seconds: float) -> None:
+        """Rank 0 says how it ended, and waits until the others know."""
+        self.store.set("verdict", json.dumps(code))
+        others = set(range(1, self.place.num_ranks)) - absent
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not all(self.store.check([f"bye/{r}"]) for r in others):
+            time.sleep(POLL_SECONDS)
+
+    def verdict(self, *, seconds: float) -> int:
+        """How it ended, from rank 0.
+
+        Raises:
+            AbsentError: It does not say.
+        """
+        code = self.await_word("verdict", seconds=seconds)
+        self.store.set(f"bye/{self.place.rank}", "")
+        return code
+
+    def clock_offsets(self, *, seconds: float) -> dict[int, float]:
+        """How many seconds each process' clock is ahead of rank 0's; on rank 0.
+
+        Rank 0 asks at t0, process r answers with its time t, which arrives at t1: the offset is
+        t - (t0 + t1) / 2, within (t1 - t0) / 2. The quickest of a few answers counts.
+
+        Raises:
+            AbsentError: A process does not answer.
+        """
+        limit = timedelta(seconds=seconds)
+        if self.place.rank > 0:
+            for number in range(CLOCK_READINGS):
+                asked, answer = self._clock_keys(self.place.rank, number)
+                self._wait(asked, limit, whose=0)
+                self.store.set(answer, repr(time.time()))
+            return {}
+        offsets = {0: 0.0}
+        for rank in range(1, self.place.num_ranks):
+            readings = []
+            for number in range(CLOCK_READINGS):
+                asked, answer = self._clock_keys(rank, number)
+                before = time.time()
+                self.store.set(asked, "")
+                self._wait(answer, limit, whose=rank)
+                after = time.time()
+                readings.append((after - before, float(self.store.get(answer)) - (before + after) / 2))
+            offsets[rank] = min(readings)[1]
+        return offsets
+
+    def _clock_keys(self, rank: int, number: int) -> tuple[str, str]:
+        return f"clock/{rank}/{number}/asked", f"clock/{rank}/{number}/answer"
+
+    def _wait(self, key: str, limit: timedelta, *, whose: int) -> None:
+        try:
+            self.store.wait([key], limit)
+        except RuntimeError as error:
+            raise AbsentError([whose]) from error

@@ -1,0 +1,84 @@
+"""What was found on all processes, as a table and as sentences."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from gcvideo.preflight.findings import Finding, Outcome
+
+CHECKS = (
+    "config",
+    "versions",
+    "lists",
+    "memory",
+    "open files",
+    "videos",
+    "run_dir",
+    "clock",
+    "all-reduce",
+    "loader",
+    "step",
+)
+
+
+@dataclass
+class Report:
+    """Findings by rank and check."""
+
+    hosts: dict[int, str] = field(default_factory=dict)
+    found: dict[int, dict[str, Finding]] = field(default_factory=dict)
+
+    def add(self, rank: int, *findings: Finding) -> None:
+        """Of two findings of one check the worse stands, and of two like ones the later."""
+        order = list(Outcome)
+        for finding in findings:
+            there = self.found.setdefault(rank, {}).get(finding.check)
+            if there is None or order.index(finding.outcome) >= order.index(there.outcome):
+                self.found[rank][finding.check] = finding
+
+    def add_absent(self, ranks: Iterable[int], said: str) -> None:
+        """Processes that were not heard from."""
+        for rank in ranks:
+            self.add(rank, Finding("process", Outcome.FAILED, said))
+
+    @property
+    def absent(self) -> set[int]:
+        """Processes that were not heard from."""
+        return {rank for rank, findings in self.found.items() if "process" in findings}
+
+    @property
+    def failed(self) -> bool:
+        return bool(self._sentences(Outcome.FAILED))
+
+    def table(self) -> Table:
+        """One row per process."""
+        table = Table("rank", "host", *CHECKS, box=SIMPLE_HEAD)
+        for rank in sorted({*self.hosts, *self.found}):
+            findings = self.found.get(rank, {})
+            cells = [_cell(findings.get(check)) for check in CHECKS]
+            host = self.hosts.get(rank, "")
+            table.add_row(str(rank), "ABSENT" if "process" in findings else host, *cells)
+        return table
+
+    def sentences(self) -> list[str]:
+        """What is wrong, and where; what is merely slow after it."""
+        return self._sentences(Outcome.FAILED) + self._sentences(Outcome.SLOW)
+
+    def _sentences(self, outcome: Outcome) -> list[str]:
+        return [
+            f"{outcome.value}: rank {rank}{self._at(rank)}: {finding.check}: {finding.said}"
+            for rank, findings in sorted(self.found.items())
+            for finding in findings.values()
+            if finding.outcome is outcome
+        ]
+
+    def _at(self, rank: int) -> str:
+        return f" on {self.hosts[rank]}" if rank in self.hosts else ""
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None:
+        return "-"
+    return finding.said if finding.outcome is Outcome.OK else finding.outcome.value

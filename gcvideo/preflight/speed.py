@@ -1,0 +1,138 @@
+"""How fast processes exchange gradients, how fast clips are read, and how fast a step uses them up."""
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+from statistics import median
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from lightning.pytorch import Trainer
+
+from gcvideo.clip import ClipBatch
+from gcvideo.data import KineticsDataModule
+from gcvideo.data.loader import VideoLoader
+from gcvideo.data.unreadable import ReportUnreadable
+from gcvideo.preflight.findings import Finding, Outcome
+from gcvideo.preflight.meeting import Meeting
+from gcvideo.training import VideoClassifier
+
+ALL_REDUCE_BYTES = 100_000_000
+ALL_REDUCE_REPEATS = 3
+
+
+def check_all_reduce(meeting: Meeting, device: torch.device, *, seconds: float) -> Finding:
+    """The sum over R processes of a tensor filled with rank + 1 is R (R + 1) / 2; and bytes per second.
+
+    By NCCL between GPUs, by gloo between CPUs.
+    """
+    place = meeting.place
+    if place.num_ranks == 1:
+        return Finding("all-reduce", Outcome.OK, "alone")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=meeting.store,
+        rank=place.rank,
+        world_size=place.num_ranks,
+        timeout=timedelta(seconds=seconds),
+    )
+    tensor = torch.empty(ALL_REDUCE_BYTES // 4, device=device)
+    expected = place.num_ranks * (place.num_ranks + 1) / 2
+    taken = []
+    for _ in range(1 + ALL_REDUCE_REPEATS):
+        tensor.fill_(place.rank + 1)
+        _wait_for(device)
+        start = time.perf_counter()
+        dist.all_reduce(tensor)
+        _wait_for(device)
+        taken.append(time.perf_counter() - start)
+        if not bool((tensor == expected).all()):
+            said = f"the sum of 1..{place.num_ranks} came out as {tensor.unique().tolist()[:3]}"
+            return Finding("all-reduce", Outcome.FAILED, said)
+    dist.destroy_process_group()
+    return Finding("all-reduce", Outcome.OK, f"{ALL_REDUCE_BYTES / median(taken[1:]) / 1e9:.2f} GB/s")
+
+
+def check_feeding(
+    trainer: Trainer, model: VideoClassifier, data: KineticsDataModule, *, seconds: float
+) -> list[Finding]:
+    """Clips per second that the training loader reads, and that training steps use up, each for `seconds`."""
+    data.trainer = trainer  # which knows how many processes share the videos
+    loader = data.train_dataloader()
+    loader.unreadable = ReportUnreadable()
+    batches = endless(loader)
+    first = next(batches)
+    if len(first.label) == 0:
+        raise ValueError(f"none of the first {loader.batch_size} training videos could be read")
+    read = clips_per_second(batches, seconds=seconds)
+    used = step_clips_per_second(trainer, model, data, first, seconds=seconds)
+    step = Finding("step", Outcome.OK, f"{figure(used)} clips/s")
+    if read >= used:
+        return [Finding("loader", Outcome.OK, f"{figure(read)} clips/s"), step]
+    said = (
+        f"reads {figure(read)} clips/s and a step uses {figure(used)}, so training waits "
+        f"{1 - read / used:.0%} of the time; raise data.num_workers ({loader.num_workers} on "
+        f"{os.cpu_count()} processors), or make the videos smaller (data_prep/transcode.py)"
+    )
+    return [Finding("loader", Outcome.SLOW, said), step]
+
+
+def figure(number: float) -> str:
+    """Three digits."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def endless(loader: VideoLoader) -> Iterator[ClipBatch]:
+    """The batches of one epoch after another."""
+    for epoch in count():
+        loader.sampler.set_epoch(epoch)
+        yield from loader
+
+
+def clips_per_second(batches: Iterator[ClipBatch], *, seconds: float) -> float:
+    """Clips that arrive from now on, which is when a first batch has: starting processes is not counted."""
+    begun, num_clips = time.perf_counter(), 0
+    for batch in batches:
+        num_clips += len(batch.label)
+        if time.perf_counter() - begun > seconds:
+            break
+    return num_clips / (time.perf_counter() - begun)
+
+
+def step_clips_per_second(
+    trainer: Trainer,
+    model: VideoClassifier,
+    data: KineticsDataModule,
+    batch: ClipBatch,
+    *,
+    seconds: float,
+) -> float:
+    """Forward, backward and SGD step on one batch; the first is left out, if there is time for others."""
+    device, precision = trainer.strategy.root_device, trainer.precision_plugin
+    network = precision.convert_module(model.network).to(device).train()
+    clips = data.device_transform(training=True).to(device)(
+        ClipBatch(batch.frames.to(device), batch.label.to(device), batch.video_id)
+    )
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-6, momentum=0.9, nesterov=True)
+    taken: list[float] = []
+    while sum(taken) < seconds:
+        _wait_for(device)
+        start = time.perf_counter()
+        with precision.forward_context():
+            loss = F.cross_entropy(network(clips.views.flatten(0, 1)), clips.target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        _wait_for(device)
+        taken.append(time.perf_counter() - start)
+    return len(batch.label) / median(taken[1:] or taken)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

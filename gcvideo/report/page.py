@@ -1,0 +1,206 @@
+"""The page: sections of tables and plots in one HTML file that needs no network."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from gcvideo import __version__
+from gcvideo.report import figures
+from gcvideo.report.confusion import (
+    class_accuracy,
+    confusion_matrix,
+    most_confused,
+    order_by_confusion,
+)
+from gcvideo.report.run import Run
+
+MOST_MISTAKES = 24
+MOST_PAIRS = 15
+TEST_METRICS = ("test/top1", "test/top5", "test/mean_class", "test/loss")
+VAL_METRICS = ("val/top1", "val/top5", "val/mean_class", "val/loss")
+
+
+class Confusions(NamedTuple):
+    """How one run's test went, class by class."""
+
+    run: Run
+    plot: Markup
+    pairs: Markup
+    accuracies: pd.DataFrame
+    mistakes: list[dict[str, Any]]
+
+
+def write_report(runs: Sequence[Run], file: Path) -> None:
+    """Write the report on `runs` to an HTML file, replaced whole."""
+    environment = Environment(
+        loader=PackageLoader("gcvideo.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    confusions = [confusions_of(run) for run in runs if run.predictions is not None]
+    tables = {one.run.name: one.accuracies for one in confusions}
+    colours = figures.colours_of(runs)
+    page = environment.get_template("page.html.j2").render(
+        plotly=Markup(get_plotlyjs()),
+        version=__version__,
+        written=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        runs=runs,
+        colours=colours,
+        settings=html_table(pd.DataFrame([settings(run) for run in runs])),
+        metrics=html_table(pd.DataFrame([metrics(run) for run in runs])),
+        protocols=html_table(pd.DataFrame([row for run in runs for row in protocols(run)])),
+        curves=[plot(figure) for figure in figures.curves(runs, colours).values()],
+        class_accuracies=plot(figures.class_accuracies(tables, colours)) if tables else None,
+        confusions=confusions,
+        shades=figures.SHADES,
+        costs=html_table(costs(runs)),
+        trade_offs=[plot(figure) for figure in trade_offs(runs, colours)],
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.part")
+    unfinished.write_text(page, encoding="utf-8")
+    unfinished.replace(file)
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """What a run was asked for, in one row."""
+    model, data, trainer = (run.config.get(part) or {} for part in ("model", "data", "trainer"))
+    network = (model.get("network") or {}).get("init_args") or {}
+    block, placement = network.get("block") or {}, network.get("placement") or {}
+    places = [f"{stage}: {blocks}" for stage, blocks in placement.items() if stage != "position" and blocks]
+    clip = data.get("clip") or {}
+    return {
+        "run": run.name,
+        "network": " ".join(str(network.get(key, "")) for key in ("architecture", "depth")),
+        "width": network.get("width"),
+        "block": str(block.get("class_path", "none")).rpartition(".")[2],
+        "placed": ", ".join([*places, str(placement.get("position", ""))]).strip(", ") or "-",
+        "clip": f"{clip.get('num_frames', '')} x {clip.get('stride', '')}",
+        "epochs": trainer.get("max_epochs"),
+        "batch": data.get("batch_size"),
+        "learning rate": model.get("learning_rate"),
+        "data": data.get("root"),
+    }
+
+
+def metrics(run: Run) -> dict[str, Any]:
+    """Test metrics, and the validation's last, in one row."""
+    logged = {name: run.curves[name].dropna() for name in VAL_METRICS if name in run.curves}
+    known = {name: values.iloc[-1] for name, values in logged.items() if len(values)} | run.metrics
+    row: dict[str, Any] = {"run": run.name}
+    for name in (*TEST_METRICS, *VAL_METRICS):
+        if name in known:
+            row[name] = f"{known[name]:.4f}" if name.endswith("loss") else f"{known[name]:.2%}"
+    if run.predictions is not None:
+        row["test videos"] = str(len(run.predictions))  # not 96.0 beside a run without
+    return row
+
+
+def protocols(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield what the test and the validation of a run looked at, one row each."""
+    for evaluated, told in run.protocols.items():
+        clip, views = told.get("clip", {}), told.get("views", {})
+        yield {
+            "run": run.name,
+            "of": evaluated,
+            "list": told.get("list"),
+            "videos": str(told.get("videos", "-")),
+            "clip": f"{clip.get('num_frames')} x {clip.get('stride')}",
+            "clips x crops": f"{views.get('num_clips')} x {views.get('num_crops')}",
+            "crop": f"{views.get('crop_size')} of {views.get('short_side')}",
+            "starts": views.get("start_rule"),
+            "checkpoint": _within(run.folder, told.get("checkpoint")),
+        }
+
+
+def _within(folder: Path, file: str | None) -> str | None:
+    """Return a file's path as seen from the run's folder, where it lies in there."""
+    if file is None or not Path(file).resolve().is_relative_to(folder.resolve()):
+        return file
+    return str(Path(file).resolve().relative_to(folder.resolve()))
+
+
+def costs(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return what the runs' networks cost, one row a run; times are beside the first's of the same round."""
+    measured = {run.name: run.cost for run in runs if run.cost is not None}
+    rows = []
+    for name, cost in measured.items():
+        size, forward = cost.size, cost.forward()
+        row: dict[str, Any] = {
+            "run": name,
+            "view": " x ".join(map(str, size.clip)),
+            "parameters M": f"{size.parameters / 1e6:.3f}",
+            "GFLOPs per view": f"{size.flops_per_view / 1e9:.3f}",
+            "ms per view": _with_quartiles(forward.median * 1e3, forward.lower * 1e3, forward.upper * 1e3),
+        }
+        if len(measured) > 1:
+            row["times as long"] = _with_quartiles(*cost.times_as_long(next(iter(measured.values()))))
+        row["inference peak MiB"] = f"{size.inference_bytes / 2**20:.1f}"
+        row["training peak MiB"] = f"{size.training_bytes / 2**20:.1f}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _with_quartiles(median: float, lower: float, upper: float) -> str:
+    return f"{median:.3g} ({lower:.3g} to {upper:.3g})"
+
+
+def trade_offs(runs: Sequence[Run], colours: figures.Colours) -> list[go.Figure]:
+    """Accuracy against FLOPs and against time, where both are known of several runs."""
+    known = {run.name: run.cost for run in runs if run.cost is not None and "test/top1" in run.metrics}
+    if len(known) < 2:
+        return []
+    accuracies = {run.name: run.metrics["test/top1"] for run in runs if run.name in known}
+    flops = {name: cost.size.flops_per_view / 1e9 for name, cost in known.items()}
+    times = {name: cost.forward().median * 1e3 for name, cost in known.items()}
+    return [
+        figures.accuracy_against(flops, accuracies, colours, cost="GFLOPs per view", accuracy="test top-1"),
+        figures.accuracy_against(times, accuracies, colours, cost="ms per view", accuracy="test top-1"),
+    ]
+
+
+def confusions_of(run: Run) -> Confusions:
+    """Confusion matrix, the pairs most confused, accuracies and the most confident mistakes."""
+    assert run.predictions is not None
+    read = run.predictions.dropna(subset=["prediction"])
+    names = sorted({*read["label"], *read["prediction"]})
+    counts = confusion_matrix(read, names)
+    order = order_by_confusion(counts)
+    ordered, classes = counts[order][:, order], [names[place] for place in order]
+    mistakes = [
+        {**row, "thumbnail": run.thumbnails.get(row["video"])}
+        for row in run.mistakes().head(MOST_MISTAKES).to_dict("records")
+    ]
+    return Confusions(
+        run=run,
+        plot=plot(figures.confusion(ordered, classes), kind="square"),
+        pairs=html_table(most_confused(counts, names, number=MOST_PAIRS)),
+        accuracies=class_accuracy(counts, names),
+        mistakes=mistakes,
+    )
+
+
+def plot(figure: go.Figure, *, kind: Literal["flat", "square"] = "flat") -> Markup:
+    """A figure under its title, as data that the page draws once all of it is laid out."""
+    title, figure.layout.title = figure.layout.title.text, None
+    heading = Markup("<h4>{}</h4>").format(title) if title else Markup("")
+    place = Markup('<div class="plot {}"></div>').format(kind)
+    data = Markup('<script type="application/json">{}</script>')
+    return heading + place + data.format(Markup(figure.to_json()))  # which escapes <, > and /
+
+
+def html_table(frame: pd.DataFrame) -> Markup:
+    """A table; pandas escapes its cells."""
+    if frame.empty:
+        return Markup("")
+    shown = frame.map(lambda cell: "-" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))
+    return Markup(shown.to_html(index=False, border=0, classes="table"))

@@ -1,0 +1,31 @@
+"""Small pictures of videos."""
+
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from gcvideo.data.decoding import open_video
+from gcvideo.report.run import data_uri
+
+HEIGHT = 120
+NUM_FRAMES = 3
+
+
+def thumbnail(path: Path) -> str:
+    """Three frames of a video side by side, as an address that needs no file.
+
+    Raises:
+        DecodeError: The video cannot be read.
+    """
+    with open_video(path, "pyav") as reader:
+        numbers = [len(reader) * part // (2 * NUM_FRAMES) for part in range(1, 2 * NUM_FRAMES, 2)]
+        frames = reader.frames_at(numbers)
+    height, width = frames.shape[1:3]
+    strip = Image.new("RGB", (round(width * HEIGHT / height) * NUM_FRAMES, HEIGHT))
+    for place, frame in enumerate(frames):
+        picture = Image.fromarray(frame.numpy()).resize((strip.width // NUM_FRAMES, HEIGHT))
+        strip.paste(picture, (place * picture.width, 0))
+    jpeg = BytesIO()
+    strip.save(jpeg, "JPEG", quality=80)
+    return data_uri(jpeg.getvalue(), "image/jpeg")

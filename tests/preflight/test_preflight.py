@@ -1,0 +1,213 @@
+import resource
+import shutil
+import threading
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, nn
+
+from gcvideo.clip import ClipBatch, VideoRecord
+from gcvideo.data import KineticsDataModule
+from gcvideo.preflight import AbsentError, Meeting, Place, room
+from gcvideo.preflight.checks import check_run_dir, check_same_run_dir, evenly, mark
+from gcvideo.preflight.facts import flat, versions
+from gcvideo.preflight.findings import Outcome, attempt, differences, within
+from gcvideo.preflight.room import VERSION_2, check_memory, check_open_files, free_in_groups
+from gcvideo.preflight.speed import clips_per_second
+
+Usage = namedtuple("Usage", ["total", "used", "free"])
+
+
+def test_the_rank_that_differs_from_most_is_named_with_what_it_has():
+    usual = {"torch": "2.6", "av": "18"}
+    values = {0: {**usual, "torch": "2.5"}, 1: usual, 2: usual, 3: {"torch": "2.6"}}
+    assert differences(values) == {
+        0: ["torch is 2.5, elsewhere 2.6"],
+        1: [],
+        2: [],
+        3: ["av is missing, elsewhere 18"],
+    }
+
+
+def test_of_two_that_differ_the_first_counts():
+    assert differences({0: {"a": "1"}, 1: {"a": "2"}}) == {0: [], 1: ["a is 2, elsewhere 1"]}
+
+
+def test_a_nested_configuration_is_flat_and_keeps_its_values():
+    assert flat({"a": {"b": {"c": 1.5}, "d": None}, "e": [{"f": 2}], "g": {}}) == {
+        "a.b.c": "1.5",
+        "a.d": "null",
+        "e.0.f": "2",
+        "g": "{}",
+    }
+
+
+def test_a_changed_source_file_is_another_version(tmp_path, monkeypatch):
+    import gcvideo
+
+    before = versions()
+    assert before["torch"] == torch.__version__.split("+")[0]
+    copy = shutil.copytree(Path(str(gcvideo.__file__)).parent, tmp_path / "gcvideo")
+    monkeypatch.setattr(gcvideo, "__file__", str(copy / "__init__.py"))
+    assert versions() == before
+    (copy / "clip.py").write_text((copy / "clip.py").read_text() + "\n")
+    assert versions() != before
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (99, list(range(10)))]
+)
+def test_a_sample_spreads_from_the_first_to_the_last(count, expected):
+    records = [VideoRecord(Path(str(i)), i, str(i)) for i in range(10)]
+    assert [record.label for record in evenly(records, count)] == expected
+
+
+def test_work_that_does_not_end_is_given_up_and_what_it_raises_is_raised():
+    assert within(5.0, lambda: 3) == 3
+    with pytest.raises(KeyError):
+        within(5.0, lambda: {}[1])
+    never, start = threading.Event(), time.monotonic()
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.2 s"):
+        within(0.2, never.wait)
+    assert time.monotonic() - start < 5
+    never.set()
+
+
+def test_a_check_that_raises_has_failed_and_says_why():
+    def work():
+        raise OSError("the disk\nis gone")
+
+    assert attempt("lists", work, seconds=5.0) == [("lists", Outcome.FAILED, "the disk is gone")]
+
+
+def test_room_for_three_checkpoints_of_weights_and_momentum_is_needed(tmp_path, monkeypatch):
+    network = nn.Linear(999, 1000)  # 1000 * (999 + 1) weights of 4 bytes, momentum of 4: 8 MB, three times
+    for free, outcome in [(24_000_000, Outcome.OK), (23_999_999, Outcome.FAILED)]:
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: Usage(0, 0, free))
+        assert check_run_dir(tmp_path / "run", network, rank=0, word="w").outcome is outcome
+
+
+def test_a_run_folder_that_cannot_be_made_has_failed(tmp_path):
+    (tmp_path / "file").touch()
+    (found,) = attempt(
+        "run_dir",
+        lambda: [check_run_dir(tmp_path / "file" / "run", nn.Linear(1, 1), rank=0, word="w")],
+        seconds=5.0,
+    )
+    assert found.outcome is Outcome.FAILED
+    assert "Not a directory" in found.said
+
+
+def data_module(tmp_path: Path) -> KineticsDataModule:
+    """Training clips of 8 x 224 x 224 x 3 bytes, 1.2 MB; a test of 30 views of 8 x 256 x 256 x 3, 47 MB."""
+    return KineticsDataModule(tmp_path, batch_size=4, num_workers=3)
+
+
+def test_the_batches_of_all_loader_processes_need_room(tmp_path, monkeypatch):
+    # 2 batches ahead of each of 3, one in use, and two copies in each of 3: 13.
+    training, test = 2 * 13 * 4 * 8 * 224 * 224 * 3, 2 * 13 * 30 * 8 * 256 * 256 * 3
+    outcomes = {
+        training - 1: (
+            Outcome.FAILED,
+            "2 x 3 loader processes hold up to 0.13 GB in training, and 0.13 GB are",
+        ),
+        test - 1: (Outcome.SLOW, "2 x 3 loader processes hold up to 1.23 GB in a test, and 1.23 GB are free"),
+        test: (Outcome.OK, "1.23 of 1 GB"),
+    }
+    for free, (outcome, said) in outcomes.items():
+        monkeypatch.setattr(room, "available_memory", lambda free=free: iter([10**12, free]))
+        found = check_memory(data_module(tmp_path), processes_here=2)
+        assert (found.outcome, found.said[: len(said)]) == (outcome, said)
+
+
+def test_what_a_container_and_those_around_it_have_left_is_known(tmp_path):
+    for folder, limit, current, inactive in [
+        ("", "max", 0, 0),
+        ("a", "1000", 900, 100),
+        ("a/b", "500", 450, 0),
+    ]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name, value in {
+            "max": limit,
+            "current": current,
+            "stat": f"anon 5\ninactive_file {inactive}",
+        }.items():
+            (tmp_path / folder / f"memory.{name}").write_text(f"{value}\n")
+    assert list(free_in_groups(tmp_path, "/a/b", VERSION_2)) == [50, 200]
+    assert list(free_in_groups(tmp_path / "a", "/docker/f00", VERSION_2)) == [200]
+    assert list(free_in_groups(tmp_path / "nowhere", "/", VERSION_2)) == []
+
+
+def test_a_limit_on_open_files_that_loader_processes_exceed_has_failed(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (30, before[1]))
+        found = check_open_files(data_module(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert found.outcome is Outcome.FAILED
+    assert "3 loader processes need" in found.said
+    assert "the limit is 30; raise it (ulimit -n" in found.said
+    assert check_open_files(data_module(tmp_path)).outcome is Outcome.OK
+
+
+def test_what_an_earlier_preflight_left_does_not_make_a_folder_shared(tmp_path):
+    mark(tmp_path, 0).write_text("an earlier word")
+    assert check_same_run_dir(tmp_path, word="word").outcome is Outcome.FAILED
+    mark(tmp_path, 0).write_text("word")
+    assert check_same_run_dir(tmp_path, word="word").outcome is Outcome.OK
+
+
+def test_starting_is_not_counted_as_reading():
+    def batches():
+        time.sleep(0.5)
+        for _ in range(100):
+            time.sleep(0.05)
+            yield ClipBatch(torch.zeros(4, 1, 1, 1, 1, 3, dtype=torch.uint8), torch.zeros(4).long(), [""] * 4)
+
+    of_all = batches()
+    next(of_all)
+    # 4 clips in 0.05 s or more; a busy machine takes longer, none takes less.
+    assert clips_per_second(of_all, seconds=0.3) <= 4 / 0.05
+
+
+class Ranks:
+    """A meeting of processes that are threads."""
+
+    def __init__(self, num_ranks: int) -> None:
+        store = distributed.HashStore()
+        self.meetings = [Meeting(store, Place(rank, num_ranks)) for rank in range(num_ranks)]
+
+
+def test_ranks_that_say_nothing_are_known_to_all_that_do():
+    first, *others = Ranks(4).meetings
+    known: list[list[int]] = []
+
+    def speak() -> None:
+        with pytest.raises(AbsentError) as absent:
+            others[0].gather("topic", "word", seconds=0.5)
+        known.append(absent.value.ranks)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    with pytest.raises(AbsentError) as absent:
+        first.gather("topic", "mine", seconds=0.5)
+    thread.join(10)
+    assert (absent.value.ranks, known) == ([2, 3], [[2, 3]])
+
+
+@pytest.mark.parametrize("facts", [(True, True), (True, False), (False, True)])
+def test_all_agree_only_where_all_do(facts):
+    agreed: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda m=m, f=f: agreed.append(m.all_agree("go", f, seconds=5.0)))
+        for m, f in zip(Ranks(2).meetings, facts, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert agreed == [all(facts)] * 2
