@@ -36,7 +36,7 @@ from rich.table import Table
 from sections import parse_sections
 
 from gcvideo.complexity.turns import in_turns, spread, times_faster
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.loader import VideoLoader
 
 console = Console(width=140)
@@ -207,7 +207,7 @@ def views(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Ta
     loaders: dict[str, VideoLoader] = {}
     for name, is_kept in {"returned": "0", "kept": "1"}.items():
         os.environ["GCVIDEO_KEEP_MEMORY"] = is_kept  # for the process that starts with the first batch
-        data = KineticsDataModule(root, num_workers=1, test_batch_size=1, num_classes=400)
+        data = VideoDataModule(root, num_workers=1, test_batch_size=1, num_classes=400)
         loaders[name] = data.test_dataloader()
         next(iter(loaders[name]))
     seconds = in_turns(
@@ -238,7 +238,7 @@ def small_set(root: Path, videos: list[Path], *, repeats: int) -> Path:
 
 
 def loader_of(root: Path, *, num_workers: int) -> VideoLoader:
-    data = KineticsDataModule(root, num_workers=num_workers, batch_size=BATCH_SIZE, num_classes=400)
+    data = VideoDataModule(root, num_workers=num_workers, batch_size=BATCH_SIZE, num_classes=400)
     return data.train_dataloader()
 
 

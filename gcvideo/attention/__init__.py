@@ -1,6 +1,6 @@
 """What context blocks attend to, and how much that depends on where one asks."""
 
-from gcvideo.attention.blocks import choose_blocks, context_blocks, context_name, watch_inputs
+from gcvideo.attention.blocks import choose_blocks, context_blocks, context_name, record_inputs
 from gcvideo.attention.cosine import cosine_distance
 from gcvideo.attention.distances import ClipDistance, clip_distances
 from gcvideo.attention.divergence import jensen_shannon, jensen_shannon_distance
@@ -18,8 +18,8 @@ from gcvideo.attention.maps import (
 )
 from gcvideo.attention.pairs import Grid, PairMeans, Vectors
 from gcvideo.attention.plots import plot_block, plot_network
+from gcvideo.attention.recorded_views import RecordedVideos, RecordedView
 from gcvideo.attention.table import DistanceTable, as_in_the_paper, as_markdown, as_text, notes
-from gcvideo.attention.watching import WatchedVideos, WatchedView
 
 __all__ = [
     "TWO_FRAMES_BY_TWO_PLACES",
@@ -31,9 +31,9 @@ __all__ = [
     "Layers",
     "PairMeans",
     "Query",
+    "RecordedVideos",
+    "RecordedView",
     "Vectors",
-    "WatchedVideos",
-    "WatchedView",
     "as_in_the_paper",
     "as_markdown",
     "as_text",
@@ -52,6 +52,6 @@ __all__ = [
     "over_frames",
     "plot_block",
     "plot_network",
+    "record_inputs",
     "stage_of",
-    "watch_inputs",
 ]

@@ -75,7 +75,7 @@ def context_name(context: Context) -> str:
 
 
 @contextmanager
-def watch_inputs(blocks: dict[str, ContextBlock]) -> Iterator[dict[str, Float[Tensor, "B C T H W"]]]:
+def record_inputs(blocks: dict[str, ContextBlock]) -> Iterator[dict[str, Float[Tensor, "B C T H W"]]]:
     """A dictionary that holds, after each forward pass of the network, the input x of every block."""
     inputs: dict[str, Tensor] = {}
 

@@ -9,7 +9,7 @@ from gcvideo.attention.blocks import context_name
 from gcvideo.attention.gradcam import grad_cam_layers
 from gcvideo.attention.maps import Layers, Query, attention_layers, channel_weights, has_map
 from gcvideo.attention.pictures import draw_channels, draw_grid, film, write_gif, write_mp4
-from gcvideo.attention.watching import WatchedView
+from gcvideo.attention.recorded_views import RecordedView
 from gcvideo.blocks import ContextBlock
 from gcvideo.training import VideoClassifier
 
@@ -24,7 +24,7 @@ class Drawing:
         self.films = out / "films"
 
     def draw_attention(
-        self, view: WatchedView, video: str, blocks: Mapping[str, ContextBlock], queries: Sequence[Query]
+        self, view: RecordedView, video: str, blocks: Mapping[str, ContextBlock], queries: Sequence[Query]
     ) -> None:
         """The attention map of every block that has one; the channel weights of every block that scales."""
         for name, block in blocks.items():
@@ -40,14 +40,14 @@ class Drawing:
                 no_map = "" if has_map(block) else "; all positions weigh the same, so there is no map"
                 draw_channels(weights, file, title=f"{title}: channel weights{no_map}")
 
-    def draw_grad_cam(self, view: WatchedView, video: str, stages: Mapping[str, nn.Module]) -> None:
+    def draw_grad_cam(self, view: RecordedView, video: str, stages: Mapping[str, nn.Module]) -> None:
         """Grad-CAM of the likeliest class at each stage."""
         for name, stage in stages.items():
             layers = grad_cam_layers(self.model.network, stage, view.clip, self.model.class_names)
             title = f"{_short(view)}   Grad-CAM of {name}"
             self._draw(view, layers, f"gradcam_{video}_{name}", title=title)
 
-    def _draw(self, view: WatchedView, layers: Layers, file: str, *, title: str) -> None:
+    def _draw(self, view: RecordedView, layers: Layers, file: str, *, title: str) -> None:
         draw_grid(view.frames, layers, self.out / f"{file}.png", title=title)
         pictures = film(view.frames, layers)
         self.films.mkdir(exist_ok=True)
@@ -55,6 +55,6 @@ class Drawing:
         write_gif(pictures, self.films / f"{file}.gif")
 
 
-def _short(view: WatchedView) -> str:
+def _short(view: RecordedView) -> str:
     """The video's file and the folder that it is in, which may be its class."""
     return "/".join(Path(view.record.video_id).parts[-2:])

@@ -19,7 +19,7 @@ from gcvideo.attention import (
     DistanceTable,
     Drawing,
     Query,
-    WatchedVideos,
+    RecordedVideos,
     as_in_the_paper,
     as_markdown,
     as_text,
@@ -37,7 +37,7 @@ from gcvideo.cli.inputs import find_videos, load, unique_names, usable_device
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import from_configs, without_overrides
 from gcvideo.clip import VideoRecord
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import DecodeError
 from gcvideo.run_folder import RunFolder
 from gcvideo.training import VideoClassifier
@@ -128,9 +128,9 @@ def run(arguments: Sequence[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
     views = replace(data.test_views, num_clips=options.num_clips, num_crops=options.num_crops)
-    watched = WatchedVideos(model, data, measured if blocks else [], views)
-    measure(watched, blocks, out, num_pairs=options.num_pairs, seed=options.seed)
-    pictured = WatchedVideos(model, data, drawn, replace(data.test_views, num_clips=1, num_crops=1))
+    watched = RecordedVideos(model, data, measured if blocks else [], views)
+    measure_distances(watched, blocks, out, num_pairs=options.num_pairs, seed=options.seed)
+    pictured = RecordedVideos(model, data, drawn, replace(data.test_views, num_clips=1, num_crops=1))
     draw(pictured, Drawing(model, out), blocks, stages, queries)
 
     unreadable = dict.fromkeys([*watched.unreadable, *pictured.unreadable])
@@ -138,9 +138,7 @@ def run(arguments: Sequence[str]) -> None:
         raise DecodeError(f"{len(unreadable)} of the videos could not be read:\n  " + "\n  ".join(unreadable))
 
 
-def network_and_data(
-    options: Namespace, overrides: Sequence[str]
-) -> tuple[VideoClassifier, KineticsDataModule]:
+def network_and_data(options: Namespace, overrides: Sequence[str]) -> tuple[VideoClassifier, VideoDataModule]:
     """Those of a checkpoint, or of config files before training."""
     if (options.checkpoint is None) == (options.config is None):
         raise ValueError("name a network with either --checkpoint or --config")
@@ -152,8 +150,8 @@ def network_and_data(
     return load(options.checkpoint, device=options.device)
 
 
-def measure(
-    watched: WatchedVideos, blocks: dict[str, ContextBlock], out: Path, *, num_pairs: int, seed: int
+def measure_distances(
+    watched: RecordedVideos, blocks: dict[str, ContextBlock], out: Path, *, num_pairs: int, seed: int
 ) -> None:
     """Distances inside every block, as a table."""
     table = DistanceTable()
@@ -168,7 +166,7 @@ def measure(
 
 
 def draw(
-    pictured: WatchedVideos,
+    pictured: RecordedVideos,
     drawing: Drawing,
     blocks: dict[str, ContextBlock],
     stages: dict[str, nn.Module],
@@ -194,12 +192,12 @@ def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
     plot_network(summary, out / "distances.png")
     for block in summary["block"].unique():
         plot_block(summary, block, out / f"distances_{block}.png")
-    show(as_in_the_paper(summary, "mean"), said)
+    print_means(as_in_the_paper(summary, "mean"), said)
     log.info("wrote distances.csv, distances.md and plots to %s", out)
 
 
 def chosen_videos(
-    data: KineticsDataModule, options: Namespace
+    data: VideoDataModule, options: Namespace
 ) -> tuple[Sequence[VideoRecord], Sequence[VideoRecord]]:
     """The videos to measure and those to draw; labels are of no account."""
     from_data: Sequence[VideoRecord] = []
@@ -224,7 +222,7 @@ def default_folder(checkpoint: Path | None) -> Path:
     return (run or RunFolder(Path())).attention
 
 
-def show(means: pd.DataFrame, said: Sequence[str]) -> None:
+def print_means(means: pd.DataFrame, said: Sequence[str]) -> None:
     """Print the means, one section a block, and what must be known of them."""
     numbers = (Column(name, justify="right") for name in means.columns[3:])
     printed = Table(

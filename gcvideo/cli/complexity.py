@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
-from gcvideo.complexity import ROUNDS, Complexity, Subject, measure
+from gcvideo.complexity import ROUNDS, Complexity, Subject, measure_complexity
 from gcvideo.complexity.paper import PAPER_NOTES, PAPER_ROWS
 from gcvideo.memory import keep_freed_memory
 from gcvideo.run_folder import RunFolder
@@ -83,14 +83,14 @@ def run(arguments: Sequence[str]) -> None:
     for subject in subjects.values() if channels_last else ():
         subject.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        measured = measure(
+        measured = measure_complexity(
             subjects, track=lambda steps, description: progress.track(steps, description=description)
         )
     frame = tabulate(measured, num_views=size["num_views"])
     if options.paper:
         frame = beside_the_paper(frame)
     notes = notes_on(measured, num_classes=size["num_classes"], paper=options.paper)
-    show(frame, notes)
+    print_rows(frame, notes)
     options.out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(options.out / "complexity.csv", index=False)
     (options.out / "complexity.md").write_text(
@@ -191,7 +191,7 @@ def device_name() -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def show(frame: pd.DataFrame, notes: Sequence[str]) -> None:
+def print_rows(frame: pd.DataFrame, notes: Sequence[str]) -> None:
     """Print the table, networks across and figures down, which fits a terminal."""
     # Spaces, where a narrow terminal may break the names of the columns.
     printed = Table(Column("", no_wrap=True), *frame["network"].str.replace("_", " "))

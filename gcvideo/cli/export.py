@@ -21,7 +21,7 @@ from gcvideo.backbones.checkpoints.folding import fold_batch_norms
 from gcvideo.cli.inputs import find_videos, load
 from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import collate
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def run(arguments: Sequence[str]) -> None:
         "relative_differences": differences,
     }
     (options.out / "export.json").write_text(json.dumps(description, indent=2) + "\n")
-    show(differences, clips, opset=options.opset)
+    print_differences(differences, clips, opset=options.opset)
 
     failed = {file: found for file, found in differences.items() if not found <= options.tolerance}
     for file in failed:
@@ -136,7 +136,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def clips_to_check_on(
-    data: KineticsDataModule, videos: Sequence[Path] | None, *, num_videos: int
+    data: VideoDataModule, videos: Sequence[Path] | None, *, num_videos: int
 ) -> Float[Tensor, "B 3 T H W"]:
     """Return two clips of each video, as the network reads them in a test; without videos, clips of noise."""
     if videos is not None:
@@ -161,7 +161,9 @@ def difference(found: Float[Tensor, "B K"], expected: Float[Tensor, "B K"]) -> f
     return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
-def show(differences: dict[str, float], clips: Float[Tensor, "B 3 T H W"], *, opset: int) -> None:
+def print_differences(
+    differences: dict[str, float], clips: Float[Tensor, "B 3 T H W"], *, opset: int
+) -> None:
     """Print what was written and how far it is from the network."""
     opsets = {EXPORTS["onnx"].file: str(opset)}
     printed = Table("file", "opset", "difference")

@@ -9,7 +9,7 @@ import torch
 from gcvideo.backbones.checkpoints import read_checkpoint
 from gcvideo.backbones.checkpoints.files import refuse_non_finite
 from gcvideo.backbones.checkpoints.recognition import is_residual
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.annotations import read_paths
 from gcvideo.keeping.checkpoint_file import require_whole
 from gcvideo.memory import keep_freed_memory
@@ -67,7 +67,7 @@ def unique_names(paths: Iterable[Path]) -> dict[Path, str]:
     return names
 
 
-def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDataModule]:
+def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, VideoDataModule]:
     """The classifier, ready to predict, and the data module whose clips and views it was trained with.
 
     Raises:
@@ -89,7 +89,7 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, KineticsDat
     if place.type == "cpu":
         keep_freed_memory()
     model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
-    data = KineticsDataModule.load_from_checkpoint(checkpoint, weights_only=True)
+    data = VideoDataModule.load_from_checkpoint(checkpoint, weights_only=True)
     data.follow(model.class_names, checkpoint=checkpoint)
     return model.eval(), data
 

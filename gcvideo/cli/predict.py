@@ -133,7 +133,7 @@ def run(arguments: Sequence[str]) -> None:
     write(options.out, done, unreadable, model.class_names)
 
     for prediction in done[:MOST_SHOWN]:
-        show(prediction)
+        print_prediction(prediction)
     log.info("wrote %d predictions to %s", len(done), options.out)
     if unreadable:
         raise DecodeError(complaint(unreadable, num_videos=len(names)))
@@ -191,7 +191,7 @@ def write(
     (folder / "predictions.json").write_text(json.dumps(said, indent=2) + "\n")
 
 
-def show(prediction: Prediction) -> None:
+def print_prediction(prediction: Prediction) -> None:
     """Print a video's likeliest classes with bars; of a timeline, what is seen from when to when."""
     printed = Table(
         Column(justify="right"),

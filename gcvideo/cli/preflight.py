@@ -15,7 +15,7 @@ from rich.console import Console
 
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run import VideoCLI
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.preflight import (
     AbsentError,
     Job,
@@ -99,7 +99,7 @@ def _put_together(arguments: Sequence[str], place: Place) -> tuple[Preflight, Jo
     try:
         cli = PreflightCLI(
             VideoClassifier,
-            KineticsDataModule,
+            VideoDataModule,
             args=["fit", *arguments[1:]],
             parser_class=RunParser,
             save_config_callback=None,

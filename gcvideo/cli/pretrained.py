@@ -8,12 +8,12 @@ import torch
 from gcvideo.backbones.checkpoints import Weights, find_network, read_checkpoint, recognise
 from gcvideo.backbones.checkpoints.configurations import Input, read_configuration
 from gcvideo.backbones.checkpoints.recognition import is_residual
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 
 log = logging.getLogger(__name__)
 
 
-def warn_of_other_input(weights: Weights, data: KineticsDataModule) -> None:
+def warn_of_other_input(weights: Weights, data: VideoDataModule) -> None:
     """Warn where the data's clips differ from those that, by their file, the weights were trained on."""
     checkpoint = find_network(read_checkpoint(weights.path, state=weights.state))
     if is_residual(checkpoint.state):
@@ -24,7 +24,7 @@ def warn_of_other_input(weights: Weights, data: KineticsDataModule) -> None:
         log.warning("%s was trained with %s", weights.path, "; ".join(differences))
 
 
-def _differences(trained_on: Input, data: KineticsDataModule) -> Iterator[str]:
+def _differences(trained_on: Input, data: VideoDataModule) -> Iterator[str]:
     clip = (data.clip.num_frames, data.clip.stride)
     if None not in trained_on[:2] and trained_on[:2] != clip:
         yield (

@@ -9,8 +9,8 @@ from rich.progress import Progress
 
 from gcvideo.cli.inputs import load
 from gcvideo.cli.parser import CommandParser
-from gcvideo.complexity import Subject, measure
-from gcvideo.data import KineticsDataModule
+from gcvideo.complexity import Subject, measure_complexity
+from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import DecodeError
 from gcvideo.report import Run, read_run, write_report
 from gcvideo.report.page import MOST_MISTAKES
@@ -57,7 +57,9 @@ def run(arguments: Sequence[str]) -> None:
             if one.checkpoint is not None:
                 subjects[one.name] = look_into(one, one.checkpoint)
         if options.cost and subjects:
-            costs = measure(subjects, track=lambda steps, doing: progress.track(steps, description=doing))
+            costs = measure_complexity(
+                subjects, track=lambda steps, doing: progress.track(steps, description=doing)
+            )
             for one in runs:
                 one.cost = costs.get(one.name)
     out = options.out or (RunFolder(runs[0].folder).report if len(runs) == 1 else Path("report.html"))
@@ -83,7 +85,7 @@ def look_into(one: Run, checkpoint: Path) -> Subject:
     return Subject(model.network, (data.clip.num_frames, size, size))
 
 
-def thumbnails(videos: Sequence[str], data: KineticsDataModule) -> dict[str, str]:
+def thumbnails(videos: Sequence[str], data: VideoDataModule) -> dict[str, str]:
     """Pictures of those videos that are where the run found them."""
     pictures = {}
     for video in videos:

@@ -36,7 +36,7 @@ from gcvideo.cli.trainer_arguments import (
     require_supported_callbacks,
     require_supported_processes,
 )
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.distributed import restarts_share_a_store
 from gcvideo.keeping import CheckpointFiles, ExactResume, Safeguard
 from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
@@ -117,7 +117,7 @@ class VideoCLI(LightningCLI):
             self.require_free(RunFolder(config.run_dir))
         self._compare_with_checkpoint(config)
 
-    def _class_names(self, data: KineticsDataModule) -> list[str]:
+    def _class_names(self, data: VideoDataModule) -> list[str]:
         """The data set's class names; of a run that goes on those of before."""
         if self.checkpoint is None:
             return data.class_names
@@ -291,7 +291,7 @@ def run(arguments: Sequence[str]) -> None:
     try:
         VideoCLI(
             VideoClassifier,
-            KineticsDataModule,
+            VideoDataModule,
             args=list(arguments),
             parser_class=RunParser,
             trainer_defaults={

@@ -7,7 +7,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run import VideoCLI
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.training import VideoClassifier
 
 
@@ -17,7 +17,7 @@ def run_options() -> Set[str]:
     They are those of the commands' own parsers, so that an option is known here as soon as it is there.
     """
     try:
-        _Options(VideoClassifier, KineticsDataModule, parser_class=RunParser, auto_configure_optimizers=False)
+        _Options(VideoClassifier, VideoDataModule, parser_class=RunParser, auto_configure_optimizers=False)
     except _Collected as collected:
         return collected.options
     raise AssertionError("LightningCLI parses its arguments")

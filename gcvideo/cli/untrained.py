@@ -10,7 +10,7 @@ from torch import nn
 
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.run_options import run_options
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Configured(NamedTuple):
 
     network: Callable[[int], nn.Module]
     channels_last: bool
-    data: KineticsDataModule
+    data: VideoDataModule
     names_data: bool
 
 
@@ -50,7 +50,7 @@ def read_configs(command: str, configs: Sequence[str], overrides: Sequence[str])
     )
     parser.add_argument("--model.network", type=Callable[[int], nn.Module])
     parser.add_argument("--model.weights")
-    parser.add_class_arguments(KineticsDataModule, "data")
+    parser.add_class_arguments(VideoDataModule, "data")
     parser.set_defaults({"data.root": Path()})
     for other in sorted(run_options() - {"config", "model", "data"}):
         parser.add_argument(f"--{other}")
@@ -83,7 +83,7 @@ def without_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def from_configs(
     command: str, configs: Sequence[str], overrides: Sequence[str], *, seed: int
-) -> tuple[VideoClassifier, KineticsDataModule]:
+) -> tuple[VideoClassifier, VideoDataModule]:
     """Return the classifier of config files (`read_configs`), its weights drawn from `seed`, and its data."""
     configured = read_configs(command, configs, overrides)
     data = configured.data
@@ -95,7 +95,7 @@ def from_configs(
     return model.eval(), data
 
 
-def class_names(data: KineticsDataModule) -> list[str] | None:
+def class_names(data: VideoDataModule) -> list[str] | None:
     """Return the data set's, or None where there is no data set."""
     known = data.num_classes or data.classes_file.is_file() or data.lists["train"].is_file()
     return data.class_names if known else None

@@ -97,7 +97,7 @@ def run(arguments: Sequence[str]) -> None:
     checkpoint = find_network(read_checkpoint(chosen.path, state=chosen.state))
     source = recognise(checkpoint, format=chosen.format)
     if options.action == "inspect":
-        show(checkpoint, source, tensors=chosen.tensors)
+        print_contents(checkpoint, source, tensors=chosen.tensors)
         return
     if chosen.to in WRAPPED and chosen.out.suffix == ".safetensors":
         raise ValueError(
@@ -121,7 +121,7 @@ def run(arguments: Sequence[str]) -> None:
     log.info("wrote %d tensors as %s names them to %s", len(state), chosen.to, chosen.out)
 
 
-def show(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
+def print_contents(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
     """Print what the file holds."""
     num_millions = sum(tensor.numel() for tensor in checkpoint.state.values()) / 1e6
     kinds = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in checkpoint.state.values()}))

@@ -1,6 +1,6 @@
 """What a network costs: parameters, multiply-adds, time and memory."""
 
-from gcvideo.complexity.cost import ROUNDS, ClipShape, Complexity, Size, Subject, measure, size_of
+from gcvideo.complexity.cost import ROUNDS, ClipShape, Complexity, Size, Subject, measure_complexity, size_of
 from gcvideo.complexity.flops import count_flops
 from gcvideo.complexity.memory import peak_bytes
 
@@ -11,7 +11,7 @@ __all__ = [
     "Size",
     "Subject",
     "count_flops",
-    "measure",
+    "measure_complexity",
     "peak_bytes",
     "size_of",
 ]

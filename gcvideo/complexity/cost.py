@@ -52,7 +52,7 @@ class Complexity:
 
     Attributes:
         size: What does not depend on the machine.
-        forward_seconds: Of one forward pass of one view, a figure for each round of `measure`.
+        forward_seconds: Of one forward pass of one view, a figure for each round of `measure_complexity`.
     """
 
     size: Size
@@ -76,7 +76,7 @@ def untracked(steps: Sequence[Any], description: str) -> Iterable[Any]:
     return steps
 
 
-def measure(
+def measure_complexity(
     subjects: Mapping[str, Subject], *, rounds: int = ROUNDS, track: Track = untracked
 ) -> dict[str, Complexity]:
     """Return the cost of each network in evaluation, on one view of its own.

@@ -58,7 +58,7 @@ class EvaluationViews:
     start_rule: StartRule = "to_end"
 
 
-class KineticsDataModule(LightningDataModule):
+class VideoDataModule(LightningDataModule):
     """Training, validation and test clips from folders of videos and lists of labels.
 
     Args:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gcvideo.clip import ClipBatch
-from gcvideo.data.datamodule import EvaluationViews, KineticsDataModule
+from gcvideo.data.datamodule import EvaluationViews, VideoDataModule
 from gcvideo.data.decoding import DecodeError
 from gcvideo.data.transforms import UniformCrops
 from gcvideo.prediction.reading import UnreadableVideo, read_views
@@ -49,7 +49,7 @@ class VideoPredictor:
     """
 
     def __init__(
-        self, model: VideoClassifier, data: KineticsDataModule, views: EvaluationViews, *, num_workers: int
+        self, model: VideoClassifier, data: VideoDataModule, views: EvaluationViews, *, num_workers: int
     ) -> None:
         self.model = model
         self.data = data
@@ -82,7 +82,7 @@ class TimelinePredictor:
     def __init__(
         self,
         model: VideoClassifier,
-        data: KineticsDataModule,
+        data: VideoDataModule,
         views: EvaluationViews,
         *,
         hop_seconds: float | None = None,

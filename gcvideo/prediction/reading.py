@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from gcvideo.clip import Span, Unreadable, VideoRecord
-from gcvideo.data.datamodule import EvaluationViews, KineticsDataModule
+from gcvideo.data.datamodule import EvaluationViews, VideoDataModule
 from gcvideo.data.dataset import EpochOrder, TimedVideoDataset
 from gcvideo.data.loader import VideoLoader
 
@@ -30,7 +30,7 @@ class UnreadableVideo(NamedTuple):
 
 
 def read_views(
-    paths: Sequence[Path], data: KineticsDataModule, views: EvaluationViews, *, num_workers: int
+    paths: Sequence[Path], data: VideoDataModule, views: EvaluationViews, *, num_workers: int
 ) -> Iterator[VideoViews | UnreadableVideo]:
     """The videos in the order given; a decoder that hangs or dies costs one process, not the run.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from gcvideo.clip import VideoRecord
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import EpochOrder
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.unreadable import ReportUnreadable
@@ -29,7 +29,7 @@ def evenly(records: Sequence[VideoRecord], count: int) -> list[VideoRecord]:
     return [records[round(place * step)] for place in range(count)]
 
 
-def check_videos(data: KineticsDataModule, *, num_videos: int) -> Finding:
+def check_videos(data: VideoDataModule, *, num_videos: int) -> Finding:
     """A sample of the training and the validation videos is read, as validation reads them."""
     records = evenly(data.records("train"), math.ceil(num_videos / 2))
     records += evenly(data.records("val"), num_videos // 2)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import gcvideo
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 
 PACKAGE = re.compile(r"[\w.-]+")
 DIGITS = 12
@@ -56,7 +56,7 @@ def fingerprint(values: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 
-def lists(data: KineticsDataModule) -> dict[str, str]:
+def lists(data: VideoDataModule) -> dict[str, str]:
     """Number of videos and hash of the training and validation list, and hash of the class names.
 
     Raises:

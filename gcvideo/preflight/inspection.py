@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch import Trainer
 
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.preflight.checks import check_run_dir, check_same_run_dir, check_videos, mark
 from gcvideo.preflight.facts import fingerprint, flat, lists, versions
 from gcvideo.preflight.findings import Finding, Outcome, attempt, differences
@@ -53,7 +53,7 @@ class Job(NamedTuple):
 
     trainer: Trainer
     model: VideoClassifier
-    data: KineticsDataModule
+    data: VideoDataModule
     config: dict[str, Any]
     run_dir: Path
 

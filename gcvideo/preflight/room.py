@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.workers import BATCHES_AHEAD
 from gcvideo.preflight.findings import Finding, Outcome
@@ -19,7 +19,7 @@ FILES_BESIDE = 16
 """Checkpoint, logs, lists and connections to other processes."""
 
 
-def check_memory(data: KineticsDataModule, *, processes_here: int) -> Finding:
+def check_memory(data: VideoDataModule, *, processes_here: int) -> Finding:
     """The batches that are read ahead find room, in training, in validation and in a test with all its views.
 
     Args:
@@ -87,7 +87,7 @@ def free_in_groups(root: Path, path: str, names: tuple[str, str, str]) -> Iterat
             return
 
 
-def check_open_files(data: KineticsDataModule) -> Finding:
+def check_open_files(data: VideoDataModule) -> Finding:
     """This process may open what the loader processes of training and of validation need."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = len(list(Path("/dev/fd").iterdir())) + 2 * FILES_OF_A_WORKER * data.num_workers + FILES_BESIDE

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Trainer
 
 from gcvideo.clip import ClipBatch
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.unreadable import ReportUnreadable
 from gcvideo.preflight.findings import Finding, Outcome
@@ -59,7 +59,7 @@ def check_all_reduce(meeting: Meeting, device: torch.device, *, seconds: float) 
 
 
 def check_feeding(
-    trainer: Trainer, model: VideoClassifier, data: KineticsDataModule, *, seconds: float
+    trainer: Trainer, model: VideoClassifier, data: VideoDataModule, *, seconds: float
 ) -> list[Finding]:
     """Clips per second that the training loader reads, and that training steps use up, each for `seconds`."""
     data.trainer = trainer  # which knows how many processes share the videos
@@ -107,7 +107,7 @@ def clips_per_second(batches: Iterator[ClipBatch], *, seconds: float) -> float:
 def step_clips_per_second(
     trainer: Trainer,
     model: VideoClassifier,
-    data: KineticsDataModule,
+    data: VideoDataModule,
     batch: ClipBatch,
     *,
     seconds: float,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcvideo.attention import choose_blocks, context_blocks, context_name, watch_inputs
+from gcvideo.attention import choose_blocks, context_blocks, context_name, record_inputs
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock, SimplifiedNonLocalBlock, SqueezeExcitationBlock
 
@@ -57,7 +57,7 @@ def test_contexts_have_the_papers_names(block: nn.Module, name: str) -> None:
 def test_what_a_block_is_given_is_kept(network: VideoResNet) -> None:
     blocks = context_blocks(network)
     clip = torch.randn(1, 3, 2, 32, 32)
-    with torch.inference_mode(), watch_inputs(blocks) as inputs:
+    with torch.inference_mode(), record_inputs(blocks) as inputs:
         network(clip)
     # The input of the block behind a residual block is what that residual block alone gives.
     bare = network.stages["res3"].res_blocks

@@ -20,7 +20,7 @@ from gcvideo.complexity import (
     Size,
     Subject,
     count_flops,
-    measure,
+    measure_complexity,
     peak_bytes,
     size_of,
 )
@@ -126,7 +126,7 @@ def test_views_of_the_input_take_no_memory():
 def test_a_network_is_measured_in_evaluation_on_one_view():
     build = partial(VideoResNet, 5, width=0.125)
     network = build().train()
-    cost = measure({"narrow": Subject(network, (2, 32, 48))}, rounds=3)["narrow"]
+    cost = measure_complexity({"narrow": Subject(network, (2, 32, 48))}, rounds=3)["narrow"]
     assert not network.training
     assert all(parameter.grad is None for parameter in network.parameters())
     assert cost.size.clip == (2, 32, 48)

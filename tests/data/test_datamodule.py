@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.plugins.precision import Precision
 
 from gcvideo.clip import ClipBatch
-from gcvideo.data import ClipFrames, EvaluationViews, KineticsDataModule, ScaleJitter
+from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
 from gcvideo.data.annotations import AnnotationError
 from gcvideo.data.datamodule import available_workers
 from gcvideo.data.transforms import BlendClips, FrameTransform
@@ -38,7 +38,7 @@ def lists(folder: Path, **texts: str) -> Path:
 
 
 def test_each_split_has_its_own_clips_views_and_batch_size(root):
-    data = KineticsDataModule(root, **SMALL)
+    data = VideoDataModule(root, **SMALL)
     (val, *_), (test, *_) = list(data.val_dataloader()), list(data.test_dataloader())
     train = list(data.train_dataloader())
     assert [batch.frames.shape for batch in train] == [(2, 1, 2, 32, 32, 3)] * 2
@@ -48,7 +48,7 @@ def test_each_split_has_its_own_clips_views_and_batch_size(root):
 
 
 def test_validation_and_test_read_every_video_in_the_order_of_the_list(root):
-    data = KineticsDataModule(root, **SMALL)
+    data = VideoDataModule(root, **SMALL)
     names = [name for batch in data.val_dataloader() for name in batch.video_id]
     labels = [int(label) for batch in data.val_dataloader() for label in batch.label]
     assert (names, labels) == (["00.mp4", "01.mp4", "02.mp4"], [0, 1, 2])
@@ -56,7 +56,7 @@ def test_validation_and_test_read_every_video_in_the_order_of_the_list(root):
 
 
 def test_validation_is_the_same_at_every_epoch(root):
-    loader = KineticsDataModule(root, **SMALL).val_dataloader()
+    loader = VideoDataModule(root, **SMALL).val_dataloader()
     first = torch.cat([batch.frames for batch in loader])
     loader.sampler.set_epoch(5)
     assert torch.equal(torch.cat([batch.frames for batch in loader]), first)
@@ -64,52 +64,52 @@ def test_validation_is_the_same_at_every_epoch(root):
 
 def test_videos_may_stand_in_a_folder_of_their_own(root, tmp_path):
     lists(tmp_path, val_csv="03.mp4,0\n", classes_txt="a\nb\n")
-    data = KineticsDataModule(tmp_path, videos=root, **SMALL)
+    data = VideoDataModule(tmp_path, videos=root, **SMALL)
     (batch,) = data.val_dataloader()
     assert batch.video_id == ["03.mp4"]
 
 
 def test_class_names_are_read_from_their_file(root):
-    assert KineticsDataModule(root).class_names == CLASS_NAMES
-    assert KineticsDataModule(root, num_classes=3).class_names == CLASS_NAMES
+    assert VideoDataModule(root).class_names == CLASS_NAMES
+    assert VideoDataModule(root, num_classes=3).class_names == CLASS_NAMES
 
 
 def test_without_a_file_classes_are_numbered_as_many_as_stated_or_found(tmp_path, caplog):
     lists(tmp_path, train_csv="a.mp4,0\nb.mp4,4\n")
     with caplog.at_level(logging.INFO, logger="gcvideo"):
-        assert KineticsDataModule(tmp_path).class_names == ["0", "1", "2", "3", "4"]
+        assert VideoDataModule(tmp_path).class_names == ["0", "1", "2", "3", "4"]
     assert "classes.txt does not exist; classes are numbered 0..4" in caplog.text
-    assert KineticsDataModule(tmp_path, num_classes=7).class_names == [str(k) for k in range(7)]
+    assert VideoDataModule(tmp_path, num_classes=7).class_names == [str(k) for k in range(7)]
 
 
 def test_a_class_file_that_is_named_must_be_there(tmp_path):
     lists(tmp_path, train_csv="a.mp4,0\nb.mp4,1\n")
     with pytest.raises(AnnotationError, match=r"labls\.txt: no such file; pass the file's path"):
-        KineticsDataModule(tmp_path, classes=Path("labls.txt")).class_names  # noqa: B018
+        VideoDataModule(tmp_path, classes=Path("labls.txt")).class_names  # noqa: B018
     lists(tmp_path, names_json='{"a": 1, "b": 0}', val_csv="a.mp4,a\nb.mp4,1\n")
-    data = KineticsDataModule(tmp_path, classes=Path("names.json"))
+    data = VideoDataModule(tmp_path, classes=Path("names.json"))
     assert data.class_names == ["b", "a"]
     assert [record.label for record in data.records("val")] == [1, 1]
 
 
 def test_a_number_of_classes_that_contradicts_the_names_is_refused(root):
     with pytest.raises(ValueError, match=r"classes\.txt names 3 classes, but num_classes is 4; drop"):
-        KineticsDataModule(root, num_classes=4).class_names  # noqa: B018
+        VideoDataModule(root, num_classes=4).class_names  # noqa: B018
 
 
 def test_labels_beyond_the_class_names_are_refused(tmp_path):
     lists(tmp_path, val_csv="a.mp4,0\nb.mp4,2\n", classes_txt="a\nb\n")
     with pytest.raises(AnnotationError, match=r"val\.csv:2: label 2 is out of range; expected 0\.\.1"):
-        KineticsDataModule(tmp_path, num_workers=0).val_dataloader()
+        VideoDataModule(tmp_path, num_workers=0).val_dataloader()
 
 
 def test_fewer_videos_than_a_batch_are_refused(tmp_path):
     lists(tmp_path, train_csv="a.mp4,0\nb.mp4,1\nc.mp4,1\n")
     with pytest.raises(ValueError, match=r"train\.csv lists 3 videos, fewer than one batch of 4"):
-        KineticsDataModule(tmp_path, batch_size=4, num_workers=0).train_dataloader()
+        VideoDataModule(tmp_path, batch_size=4, num_workers=0).train_dataloader()
 
 
-def as_one_of(data: KineticsDataModule, num_processes: int) -> KineticsDataModule:
+def as_one_of(data: VideoDataModule, num_processes: int) -> VideoDataModule:
     data.trainer = trainer(world_size=num_processes)  # type: ignore[assignment]
     return data
 
@@ -122,7 +122,7 @@ def trainer(**settings: Any) -> SimpleNamespace:
 
 def test_a_process_without_a_validation_video_has_a_batch_of_none(root):
     """So that it is there when the processes put their figures together."""
-    data = as_one_of(KineticsDataModule(root, **SMALL), num_processes=30)
+    data = as_one_of(VideoDataModule(root, **SMALL), num_processes=30)
     data.trainer.global_rank = 29
     for loader in (data.val_dataloader(), data.test_dataloader()):
         (batch,) = loader
@@ -132,7 +132,7 @@ def test_a_process_without_a_validation_video_has_a_batch_of_none(root):
 
 def test_the_log_says_how_many_videos_wait_for_another_epoch(tmp_path, caplog):
     lists(tmp_path, train_csv="".join(f"{index}.mp4,0\n" for index in range(11)))
-    data = as_one_of(KineticsDataModule(tmp_path, batch_size=2, num_workers=0), num_processes=2)
+    data = as_one_of(VideoDataModule(tmp_path, batch_size=2, num_workers=0), num_processes=2)
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         assert len(data.train_dataloader()) == 2
     assert "each epoch reads 8 of 11 training videos" in caplog.text
@@ -140,18 +140,18 @@ def test_the_log_says_how_many_videos_wait_for_another_epoch(tmp_path, caplog):
 
 def test_loaders_have_the_stated_workers_and_limit_the_time_of_a_video(root):
     settings = SMALL | {"num_workers": 2, "timeout_seconds": 45.0}
-    data = KineticsDataModule(root, **settings)
+    data = VideoDataModule(root, **settings)
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
         assert (loader.num_workers, loader.timeout_seconds) == (2, 45.0)
         assert loader.pin_memory == torch.cuda.is_available()
-    assert KineticsDataModule(root).timeout_seconds == 30.0
+    assert VideoDataModule(root).timeout_seconds == 30.0
 
 
 def test_by_default_there_are_as_many_workers_as_usable_processors_and_at_most_8(root, monkeypatch):
     for processors, workers in [(3, 3), (64, 8)]:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=processors: set(range(n)), raising=False)
         assert available_workers() == workers
-        assert KineticsDataModule(root).num_workers == workers
+        assert VideoDataModule(root).num_workers == workers
 
 
 def random_batch() -> ClipBatch:
@@ -160,7 +160,7 @@ def random_batch() -> ClipBatch:
 
 
 def test_batches_on_the_device_are_normalised_with_the_stated_mean_and_deviation(root):
-    data = KineticsDataModule(root, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), blend=["mixup"])
+    data = VideoDataModule(root, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), blend=["mixup"])
     clips = random_batch()
     views, target, names, _ = data.on_after_batch_transfer(clips, 0)
     for channel, (mean, std) in enumerate([(0.1, 0.4), (0.2, 0.5), (0.3, 0.6)]):
@@ -172,7 +172,7 @@ def test_batches_on_the_device_are_normalised_with_the_stated_mean_and_deviation
 
 @pytest.mark.parametrize("training", [True, False])
 def test_clips_are_blended_in_training_only(root, training):
-    data = KineticsDataModule(root, blend=["mixup"])
+    data = VideoDataModule(root, blend=["mixup"])
     data.trainer = trainer(training=training)  # type: ignore[assignment]
     torch.manual_seed(0)
     target = data.on_after_batch_transfer(random_batch(), 0).target
@@ -180,7 +180,7 @@ def test_clips_are_blended_in_training_only(root, training):
 
 
 def test_the_transform_goes_where_the_batch_is(root):
-    transform = KineticsDataModule(root, blend=["cutmix"]).device_transform(training=True).to("meta")
+    transform = VideoDataModule(root, blend=["cutmix"]).device_transform(training=True).to("meta")
     assert {buffer.device.type for buffer in transform.buffers()} == {"meta"}
     assert isinstance(transform.blend, BlendClips)
 
@@ -190,7 +190,7 @@ def test_the_train_transform_may_be_ones_own(root):
         def transform(self, frames):
             return frames[..., :20, :20]
 
-    data = KineticsDataModule(root, **SMALL | {"train_transform": TopLeft()})
+    data = VideoDataModule(root, **SMALL | {"train_transform": TopLeft()})
     assert next(iter(data.train_dataloader())).frames.shape == (2, 1, 2, 20, 20, 3)
 
 
@@ -200,4 +200,4 @@ def test_the_train_transform_may_be_ones_own(root):
 )
 def test_numbers_that_make_no_sense_are_refused(tmp_path, name, number):
     with pytest.raises(ValueError, match=rf"data\.{name} is {number}; expected [01] or more"):
-        KineticsDataModule(tmp_path, **{name: number})
+        VideoDataModule(tmp_path, **{name: number})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data import missing_videos as module
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.missing_videos import missing_videos, said_of_missing
@@ -101,15 +101,15 @@ def test_the_message_guesses_at_the_reason(tmp_path, path, there, hint):
     touched(tmp_path, there)
     root = listed(tmp_path, path)
     with pytest.raises(ValueError, match=hint.replace("ROOT", str(tmp_path))):
-        KineticsDataModule(root, val=Path("train.csv"), num_classes=1).setup("fit")
+        VideoDataModule(root, val=Path("train.csv"), num_classes=1).setup("fit")
 
 
-def prepared(root: Path, **settings: object) -> KineticsDataModule:
+def prepared(root: Path, **settings: object) -> VideoDataModule:
     """Of 20 training and 4 validation videos, which are none of those, one of each is missing."""
     touched(root, *(f"{number}.mp4" for number in range(24) if number not in (7, 21)))
     listed(root, *(f"{number}.mp4" for number in range(20)))
     listed(root, *(f"{number}.mp4" for number in range(20, 24)), name="val.csv")
-    return KineticsDataModule(root, num_classes=1, **settings)  # type: ignore[arg-type]
+    return VideoDataModule(root, num_classes=1, **settings)  # type: ignore[arg-type]
 
 
 def test_a_missing_training_video_ends_fit_before_it_begins(tmp_path):

@@ -15,7 +15,7 @@ from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints import Weights, read_checkpoint
 from gcvideo.cli import main
 from gcvideo.cli.pretrained import warn_of_other_input
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.data.sampling import ClipFrames
 from gcvideo.training import VideoClassifier
 from tests.data.annotated import write_dataset
@@ -119,7 +119,7 @@ def test_clips_other_than_those_of_training_are_warned_of(clip, mean, said, pysl
     path = tmp_path / "slow.pyth"
     config = {"DATA": {"NUM_FRAMES": 4, "SAMPLING_RATE": 16, "MEAN": [0.45] * 3, "STD": [0.225] * 3}}
     torch.save(torch.load(pyslowfast, weights_only=True) | {"cfg": yaml.safe_dump(config)}, path)
-    data = KineticsDataModule(tmp_path, clip=ClipFrames(*clip), mean=(mean,) * 3)
+    data = VideoDataModule(tmp_path, clip=ClipFrames(*clip), mean=(mean,) * 3)
     warn_of_other_input(Weights(path), data)
     torch.save(torch.load(path, weights_only=True) | {"cfg": "DATA: {NUM_FRAMES: 4}"}, tmp_path / "half.pyth")
     warn_of_other_input(Weights(tmp_path / "half.pyth"), data)

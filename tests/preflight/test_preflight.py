@@ -10,7 +10,7 @@ import torch
 from torch import distributed, nn
 
 from gcvideo.clip import ClipBatch, VideoRecord
-from gcvideo.data import KineticsDataModule
+from gcvideo.data import VideoDataModule
 from gcvideo.preflight import AbsentError, Meeting, Place, room
 from gcvideo.preflight.checks import check_run_dir, check_same_run_dir, evenly, mark
 from gcvideo.preflight.facts import flat, versions
@@ -101,9 +101,9 @@ def test_a_run_folder_that_cannot_be_made_has_failed(tmp_path):
     assert "Not a directory" in found.said
 
 
-def data_module(tmp_path: Path) -> KineticsDataModule:
+def data_module(tmp_path: Path) -> VideoDataModule:
     """Training clips of 8 x 224 x 224 x 3 bytes, 1.2 MB; a test of 30 views of 8 x 256 x 256 x 3, 47 MB."""
-    return KineticsDataModule(tmp_path, batch_size=4, num_workers=3)
+    return VideoDataModule(tmp_path, batch_size=4, num_workers=3)
 
 
 def test_the_batches_of_all_loader_processes_need_room(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gcvideo.data import ClipFrames, EvaluationViews, KineticsDataModule, ScaleJitter
+from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
 from gcvideo.training import PreciseBatchNorm, VideoClassifier
 from gcvideo.training.precise_bn import _over_processes
 from tests.data.annotated import CLASS_NAMES, write_dataset
@@ -23,8 +23,8 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def data(root) -> KineticsDataModule:
-    return KineticsDataModule(
+def data(root) -> VideoDataModule:
+    return VideoDataModule(
         root,
         clip=ClipFrames(num_frames=4, stride=2),
         train_transform=ScaleJitter(crop_size=24, min_short_side=24, max_short_side=40),
@@ -54,7 +54,7 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def statistics_of(network: TwoLayers, data: KineticsDataModule, num_batches: int) -> list[Tensor]:
+def statistics_of(network: TwoLayers, data: VideoDataModule, num_batches: int) -> list[Tensor]:
     """Of the inputs of both norms over the batches; within a batch the first norm uses the batch's own."""
     inputs = [], []
     for _, clips in zip(range(num_batches), data.train_dataloader(), strict=False):

@@ -9,16 +9,16 @@ from lightning.pytorch.utilities import move_data_to_device
 from rich.progress import track
 from torch import Tensor
 
-from gcvideo.attention.blocks import watch_inputs
+from gcvideo.attention.blocks import record_inputs
 from gcvideo.blocks import ContextBlock
 from gcvideo.clip import VideoRecord
-from gcvideo.data import EvaluationViews, KineticsDataModule
+from gcvideo.data import EvaluationViews, VideoDataModule
 from gcvideo.data.dataset import collate
 from gcvideo.data.decoding import DecodeError
 from gcvideo.training import VideoClassifier
 
 
-class WatchedView(NamedTuple):
+class RecordedView(NamedTuple):
     """One view of a video, as the network saw it."""
 
     record: VideoRecord
@@ -28,7 +28,7 @@ class WatchedView(NamedTuple):
     """The input of every context block."""
 
 
-class WatchedVideos:
+class RecordedVideos:
     """Videos on their way through a network, one view at a time.
 
     A video that cannot be read is left out, and kept in `unreadable`. One shorter than a clip is seen as in
@@ -44,7 +44,7 @@ class WatchedVideos:
     def __init__(
         self,
         model: VideoClassifier,
-        data: KineticsDataModule,
+        data: VideoDataModule,
         records: Sequence[VideoRecord],
         views: EvaluationViews,
     ) -> None:
@@ -62,7 +62,7 @@ class WatchedVideos:
         self.num_short += video_frames < self.span
         return self.sample(video_frames)
 
-    def views(self, description: str, blocks: dict[str, ContextBlock]) -> Iterator[WatchedView]:
+    def views(self, description: str, blocks: dict[str, ContextBlock]) -> Iterator[RecordedView]:
         """Every view of every video, under a progress bar."""
         for index, record in enumerate(
             track(self.records, description=description, disable=not self.records)
@@ -75,9 +75,9 @@ class WatchedVideos:
             batch = move_data_to_device(batch, self.model.device)
             clips = self.transform(batch).views[0]
             for frames, clip in zip(batch.frames[0], clips.split(1), strict=True):
-                with torch.inference_mode(), watch_inputs(blocks) as inputs:
+                with torch.inference_mode(), record_inputs(blocks) as inputs:
                     self.model.network(clip)
-                yield WatchedView(record, frames, clip, inputs)
+                yield RecordedView(record, frames, clip, inputs)
 
     def notes(self) -> list[str]:
         """What must be said of the videos."""
