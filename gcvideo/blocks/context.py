@@ -3,10 +3,10 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gcvideo.blocks import pooling
 from gcvideo.blocks.affinity import Affinity
 from gcvideo.blocks.framework import Context
 from gcvideo.blocks.pooling import attention_pool, attention_weights, weighted_sum
-from gcvideo.kernels import fused_pooling
 
 
 class AveragePool(Context):
@@ -24,7 +24,7 @@ class AttentionPool(Context):
     """y = sum_j a_j x_j, a = softmax_j(W_k x_j): one map of weights for all query positions.
 
     GCNet (arXiv:1904.11492). The bias of W_k cancels in the softmax; published parameter counts have it
-    all the same. On a GPU one kernel computes it, unless the environment has GCVIDEO_FUSED=0.
+    all the same. On a GPU `pooling.kernels` compute it, unless the environment has GCVIDEO_FUSED=0.
     """
 
     def __init__(self, channels: int):
@@ -37,7 +37,8 @@ class AttentionPool(Context):
         return attention_weights(x.flatten(2), self.key.weight, self.key.bias)
 
     def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:
-        pool = fused_pooling.attention_pool if fused_pooling.runs_on(x.device) else attention_pool
+        kernels = pooling.kernels
+        pool = kernels.attention_pool if kernels and kernels.runs_on(x.device) else attention_pool
         return _shared(pool(x.flatten(2), self.key.weight, self.key.bias), x)
 
 

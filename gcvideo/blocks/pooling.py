@@ -1,10 +1,30 @@
 """Softmax pooling with its gradient in closed form: what autograd would do in six passes over x, in two."""
 
+from typing import Protocol
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+
+
+class Kernels(Protocol):
+    """What computes `attention_pool` faster on some devices."""
+
+    def attention_pool(
+        self, x: Float[Tensor, "B C P"], weight: Float[Tensor, "1 C"], bias: Float[Tensor, "1"]
+    ) -> Float[Tensor, "B C"]:
+        """Return what `attention_pool` returns."""
+        ...
+
+    def runs_on(self, device: torch.device) -> bool:
+        """Return whether it can be called with tensors of this device."""
+        ...
+
+
+kernels: Kernels | None = None
+"""`gcvideo.kernels` puts itself here when it is imported, as `gcvideo.backbones` does."""
 
 
 def attention_weights(
