@@ -34,7 +34,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from gcvideo.complexity.turns import in_turns, spread, times_faster
-from gcvideo.data.dataset import read_views
+from gcvideo.data.dataset import decode_views
 from gcvideo.data.decoding import Backend, open_video
 from gcvideo.data.loader_process import MEMORY_KEPT
 from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
@@ -123,7 +123,7 @@ def read(way: Callable[[Path], object], path: Path) -> None:
 
 def ours(path: Path, *, backend: Backend) -> Tensor:
     with open_video(path, backend) as reader:
-        return read_views(reader, RandomClip(CLIP)(len(reader)), ScaleJitter().transform)
+        return decode_views(reader, RandomClip(CLIP)(len(reader)), ScaleJitter().transform)
 
 
 def decord_clip(path: Path) -> Tensor:
@@ -151,7 +151,7 @@ def pytorchvideo_clip(path: Path, *, decoder: str) -> Tensor:
 
 def ours_test(path: Path, *, backend: Backend) -> Tensor:
     with open_video(path, backend) as reader:
-        return read_views(reader, UniformClips(CLIP, num_clips=10)(len(reader)), THREE_CROPS)
+        return decode_views(reader, UniformClips(CLIP, num_clips=10)(len(reader)), THREE_CROPS)
 
 
 def decord_test(path: Path) -> Tensor:

@@ -80,9 +80,9 @@ def check_encoded(target: Path, written: Encoded, settings: EncodingSettings) ->
         if (reason := why_not_right(index, settings)) is not None:
             raise DecodeError(f"{target}: was written, but {reason}")
         num_frames = len(index.packets)
-        if num_frames != written.num_frames or index.timeline is None:
+        if num_frames != written.num_frames or index.presentation is None:
             raise DecodeError(f"{target}: {written.num_frames} frames were written, {num_frames} are there")
-        times = index.timeline.times
+        times = index.presentation.times
         seconds = (max(times) - min(times)) * (index.stream.time_base or Fraction(0))
         if abs(seconds - written.seconds) > Fraction(1, 1000):
             raise DecodeError(

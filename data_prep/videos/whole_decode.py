@@ -117,10 +117,10 @@ def _picks(num_frames: int) -> list[int]:
 
 def _at_last_key_frame(index: StreamIndex) -> int:
     """The frame that is read without decoding any other, and is furthest from the start."""
-    if index.timeline is None:
+    if index.presentation is None:
         return 0
     key = index.key_positions[-1]
-    return next((number for number, position in enumerate(index.timeline.shown) if position == key), 0)
+    return next((number for number, position in enumerate(index.presentation.shown) if position == key), 0)
 
 
 def _pictures(reader: VideoReader, picks: Sequence[int]) -> list[Picture]:

@@ -111,7 +111,7 @@ class VideoDataset(Dataset[Clip]):
 
     def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
         """The views of an open video."""
-        views = read_views(reader, frames, self.crops)
+        views = decode_views(reader, frames, self.crops)
         return Clip(views, record.label, record.video_id, reader.name)
 
     def empty_batch(self) -> ClipBatch:
@@ -132,7 +132,7 @@ class TimedVideoDataset(VideoDataset):
         return super().clip_of(record, reader, frames)._replace(spans=spans)
 
 
-def read_views(
+def decode_views(
     reader: VideoReader, indices: Int64[Tensor, "V T"], crops: Crops
 ) -> UInt8[Tensor, "VS T S1 S2 3"]:
     """The views of V temporal clips of a video: all S crops of a clip, then those of the next.

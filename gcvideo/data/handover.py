@@ -17,14 +17,14 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from gcvideo.data.fetching import Fetched
+from gcvideo.data.batch import ReadBatch
 
 HEADER = struct.Struct("Q")
 """Number of bytes of the frames, which lie before everything else."""
 NO_FRAMES = torch.empty(0, dtype=torch.uint8)
 
 
-def send(connection: Connection, ticket: int, result: Fetched | Exception) -> None:
+def send(connection: Connection, ticket: int, result: ReadBatch | Exception) -> None:
     """Send a batch, or why there is none, through a pipe of multiprocessing.
 
     Raises:
@@ -44,7 +44,7 @@ def send(connection: Connection, ticket: int, result: Fetched | Exception) -> No
         socket.send_fds(pipe, [HEADER.pack(frames.nbytes)], [file.fileno()])
 
 
-def receive(connection: Connection) -> tuple[int, Fetched | Exception]:
+def receive(connection: Connection) -> tuple[int, ReadBatch | Exception]:
     """Return the ticket and the result that were sent.
 
     Raises:
@@ -69,7 +69,7 @@ def receive(connection: Connection) -> tuple[int, Fetched | Exception]:
     return ticket, _with_frames(result, frames.view(dtype).view(shape))
 
 
-def _with_frames(result: Fetched | Exception, frames: Tensor) -> Fetched | Exception:
+def _with_frames(result: ReadBatch | Exception, frames: Tensor) -> ReadBatch | Exception:
     if isinstance(result, Exception):
         return result
     return result._replace(batch=result.batch._replace(frames=frames))

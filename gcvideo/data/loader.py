@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from gcvideo.clip import ClipBatch
+from gcvideo.data.batch import ReadBatch, last_resort, read_batch
 from gcvideo.data.dataset import EpochOrder, SampleKey, VideoDataset
-from gcvideo.data.fetching import Fetched, fetch, last_resort
 from gcvideo.data.records import order_digest
 from gcvideo.data.unreadable import UnreadablePolicy
 from gcvideo.data.workers import WorkerPool
@@ -92,7 +92,7 @@ class VideoLoader:
         # One after the other: a list of all would be millions of tuples.
         batches = ([(epoch, i) for i in order[start : start + self.batch_size].tolist()] for start in starts)
         read_by: Counter[str] = Counter()
-        for number, (batch, batch_read_by) in enumerate(self._fetched(batches), start=1):
+        for number, (batch, batch_read_by) in enumerate(self._read(batches), start=1):
             read_by += batch_read_by
             if batch.unreadable:
                 self.unreadable.handle(batch.unreadable, epoch=self.sampler.epoch)
@@ -107,16 +107,16 @@ class VideoLoader:
             log.info("%s", describe(read_by))
             self._said |= read_by.keys() or {""}
 
-    def _fetched(self, batches: Iterable[list[SampleKey]]) -> Iterator[Fetched]:
+    def _read(self, batches: Iterable[list[SampleKey]]) -> Iterator[ReadBatch]:
         if self.num_workers > 0:
             self._pool = self._pool or WorkerPool(
                 self.dataset, num_workers=self.num_workers, timeout_seconds=self.timeout_seconds
             )
-            yield from self._pool.fetch(batches)
+            yield from self._pool.read(batches)
             return
         records = self.dataset.records
         for keys in batches:
-            yield fetch(
+            yield read_batch(
                 self.dataset,
                 keys,
                 watch=lambda index: last_resort(records[index].path, self.timeout_seconds),

@@ -17,8 +17,8 @@ import torch
 from torch import multiprocessing
 
 from gcvideo.data import handover
+from gcvideo.data.batch import read_batch
 from gcvideo.data.dataset import SampleKey, VideoDataset
-from gcvideo.data.fetching import fetch
 from gcvideo.memory import keep_freed_memory
 from gcvideo.shortage import lacks_files, shortage
 
@@ -191,7 +191,7 @@ def _serve(connection: Connection, dataset: VideoDataset, reading: Any, timeout_
         except EOFError:
             return
         try:
-            handover.send(connection, ticket, fetch(dataset, keys, watch=watch, lost=lost))
+            handover.send(connection, ticket, read_batch(dataset, keys, watch=watch, lost=lost))
         except (BrokenPipeError, ConnectionResetError):  # the parent is gone
             return
         except (ValueError, OSError, MemoryError, RuntimeError) as error:

@@ -10,8 +10,8 @@ from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 
 from gcvideo.data import handover
+from gcvideo.data.batch import ReadBatch
 from gcvideo.data.dataset import SampleKey, VideoDataset
-from gcvideo.data.fetching import Fetched
 from gcvideo.data.loader_process import POLL_SECONDS, LoaderProcess, Loss
 from gcvideo.memory import SWITCH
 from gcvideo.switches import is_on
@@ -19,7 +19,7 @@ from gcvideo.switches import is_on
 log = logging.getLogger(__name__)
 
 BATCHES_AHEAD = 2
-"""Batches that a process is given before the first of them is fetched."""
+"""Batches that a process is given before the first of them has come."""
 MOST_LOSSES_BETWEEN_VIDEOS = 3
 """In a row, beside one of each process."""
 
@@ -65,13 +65,13 @@ class WorkerPool:
         # ignore its SIGTERM.
         self._close = Finalize(self, _end_all, args=(self._workers, os.getpid()), exitpriority=0)
 
-    def fetch(self, batches: Iterable[list[SampleKey]]) -> Iterator[Fetched]:
+    def read(self, batches: Iterable[list[SampleKey]]) -> Iterator[ReadBatch]:
         """The batches of these keys, in this order; keys are asked for as the batches come."""
         self._start()
         numbered = zip(self._tickets, batches)  # noqa: B905 (there is no end of tickets)
         self._waiting = list(islice(numbered, BATCHES_AHEAD * self._num_workers))
         tickets = deque(ticket for ticket, _ in self._waiting)
-        results: dict[int, Fetched | Exception] = {}
+        results: dict[int, ReadBatch | Exception] = {}
         self._give_out()
         while tickets:
             ticket = tickets.popleft()
@@ -114,7 +114,7 @@ class WorkerPool:
     def _has_suspect(self, keys: list[SampleKey]) -> bool:
         return any(index in self._suspects for _, index in keys)
 
-    def _collect(self) -> Iterator[tuple[int, Fetched | Exception]]:
+    def _collect(self) -> Iterator[tuple[int, ReadBatch | Exception]]:
         """What has arrived, or arrives within POLL_SECONDS; processes that are lost are replaced."""
         by_connection = {worker.connection: worker for worker in self._workers}
         for connection in wait(list(by_connection), timeout=POLL_SECONDS):

@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
 from gcvideo.clip import Span
-from gcvideo.data.dataset import Crops, read_views
+from gcvideo.data.dataset import Crops, decode_views
 from gcvideo.data.decoding import open_video
 from gcvideo.data.sampling import ClipFrames, clip_spans
 
@@ -90,5 +90,5 @@ class SlidingWindows:
         with self.reader as reader:
             for starts in self.starts.split(WINDOWS_PER_READ):
                 frames = self.clip.at(starts, len(reader))
-                views = read_views(reader, frames, self.crops)
+                views = decode_views(reader, frames, self.crops)
                 yield Windows(clip_spans(self.boundaries, frames), views.unflatten(0, (len(starts), -1)))

@@ -10,7 +10,7 @@ import torch
 
 from gcvideo.clip import ClipBatch, Unreadable, VideoRecord
 from gcvideo.data import handover
-from gcvideo.data.fetching import Fetched
+from gcvideo.data.batch import ReadBatch
 
 LOST = Unreadable(VideoRecord(Path("b.mp4"), 1, "b.mp4"), "is empty")
 
@@ -20,11 +20,11 @@ def test_a_batch_arrives_as_it_was_sent(num_videos):
     frames = torch.randint(256, (num_videos, 2, 4, 17, 19, 3), dtype=torch.uint8)
     batch = ClipBatch(frames, torch.arange(num_videos), [f"{i}.mp4" for i in range(num_videos)], (LOST,))
     here, there = Pipe()
-    handover.send(there, 7, Fetched(batch, Counter(pyav=num_videos)))
+    handover.send(there, 7, ReadBatch(batch, Counter(pyav=num_videos)))
     frames_sent = frames.clone()
     frames.zero_()  # what has been sent is its own
     ticket, found = handover.receive(here)
-    assert isinstance(found, Fetched)
+    assert isinstance(found, ReadBatch)
     assert (ticket, found.read_by, found.batch[2:]) == (7, Counter(pyav=num_videos), batch[2:])
     assert torch.equal(found.batch.frames, frames_sent)
     assert torch.equal(found.batch.label, torch.arange(num_videos))
@@ -51,6 +51,6 @@ def test_what_arrives_leaves_no_file_open():
     batch = ClipBatch(torch.ones(1, 1, 1, 2, 2, 3, dtype=torch.uint8), torch.zeros(1).long(), ["a.mp4"])
     kept, num_open = [], len(list(Path("/dev/fd").iterdir()))
     for ticket in range(5):
-        handover.send(there, ticket, Fetched(batch, Counter()))
+        handover.send(there, ticket, ReadBatch(batch, Counter()))
         kept.append(handover.receive(here))
     assert len(list(Path("/dev/fd").iterdir())) == num_open

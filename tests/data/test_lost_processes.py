@@ -14,7 +14,7 @@ import torch
 from torch import multiprocessing
 
 from gcvideo.clip import VideoRecord
-from gcvideo.data import fetching
+from gcvideo.data import batch as reading
 from gcvideo.data.loader import VideoLoader
 from tests.data.annotated import write_records
 from tests.data.test_loader import NUM_VIDEOS, KeepAll, all_same, die_of, loader_of, pids_of
@@ -137,20 +137,20 @@ def test_processes_that_are_killed_or_stopped_while_they_wait_cost_nothing(recor
 
 
 def test_a_process_that_is_stopped_while_it_puts_a_batch_together_is_replaced(records, monkeypatch, tmp_path):
-    sound, collate = list(loader_of(records, num_workers=0)), fetching.collate
+    sound, collate = list(loader_of(records, num_workers=0)), reading.collate
     stop = once(tmp_path, die_of(signal.SIGSTOP))
-    monkeypatch.setattr(fetching, "collate", lambda clips: stop() or collate(clips))
+    monkeypatch.setattr(reading, "collate", lambda clips: stop() or collate(clips))
     assert all_same(list(loader_of(records, timeout_seconds=2.0)), sound)
 
 
 def test_processes_that_are_lost_whenever_they_put_a_batch_together_end_the_iteration(records, monkeypatch):
-    monkeypatch.setattr(fetching, "collate", lambda clips: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(reading, "collate", lambda clips: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ChildProcessError, match=r"again and again between videos: .*where memory is short"):
         list(loader_of(records, timeout_seconds=30.0))
 
 
 def test_a_batch_that_takes_long_to_put_together_is_waited_for(records, monkeypatch, caplog):
-    sound, collate = list(loader_of(records, num_workers=0)), fetching.collate
+    sound, collate = list(loader_of(records, num_workers=0)), reading.collate
 
     def slowly(clips):
         begun = time.process_time()
@@ -158,7 +158,7 @@ def test_a_batch_that_takes_long_to_put_together_is_waited_for(records, monkeypa
             pass
         return collate(clips)
 
-    monkeypatch.setattr(fetching, "collate", slowly)
+    monkeypatch.setattr(reading, "collate", slowly)
     assert all_same(list(loader_of(records, timeout_seconds=1.0)), sound)
     assert caplog.text == ""
 

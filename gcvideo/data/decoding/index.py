@@ -26,7 +26,7 @@ MAX_PIXELS = LARGEST_PICTURE[0] * LARGEST_PICTURE[1]
 
 
 @dataclass(frozen=True)
-class Timeline:
+class PresentationOrder:
     """The order in which packets are shown, as their time stamps state it."""
 
     times: list[int]
@@ -71,7 +71,7 @@ class StreamIndex:
         return [position for position, packet in enumerate(self.packets) if packet.is_keyframe]
 
     @cached_property
-    def timeline(self) -> Timeline | None:
+    def presentation(self) -> PresentationOrder | None:
         """None where the time stamps cannot tell which packet is which frame.
 
         That is where one is missing or stands twice; where the first packet is not a key frame or
@@ -95,14 +95,14 @@ class StreamIndex:
             return None
         if any(may_hold_no_picture(packet, self.codec) for packet in self.packets):
             return None
-        return Timeline(times, shown)
+        return PresentationOrder(times, shown)
 
     @cached_property
     def fps(self) -> float:
         """Frames per second by the time stamps, or the stream's own figure for want of them."""
-        if self.timeline is not None and len(self.timeline.shown) > 1:
-            first, last = (self.timeline.times[self.timeline.shown[end]] for end in (0, -1))
-            return float((len(self.timeline.shown) - 1) / ((last - first) * self.tick))
+        if self.presentation is not None and len(self.presentation.shown) > 1:
+            first, last = (self.presentation.times[self.presentation.shown[end]] for end in (0, -1))
+            return float((len(self.presentation.shown) - 1) / ((last - first) * self.tick))
         return self.stated_fps
 
     @property

@@ -52,11 +52,11 @@ def _container_reason(index: StreamIndex) -> str | None:
 
 
 def _packet_reason(index: StreamIndex) -> str | None:
-    packets, timeline = index.packets, index.timeline
-    if timeline is None:
+    packets, presentation = index.packets, index.presentation
+    if presentation is None:
         return "its time stamps do not order its frames"
-    if len(timeline.shown) != len(packets):
-        return f"{len(packets) - len(timeline.shown)} of its {len(packets)} packets are not shown"
+    if len(presentation.shown) != len(packets):
+        return f"{len(packets) - len(presentation.shown)} of its {len(packets)} packets are not shown"
     if index.stream.frames not in (0, len(packets)):  # 0: the container does not say
         return f"its container states {index.stream.frames} frames and holds {len(packets)}"
     if any(packet.is_corrupt for packet in packets):
@@ -71,7 +71,7 @@ def _packet_reason(index: StreamIndex) -> str | None:
     true_keys = {time for key in index.key_positions for time in (packets[key].dts, packets[key].pts)}
     if not stated_keys <= true_keys:  # PyAV corrects false flags from the packets, decord does not
         return "its container flags key frames that are none"
-    if index.context.has_b_frames and not any(timeline.reordered):
+    if index.context.has_b_frames and not any(presentation.reordered):
         # An encoder that reserves a reordering buffer, or times that only copy decoding order.
         return "its codec may reorder frames and its time stamps do not"
     return None

@@ -17,14 +17,14 @@ from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from gcvideo.data.decoding.bitstream import is_unreferenced, nal_length_size
-from gcvideo.data.decoding.index import StreamIndex, Timeline, index_stream
+from gcvideo.data.decoding.index import PresentationOrder, StreamIndex, index_stream
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError
 from gcvideo.data.decoding.stamps import mended, rise
 
 logger = logging.getLogger(__name__)
 
 
-class _TimelineError(Exception):
+class _PresentationError(Exception):
     """The decoder gave other frames than the packets' time stamps announce."""
 
 
@@ -32,22 +32,22 @@ class PyAVReader(AscendingReader):
     """Decodes from the key frame before each frame asked for, by time stamp, on one thread.
 
     The time stamps are only a claim. Every frame that the decoder returns between the key frame and
-    the last frame asked for must carry the next time stamp of the timeline; where one does not, the
+    the last frame asked for must carry the next time stamp of the presentation; where one does not, the
     whole file is decoded in order and counted instead, which is slower and always right.
     """
 
     def __init__(self, index: StreamIndex, *, name: str = "pyav") -> None:
         self._index = index
-        self._timeline = index.timeline
+        self._presentation = index.presentation
         self._length_size = nal_length_size(index.codec, index.context.extradata)
         self._reformatter = VideoReformatter()
         super().__init__(index.path, num_frames=0, fps=index.fps, size=index.size, name=name)
         self._learn_encoder()
-        if self._timeline is None:
+        if self._presentation is None:
             self._decoded_stamps = [frame.pts for frame in self._all_frames()]
             self._num_frames = len(self._decoded_stamps)
         else:
-            self._num_frames = len(self._timeline.shown)
+            self._num_frames = len(self._presentation.shown)
         if self._num_frames == 0:
             raise DecodeError(f"{self.path}: 0 frames come out of it; drop it from the list")
 
@@ -91,67 +91,69 @@ class PyAVReader(AscendingReader):
 
     def _stamps(self) -> list[int] | list[float] | None:
         index = self._index
-        if index.timeline is None:
+        if index.presentation is None:
             packets = [packet.pts for packet in index.packets]
             return mended(self._decoded_stamps, packets, ticks_per_frame=index.ticks_per_frame)
-        keys = [index.timeline.times[key] for key in index.key_positions]
-        return index.timeline.stamps if rise(keys) else None  # a clock that starts anew is none
+        keys = [index.presentation.times[key] for key in index.key_positions]
+        return index.presentation.stamps if rise(keys) else None  # a clock that starts anew is none
 
     @property
     def _last_duration(self) -> int:
         """In ticks; 0 where it is not stated."""
-        timeline = self._index.timeline
-        return 0 if timeline is None else self._index.packets[timeline.shown[-1]].duration or 0
+        presentation = self._index.presentation
+        return 0 if presentation is None else self._index.packets[presentation.shown[-1]].duration or 0
 
     def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         num_given = 0
-        if self._timeline is not None:
+        if self._presentation is not None:
             try:
-                for part in self._to_rgb(self._frames_by_time(self._timeline, ascending), part_size):
+                for part in self._to_rgb(self._frames_by_time(self._presentation, ascending), part_size):
                     yield part
                     num_given += len(part)
                 return
-            except (_TimelineError, FFmpegError):
+            except (_PresentationError, FFmpegError):
                 logger.debug("%s: its time stamps do not hold; it is decoded in order", self.path)
         yield from self._to_rgb(self._frames_by_count(ascending[num_given:]), part_size)
-        self._timeline = None
+        self._presentation = None
 
-    def _frames_by_time(self, timeline: Timeline, ascending: list[int]) -> Iterator[VideoFrame]:
+    def _frames_by_time(self, presentation: PresentationOrder, ascending: list[int]) -> Iterator[VideoFrame]:
         keys = self._index.key_positions
 
         def last_key_before(number: int) -> int:
             """The last key packet both decoded and shown no later than frame `number`."""
-            position = timeline.shown[number]
+            position = presentation.shown[number]
             at_hand = reversed(keys[: bisect_right(keys, position)])
-            return next(key for key in at_hand if timeline.times[key] <= timeline.times[position])
+            return next(key for key in at_hand if presentation.times[key] <= presentation.times[position])
 
         for key, numbers in groupby(ascending, key=last_key_before):
-            yield from self._frames_from_key(timeline, key, list(numbers))
+            yield from self._frames_from_key(presentation, key, list(numbers))
 
-    def _frames_from_key(self, timeline: Timeline, key: int, numbers: list[int]) -> Iterator[VideoFrame]:
-        """Frames `numbers`, ascending, decoded from the packet at `key`; or _TimelineError."""
-        times, shown = timeline.times, timeline.shown
+    def _frames_from_key(
+        self, presentation: PresentationOrder, key: int, numbers: list[int]
+    ) -> Iterator[VideoFrame]:
+        """Frames `numbers`, ascending, decoded from the packet at `key`; or _PresentationError."""
+        times, shown = presentation.times, presentation.shown
         wanted = {shown[number] for number in numbers}
 
         @cache
         def is_decoded(position: int) -> bool:
-            return position in wanted or not self._is_droppable(timeline, position)
+            return position in wanted or not self._is_droppable(presentation, position)
 
         first = bisect_left(shown, times[key], key=times.__getitem__)
         expected = filter(is_decoded, shown[first : numbers[-1] + 1])
         for frame in self._decoded(filter(is_decoded, range(key, len(times)))):
             position = next(expected)
             if frame.pts != times[position] or (position == key and not frame.key_frame):
-                raise _TimelineError
+                raise _PresentationError
             if frame.is_corrupt:
                 raise self._damaged(shown.index(position))
             if position in wanted:
                 yield frame
             if position == shown[numbers[-1]]:
                 return
-        raise _TimelineError
+        raise _PresentationError
 
-    def _is_droppable(self, timeline: Timeline, position: int) -> bool:
+    def _is_droppable(self, presentation: PresentationOrder, position: int) -> bool:
         """Whether leaving this packet out changes no other frame.
 
         Only packets shown before one decoded earlier are looked at: where a container (AVI) states
@@ -159,7 +161,7 @@ class PyAVReader(AscendingReader):
         """
         return (
             self._length_size is not None
-            and timeline.reordered[position]
+            and presentation.reordered[position]
             and is_unreferenced(self._index.packets[position], self._length_size)
         )
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 
 
-class Fetched(NamedTuple):
+class ReadBatch(NamedTuple):
     """A batch as it comes from whoever read it."""
 
     batch: ClipBatch
@@ -31,9 +31,9 @@ Watch = Callable[[int], AbstractContextManager[None]]
 """Watches over the reading of the video with this index."""
 
 
-def fetch(
+def read_batch(
     dataset: VideoDataset, keys: Sequence[SampleKey], *, watch: Watch, lost: Mapping[int, str]
-) -> Fetched:
+) -> ReadBatch:
     """One batch; videos that cannot be read, or are lost already, are named in it and not replaced."""
     clips, unreadable = [], []
     for key in keys:
@@ -50,7 +50,7 @@ def fetch(
                 raise OSError(shortage(error.__cause__)) from error
             unreadable.append(Unreadable(record, str(error).removeprefix(f"{record.path}: ")))
     batch = collate(clips) if clips else dataset.empty_batch()
-    return Fetched(batch._replace(unreadable=tuple(unreadable)), Counter(clip.read_by for clip in clips))
+    return ReadBatch(batch._replace(unreadable=tuple(unreadable)), Counter(clip.read_by for clip in clips))
 
 
 @contextmanager
