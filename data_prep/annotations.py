@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.lists.annotation_formats import (
-    AnnotationError,
+    OfficialFileError,
     Splits,
     folder_splits,
     hmdb51_splits,
@@ -16,7 +16,7 @@ from data_prep.lists.annotation_formats import (
     ssv2_clips,
     ucf101_splits,
 )
-from data_prep.lists.files_of_clips import Match, class_counts, match
+from data_prep.lists.clip_files import MatchedClips, class_counts, match_clips
 from data_prep.lists.listable_names import unlistable
 from data_prep.lists.video_lists import CLASSES, ListedVideo, listed_videos, write_list
 from data_prep.running.console import run_step, say, show_table
@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(paths) < len(names):
         say(f"{len(names) - len(paths)} files have names that no list can hold")
     splits = arguments.read(arguments, paths)
-    result = match(splits, paths)
+    result = match_clips(splits, paths)
     if not any(result.rows.values()):
-        raise AnnotationError(
+        raise OfficialFileError(
             f"none of the {sum(map(len, splits)):,} clips listed has a file among the {len(paths):,} "
             f"videos under {arguments.videos}; a file is called like {_example(splits)}"
         )
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_annotations(splits: Splits, result: Match, *, output: Path) -> None:
+def write_annotations(splits: Splits, result: MatchedClips, *, output: Path) -> None:
     """Write the lists, the class names, and the report of what is there and what is not."""
     classes = class_names(splits)
     labels = {name: str(label) for label, name in enumerate(classes)}
@@ -71,7 +71,7 @@ def class_names(splits: Splits) -> list[str]:
     return sorted({clip.class_name for clips in splits for clip in clips} - {""})
 
 
-def _summarise(splits: Splits, result: Match, output: Path, *, dry_run: bool) -> None:
+def _summarise(splits: Splits, result: MatchedClips, output: Path, *, dry_run: bool) -> None:
     rows = []
     for split, clips in splits._asdict().items():
         found, missing = len(result.rows[split]), len(result.missing[split])
@@ -126,7 +126,7 @@ def _read_folder(arguments: argparse.Namespace, paths: Sequence[str]) -> Splits:
 
 def _some(splits: Splits) -> Splits:
     if not any(splits):
-        raise AnnotationError("no clip is listed; name at least --train, or a folder with videos")
+        raise OfficialFileError("no clip is listed; name at least --train, or a folder with videos")
     return splits
 
 

@@ -23,9 +23,9 @@ from data_prep.archives.archive_lists import (
     parse_list,
     replacement_archives,
 )
-from data_prep.archives.transfer import Patience, TransferError, fetch
+from data_prep.archives.transfer import Patience, TransferError, download_file
 from data_prep.running.console import byte_bar, counted, run_step, say, show_table
-from data_prep.running.journal import Journal, fingerprint
+from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table
 from gcvideo.paths import user_path
@@ -79,7 +79,7 @@ def download(
     rows: dict[str, list[Any]] = {}
     waiting = []
     for remote in remotes:
-        seen = fingerprint(output / remote.target, settings=remote.checksum)
+        seen = file_state(output / remote.target, settings=remote.checksum)
         if done := journal.row_of(remote.target, seen):
             rows[remote.target] = [
                 remote.target,
@@ -110,7 +110,7 @@ def download(
                     continue
                 journal.add(
                     remote.target,
-                    fingerprint(target, settings=remote.checksum),
+                    file_state(target, settings=remote.checksum),
                     {"sha256": received.sha256},
                 )
                 rows[remote.target] = [
@@ -143,7 +143,7 @@ def _fetch_shown(
         before = have
 
     try:
-        return fetch(remote, output / remote.target, patience=patience, stop=stop, advance=advance)
+        return download_file(remote, output / remote.target, patience=patience, stop=stop, advance=advance)
     finally:
         bars.remove_task(task)
 
@@ -189,7 +189,7 @@ def _read_list(url: str, patience: Patience) -> str:
         target = Path(folder) / "list.txt"
         remote = Remote(url, target.name)
         try:
-            fetch(remote, target, patience=patience, stop=threading.Event(), advance=lambda *_: None)
+            download_file(remote, target, patience=patience, stop=threading.Event(), advance=lambda *_: None)
         except TransferError as error:
             raise ValueError(f"{url}: {error}") from None
         return target.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 
 from data_prep.archives.tar_stream import ArchiveError, open_tar, refusal
 from data_prep.running.console import byte_bar, counted, run_step, say, show_table
-from data_prep.running.journal import JOURNALS, Journal, fingerprint
+from data_prep.running.journal import JOURNALS, Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, shard_of
 from gcvideo.atomic import replacing, write_table
 from gcvideo.paths import user_path
@@ -81,7 +81,7 @@ def extract(archives: Sequence[Path], *, output: Path, journal: Journal, num_wor
         task = bar.add_task("extract", total=sum(archive.stat().st_size for archive in archives))
         futures = {}
         for archive in archives:
-            done = journal.row_of(str(archive.resolve()), fingerprint(archive))
+            done = journal.row_of(str(archive.resolve()), file_state(archive))
             if done is not None and all(is_there(path, num_bytes) for path, num_bytes in done["files"]):
                 rows[archive] = done
                 bar.advance(task, archive.stat().st_size)
@@ -108,7 +108,7 @@ def lay_over(replacements: Sequence[Path], *, output: Path, journal: Journal) ->
     with byte_bar() as bar:
         task = bar.add_task("lay over", total=sum(archive.stat().st_size for archive in replacements))
         for archive in replacements:
-            done = journal.row_of(str(archive.resolve()), fingerprint(archive))
+            done = journal.row_of(str(archive.resolve()), file_state(archive))
             if done is None or not all(_has_size(output / name, size) for name, size in done["files"]):
                 place_of = _place_finder(video_names(output))
                 advance = partial(bar.advance, task)
@@ -131,7 +131,7 @@ def _replaced(journal: Journal) -> dict[str, set[int]]:
 
 def _too_early(archives: Sequence[Path], *, journal: Journal, shard: Shard) -> str | None:
     """Why replacements cannot be laid over yet: every archive comes before."""
-    open_archives = [a for a in archives if journal.row_of(str(a.resolve()), fingerprint(a)) is None]
+    open_archives = [a for a in archives if journal.row_of(str(a.resolve()), file_state(a)) is None]
     if open_archives:
         return f"{len(open_archives)} archives are not extracted yet, such as {open_archives[0]}"
     return "this is one shard of several" if shard.count > 1 else None
@@ -139,7 +139,7 @@ def _too_early(archives: Sequence[Path], *, journal: Journal, shard: Shard) -> s
 
 def _record(archive: Path, row: Row, journal: Journal) -> None:
     if not row["error"]:  # a damaged archive is tried again: it may have been downloaded anew
-        journal.add(str(archive.resolve()), fingerprint(archive), row)
+        journal.add(str(archive.resolve()), file_state(archive), row)
 
 
 def _extract_one(

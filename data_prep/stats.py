@@ -8,7 +8,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.page.prepared_data import DataSet, read_prepared
+from data_prep.page.prepared_data import PreparedDataSet, read_prepared
 from data_prep.running.console import run_step, say, show_table
 from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_text
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def summary(data: DataSet) -> list[tuple[object, ...]]:
+def summary(data: PreparedDataSet) -> list[tuple[object, ...]]:
     """One row a split, of SUMMARY_COLUMNS; what is not known is a dash."""
     rows = []
     for split, videos in data.videos.items():
@@ -63,7 +63,7 @@ def summary(data: DataSet) -> list[tuple[object, ...]]:
     return rows
 
 
-def _extremes(data: DataSet) -> list[tuple[str, int]]:
+def _extremes(data: PreparedDataSet) -> list[tuple[str, int]]:
     totals = sorted(
         ((name, sizes.total()) for name, sizes in data.class_sizes().items()),
         key=lambda pair: (-pair[1], pair[0]),

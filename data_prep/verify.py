@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.lists.listable_names import unlistable
-from data_prep.lists.manifest import MANIFEST_COLUMNS, Findings
+from data_prep.lists.manifest import MANIFEST_COLUMNS, VideoProperties
 from data_prep.lists.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
 from data_prep.running.console import progress_bar, run_step, say, show_first, show_table
-from data_prep.running.journal import Journal, fingerprint
+from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, allowed_processors, shard_of
 from data_prep.running.workers import run_killable
 from data_prep.videos.transcoding import why_not_transcoded
@@ -24,7 +24,7 @@ BAD_COLUMNS = ("path", "label", "list", "reason")
 NOT_PLAIN_COLUMNS = ("path", "reason")
 
 
-class Task(NamedTuple):
+class VideoFile(NamedTuple):
     """One video to examine."""
 
     path: str
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
     if any(file.parent.resolve() == output.resolve() for file in arguments.lists):
         raise ValueError(f"--output {output} holds the lists to be read; name another folder")
-    mine = shard.share([Task(path, root / path) for path in paths_of(lists)])
+    mine = shard.share([VideoFile(path, root / path) for path in paths_of(lists)])
     if arguments.dry_run:
         say(f"would decode {len(mine):,} videos under {root}; nothing was written")
         return 0
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def verify(
-    tasks: Sequence[Task],
+    tasks: Sequence[VideoFile],
     *,
     journal: Journal,
     num_workers: int,
@@ -72,12 +72,12 @@ def verify(
     """Examine videos in killable processes; those that were, and have not changed since, are left.
 
     Returns:
-        path -> the findings, or {"bad": reason}.
+        path -> the properties, or {"bad": reason}.
     """
     rows: dict[str, dict[str, Any]] = {}
     waiting = []
     for task in tasks:
-        done = journal.row_of(task.path, fingerprint(task.file))
+        done = journal.row_of(task.path, file_state(task.file))
         if done is not None and not (retry_failed and "bad" in done):
             rows[task.path] = done
         else:
@@ -91,13 +91,13 @@ def verify(
             time_limit_seconds=time_limit_seconds,
         ):
             rows[task.path] = results[-1] if results else {"bad": f"while it was decoded: {fault}"}
-            journal.add(task.path, fingerprint(task.file), rows[task.path])
+            journal.add(task.path, file_state(task.file), rows[task.path])
             bar.advance(progress)
     return rows
 
 
-def verify_one(task: Task) -> Iterator[dict[str, Any]]:
-    """The findings on one video, or {"bad": reason}."""
+def verify_one(task: VideoFile) -> Iterator[dict[str, Any]]:
+    """The properties of one video, or {"bad": reason}."""
     from data_prep.videos.whole_decode import examine  # here, since they import PyTorch, which takes seconds
     from gcvideo.data.decoding.reader import DecodeError
 
@@ -105,8 +105,8 @@ def verify_one(task: Task) -> Iterator[dict[str, Any]]:
         yield {"bad": trouble}
         return
     try:
-        for findings in examine(task.file):
-            yield findings._asdict()
+        for properties in examine(task.file):
+            yield properties._asdict()
     except (DecodeError, OSError, MemoryError) as error:
         yield {"bad": (str(error) or type(error).__name__).replace(f"{task.file}: ", "")}
 
@@ -129,8 +129,8 @@ def write_lists(
             if "bad" in row:
                 bad.append((path, label, name, row["bad"]))
             else:
-                findings = Findings(**row)
-                good.append((path, label, *findings[:-1], int(not findings.not_plain)))
+                properties = VideoProperties(**row)
+                good.append((path, label, *properties[:-1], int(not properties.not_plain)))
         write_table(output / _of_shard(name, shard), MANIFEST_COLUMNS, good)
         plain = sum(row[-1] for row in good)
         summary.append((name, len(mine), len(good), plain, len(mine) - len(good)))

@@ -57,7 +57,7 @@ class Patience(NamedTuple):
     """Silence on a connection before it counts as dropped."""
 
 
-def fetch(
+def download_file(
     remote: Remote,
     target: Path,
     *,

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 
-class Clip(NamedTuple):
+class ListedClip(NamedTuple):
     """One clip that an official list names."""
 
     stems: tuple[str, ...]
@@ -21,12 +21,12 @@ class Clip(NamedTuple):
 class Splits(NamedTuple):
     """The official lists of a data set, each in its own order."""
 
-    train: list[Clip]
-    val: list[Clip]
-    test: list[Clip]
+    train: list[ListedClip]
+    val: list[ListedClip]
+    test: list[ListedClip]
 
 
-class AnnotationError(ValueError):
+class OfficialFileError(ValueError):
     """An official file is not as its data set's files are."""
 
 
@@ -44,14 +44,14 @@ _REMEDY = (
 _YOUTUBE_ID = re.compile(r"[\w-]{11}")
 
 
-def kinetics_clips(file: Path) -> list[Clip]:
+def kinetics_clips(file: Path) -> list[ListedClip]:
     """The clips of one Kinetics-400, -600 or -700 file, in whatever order its columns stand.
 
     Columns are known by their header (DeepMind's, ActivityNet's) or, without one, by what they
     hold: YouTube identifiers, two times of which the first is earlier, a split, and the class.
 
     Raises:
-        AnnotationError: A column cannot be told, or a row has none of it.
+        OfficialFileError: A column cannot be told, or a row has none of it.
     """
     text = _text(file)
     delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
@@ -61,7 +61,7 @@ def kinetics_clips(file: Path) -> list[Clip]:
         if any(cell.strip() for cell in cells)
     ]
     if not rows:
-        raise AnnotationError(f"{file}: lists no clip; fetch it again")
+        raise OfficialFileError(f"{file}: lists no clip; fetch it again")
     names = [cell.lower() for cell in rows[0][1]]
     columns = _named_columns(names)
     if columns is None:
@@ -75,23 +75,23 @@ def kinetics_clips(file: Path) -> list[Clip]:
             start, end = (int(float(cells[columns[name]])) for name in ("start", "end"))
             class_name = cells[columns["label"]] if "label" in columns else ""
         except (IndexError, ValueError):
-            raise AnnotationError(
+            raise OfficialFileError(
                 f"{file}:{number}: {delimiter.join(cells)!r} is not a row of {', '.join(columns)}"
             ) from None
-        clips.append(Clip((f"{youtube_id}_{start:06d}_{end:06d}", youtube_id), class_name))
+        clips.append(ListedClip((f"{youtube_id}_{start:06d}_{end:06d}", youtube_id), class_name))
     return clips
 
 
 def ucf101_splits(folder: Path, *, split: int) -> Splits:
     """UCF101's trainlist0N.txt and testlist0N.txt; it has no validation list, so val is test."""
 
-    def clips(file: Path) -> list[Clip]:
+    def clips(file: Path) -> list[ListedClip]:
         found = []
         for number, line in _lines(file):
             path = PurePosixPath(line.split()[0])
             if len(path.parts) < 2:
-                raise AnnotationError(f"{file}:{number}: {line!r} is not `Class/video.avi [label]`")
-            found.append(Clip((path.stem,), path.parts[-2]))
+                raise OfficialFileError(f"{file}:{number}: {line!r} is not `Class/video.avi [label]`")
+            found.append(ListedClip((path.stem,), path.parts[-2]))
         return found
 
     test = clips(folder / f"testlist{split:02d}.txt")
@@ -102,15 +102,15 @@ def hmdb51_splits(folder: Path, *, split: int) -> Splits:
     """HMDB51's <class>_test_splitN.txt: 1 is train, 2 is test, 0 is neither; val is test."""
     files = sorted(folder.glob(f"*_test_split{split}.txt"))
     if not files:
-        raise AnnotationError(f"{folder}: holds no <class>_test_split{split}.txt; unpack them there")
+        raise OfficialFileError(f"{folder}: holds no <class>_test_split{split}.txt; unpack them there")
     splits = Splits([], [], [])
     for file in files:
         class_name = file.name.removesuffix(f"_test_split{split}.txt")
         for number, line in _lines(file):
             name, _, role = line.rpartition(" ")
             if role not in ("0", "1", "2") or not name:
-                raise AnnotationError(f"{file}:{number}: {line!r} is not `video.avi 0|1|2`")
-            clip = Clip((PurePosixPath(name.strip()).stem,), class_name)
+                raise OfficialFileError(f"{file}:{number}: {line!r} is not `video.avi 0|1|2`")
+            clip = ListedClip((PurePosixPath(name.strip()).stem,), class_name)
             if role == "1":
                 splits.train.append(clip)
             elif role == "2":
@@ -119,17 +119,17 @@ def hmdb51_splits(folder: Path, *, split: int) -> Splits:
     return splits
 
 
-def ssv2_clips(file: Path) -> list[Clip]:
+def ssv2_clips(file: Path) -> list[ListedClip]:
     """Something-Something v2's JSON: the class is the template without its brackets.
 
     Raises:
-        AnnotationError: It is not a list of objects with id and, unless a test list, template.
+        OfficialFileError: It is not a list of objects with id and, unless a test list, template.
     """
     try:
         rows = json.loads(_text(file))
-        return [Clip((str(row["id"]),), re.sub(r"[\[\]]", "", row.get("template", ""))) for row in rows]
+        return [ListedClip((str(row["id"]),), re.sub(r"[\[\]]", "", row.get("template", ""))) for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise AnnotationError(f"{file}: is not a JSON list of objects with id and template") from None
+        raise OfficialFileError(f"{file}: is not a JSON list of objects with id and template") from None
 
 
 def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> Splits:
@@ -143,7 +143,7 @@ def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: f
 
     Raises:
         ValueError: The fractions are out of range.
-        AnnotationError: A video lies in no class folder.
+        OfficialFileError: A video lies in no class folder.
     """
     if val_fraction < 0 or test_fraction < 0 or val_fraction + test_fraction >= 1:
         raise ValueError(
@@ -152,12 +152,12 @@ def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: f
         )
     splits = Splits([], [], [])
     divided = {path.partition("/")[0] for path in paths} <= set(Splits._fields)
-    by_class: dict[str, list[Clip]] = {}
+    by_class: dict[str, list[ListedClip]] = {}
     for path in paths:
         parts = PurePosixPath(path).parts
         if len(parts) < 2 + divided:
-            raise AnnotationError(f"{path} lies in no class folder; expected [train|val|test/]class/video")
-        clip = Clip((path,), parts[divided])
+            raise OfficialFileError(f"{path} lies in no class folder; expected [train|val|test/]class/video")
+        clip = ListedClip((path,), parts[divided])
         if divided:
             getattr(splits, parts[0]).append(clip)
         else:
@@ -200,7 +200,7 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
             for text, found in (("a YouTube identifier", ids), ("a start and an end", pairs))
             if not found
         )
-        raise AnnotationError(
+        raise OfficialFileError(
             f"{file}: no column holds {untold}, and the first line, {_shown(rows[0])}, is no header that is "
             f"known; {_REMEDY}"
         )
@@ -214,7 +214,7 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
     ]
     if len(rest) > 1:
         cells = " or ".join(repr(rows[0][place]) for place in rest)
-        raise AnnotationError(f"{file}:1: which is the class, {cells}, cannot be told; {_REMEDY}")
+        raise OfficialFileError(f"{file}:1: which is the class, {cells}, cannot be told; {_REMEDY}")
     return {**found, "label": rest[0]} if rest else found
 
 
@@ -239,8 +239,8 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 
 def _text(file: Path) -> str:
     if not file.is_file():
-        raise AnnotationError(f"{file}: no such file; download the data set's annotations first")
+        raise OfficialFileError(f"{file}: no such file; download the data set's annotations first")
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise AnnotationError(f"{file}: is no text; expected the data set's own annotation file") from None
+        raise OfficialFileError(f"{file}: is no text; expected the data set's own annotation file") from None

@@ -8,7 +8,7 @@ MANIFEST_COLUMNS = (
 )
 
 
-class Findings(NamedTuple):
+class VideoProperties(NamedTuple):
     """What is true of one readable video."""
 
     num_frames: int

@@ -38,7 +38,7 @@ class ClassCount(NamedTuple):
     found: int
 
 
-class DataSet(NamedTuple):
+class PreparedDataSet(NamedTuple):
     """Everything that is known."""
 
     videos: dict[str, list[Video]]
@@ -78,7 +78,7 @@ class DataSet(NamedTuple):
 
 def read_prepared(
     manifests: Path, annotations: Path | None, root: Path | None, *, num_workers: int
-) -> DataSet:
+) -> PreparedDataSet:
     """Read what verify.py and annotations.py wrote.
 
     Raises:
@@ -115,7 +115,7 @@ def read_prepared(
                 for size in sizes:
                     num_bytes[split] += size
                     bar.advance(task)
-    return DataSet(
+    return PreparedDataSet(
         videos,
         read_table(bad_file) if bad_file.exists() else [],
         classes_file.read_text(encoding="utf-8").splitlines() if classes_file.exists() else [],

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from data_prep.page.prepared_data import DataSet
+from data_prep.page.prepared_data import PreparedDataSet
 
 QUIET, GRID = "#808894", "rgba(128, 136, 148, 0.25)"
 """Colours that can be read on a light and on a dark page."""
@@ -25,7 +25,9 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[object]]
 
 
-def html_page(data: DataSet, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str) -> str:
+def html_page(
+    data: PreparedDataSet, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str
+) -> str:
     """The page; the same for the same data."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
@@ -40,7 +42,7 @@ def html_page(data: DataSet, columns: Sequence[str], rows: Sequence[Sequence[obj
     )
 
 
-def figures(data: DataSet) -> Iterator[tuple[str, go.Figure]]:
+def figures(data: PreparedDataSet) -> Iterator[tuple[str, go.Figure]]:
     """Every plot and what stands above it."""
     videos = [video for of_split in data.videos.values() for video in of_split]
     totals = {name: sizes.total() for name, sizes in data.class_sizes().items()}
@@ -136,7 +138,7 @@ def _drawn(figure: go.Figure, name: str) -> Markup:
     )
 
 
-def _class_table(data: DataSet) -> Table:
+def _class_table(data: PreparedDataSet) -> Table:
     splits = list(data.videos)
     rows = []
     for label, (name, sizes) in enumerate(data.class_sizes().items()):

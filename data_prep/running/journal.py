@@ -16,7 +16,7 @@ JOURNALS = ".journal"
 """Name of the folder, in a step's output, that its journals lie in."""
 
 
-class Fingerprint(NamedTuple):
+class FileState(NamedTuple):
     """What an item looked like when its row was made; one that looks different is done again."""
 
     num_bytes: int
@@ -24,13 +24,13 @@ class Fingerprint(NamedTuple):
     settings: str
 
 
-def fingerprint(path: Path, settings: str = "") -> Fingerprint:
+def file_state(path: Path, settings: str = "") -> FileState:
     """The state of a file (-1, -1 where nothing can be read of it) and the settings of the step."""
     try:
         status = path.stat()
     except OSError:
-        return Fingerprint(-1, -1, settings)
-    return Fingerprint(status.st_size, status.st_mtime_ns, settings)
+        return FileState(-1, -1, settings)
+    return FileState(status.st_size, status.st_mtime_ns, settings)
 
 
 class Journal:
@@ -54,7 +54,7 @@ class Journal:
         _lock(self._descriptor, file)
         if (size := os.fstat(self._descriptor).st_size) and os.pread(self._descriptor, 1, size - 1) != b"\n":
             os.write(self._descriptor, b"\n")
-        self._rows: dict[tuple[str, Fingerprint], dict[str, Any]] = {}
+        self._rows: dict[tuple[str, FileState], dict[str, Any]] = {}
         for written in sorted(journals.glob(f"{step}.*.jsonl")):
             self._read(written)
 
@@ -64,9 +64,9 @@ class Journal:
                 key, seen, row = json.loads(line)
             except ValueError:  # torn by a kill: that item is done again
                 continue
-            self._rows[key, Fingerprint(*seen)] = row
+            self._rows[key, FileState(*seen)] = row
 
-    def row_of(self, key: str, seen: Fingerprint) -> dict[str, Any] | None:
+    def row_of(self, key: str, seen: FileState) -> dict[str, Any] | None:
         """The row of an item that was finished when it looked like this, or None."""
         return self._rows.get((key, seen))
 
@@ -74,7 +74,7 @@ class Journal:
         """The rows of all items, however they looked when they were finished."""
         yield from self._rows.values()
 
-    def add(self, key: str, seen: Fingerprint, row: dict[str, Any]) -> None:
+    def add(self, key: str, seen: FileState, row: dict[str, Any]) -> None:
         """Record an item as finished. Call it after the item's outputs bear their final names."""
         os.write(self._descriptor, json.dumps([key, seen, row]).encode() + b"\n")
         self._rows[key, seen] = row

@@ -18,7 +18,7 @@ KILLED = DEATH.format(signal.SIGKILL.name)
 log = logging.getLogger(__name__)
 
 
-class Outcome(NamedTuple, Generic[Item]):
+class CallResult(NamedTuple, Generic[Item]):
     """What became of one item."""
 
     item: Item
@@ -34,7 +34,7 @@ def run_killable(
     *,
     num_workers: int,
     time_limit_seconds: float,
-) -> Iterator[Outcome[Item]]:
+) -> Iterator[CallResult[Item]]:
     """Call a generator function on every item, in worker processes; outcomes come as they finish.
 
     A call that takes longer than the limit is killed with its process; a call that takes its
@@ -68,7 +68,7 @@ def run_killable(
 
 def _run(
     function: Callable[[Item], Iterator[Any]], items: Sequence[Item], *, num_workers: int, limit: float
-) -> Iterator[Outcome[Item]]:
+) -> Iterator[CallResult[Item]]:
     """Call the function once on every item."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["gcvideo.data.decoding"])  # imported once, not in each worker
@@ -102,7 +102,7 @@ def _run(
                     continue
                 del busy[connection]
                 idle.append(worker if fault is None else worker.replaced())
-                yield Outcome(worker.item, worker.results, fault)
+                yield CallResult(worker.item, worker.results, fault)
     finally:
         for worker in [*idle, *busy.values()]:
             worker.kill()

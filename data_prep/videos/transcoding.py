@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from data_prep.lists.listable_names import unlistable
 from data_prep.running.console import progress_bar
-from data_prep.running.journal import Journal, fingerprint
+from data_prep.running.journal import Journal, file_state
 from data_prep.running.workers import run_killable
 from data_prep.videos.x264 import EncodingSettings
 from gcvideo.atomic import read_table, replacing
@@ -58,7 +58,7 @@ def transcode(
     rows: dict[str, dict[str, Any]] = {}
     waiting = []
     for task in tasks:
-        done = journal.row_of(task.path, fingerprint(task.source, repr(task.settings)))
+        done = journal.row_of(task.path, file_state(task.source, repr(task.settings)))
         failed = done is not None and done["status"] == "failed"
         if done is not None and (task.target.exists() or (failed and not retry_failed)):
             rows[task.path] = done
@@ -75,7 +75,7 @@ def transcode(
             row = results[-1] if fault is None else _failed(fault)
             if row["status"] == "unwritable":
                 raise OSError(f"{task.target}: {row['reason']}")
-            journal.add(task.path, fingerprint(task.source, repr(task.settings)), row)
+            journal.add(task.path, file_state(task.source, repr(task.settings)), row)
             rows[task.path] = row
             bar.advance(progress)
     return rows

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from data_prep.lists.manifest import Findings
+from data_prep.lists.manifest import VideoProperties
 from data_prep.videos.encoding import decoded_frames
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
@@ -23,11 +23,11 @@ LARGEST_MEAN_DIFFERENCE = 3.0
 """Grey levels; two builds of FFmpeg turn one frame into RGB that differs by less."""
 
 
-def examine(path: Path) -> Iterator[Findings]:
+def examine(path: Path) -> Iterator[VideoProperties]:
     """Decode a video once, hold both training readers to its frames, and say what it is.
 
     Yields:
-        The findings as they are if decord hangs or crashes on the file; then the final ones.
+        The properties as they are if decord hangs or crashes on the file; then the final ones.
 
     Raises:
         DecodeError: Training cannot read the video.
@@ -55,7 +55,7 @@ def examine(path: Path) -> Iterator[Findings]:
             raise failure
         if (difference := truth.why_different(read_at_random)) is not None:
             raise DecodeError(f"{path}: read at random, {difference}")
-        findings = Findings(
+        properties = VideoProperties(
             num_frames=truth.num_frames,
             fps=round(reader.fps, 4),
             width=truth.width,
@@ -65,9 +65,9 @@ def examine(path: Path) -> Iterator[Findings]:
             stream=index.stream.index,
             not_plain=not_plain or "decord hangs or crashes on it",
         )
-    yield findings
+    yield properties
     if not_plain is None:
-        yield findings._replace(not_plain=_why_decord_differs(path, findings, picks, truth))
+        yield properties._replace(not_plain=_why_decord_differs(path, properties, picks, truth))
 
 
 class _Truth:
@@ -139,15 +139,15 @@ def _check_whole(index: StreamIndex) -> None:
         raise DecodeError(f"{index.path}: is cut off: it has {num_bytes:,} of at least {end:,} bytes")
 
 
-def _why_decord_differs(path: Path, findings: Findings, picks: Sequence[int], truth: _Truth) -> str:
+def _why_decord_differs(path: Path, properties: VideoProperties, picks: Sequence[int], truth: _Truth) -> str:
     """Why decord's picks are not the frames decoded in order; empty where they are."""
     try:
         from gcvideo.data.decoding.decord import DecordReader
     except ModuleNotFoundError:  # no wheel for this processor
         return "decord is not installed here"
     try:
-        with DecordReader(path, fps=findings.fps, size=(findings.width, findings.height)) as reader:
-            if len(reader) != findings.num_frames:
+        with DecordReader(path, fps=properties.fps, size=(properties.width, properties.height)) as reader:
+            if len(reader) != properties.num_frames:
                 return f"decord counts {len(reader)} frames"
             difference = truth.why_different(_pictures(reader, picks))
             return f"read by decord, {difference}" if difference is not None else ""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from data_prep import annotations
-from data_prep.lists.annotation_formats import AnnotationError, Clip, Splits, kinetics_clips
-from data_prep.lists.files_of_clips import match
+from data_prep.lists.annotation_formats import ListedClip, OfficialFileError, Splits, kinetics_clips
+from data_prep.lists.clip_files import match_clips
 from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.class_files import read_class_names
@@ -88,13 +88,13 @@ def test_a_file_that_is_no_kinetics_list_is_an_error_with_its_line(
     tmp_path: Path, text: str, problem: str
 ) -> None:
     (tmp_path / "train.csv").write_text(text)
-    with pytest.raises(AnnotationError, match=problem):
+    with pytest.raises(OfficialFileError, match=problem):
         kinetics_clips(tmp_path / "train.csv")
 
 
 def test_a_file_that_is_no_text_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_bytes(random.Random(0).randbytes(1000))
-    with pytest.raises(AnnotationError, match=r"train\.csv: is no text"):
+    with pytest.raises(OfficialFileError, match=r"train\.csv: is no text"):
         kinetics_clips(tmp_path / "train.csv")
 
 
@@ -179,29 +179,29 @@ def test_found_missing_and_extra_are_counted_per_class_and_split(tmp_path: Path)
 
 
 def test_of_two_files_of_one_name_the_one_in_the_split_and_class_folder_is_taken() -> None:
-    clip = Clip(("abc_000001_000011", "abc"), "juggling balls")
+    clip = ListedClip(("abc_000001_000011", "abc"), "juggling balls")
     paths = [
         "a/abc_000001_000011.mp4",
         "train/other/abc_000001_000011.mp4",
         "val/juggling_balls/abc_000001_000011.mp4",
         "val/other/abc_000001_000011.mp4",
     ]
-    result = match(Splits([clip], [clip], []), paths)
+    result = match_clips(Splits([clip], [clip], []), paths)
     assert result.rows["train"] == [(paths[1], "juggling balls")]
     assert result.rows["val"] == [(paths[2], "juggling balls")]
     assert result.extra == [paths[0], paths[3]]
 
 
 def test_one_file_without_times_stands_for_one_clip_only() -> None:
-    clips = [Clip((f"abc_{n:06d}_{n + 10:06d}", "abc"), "x") for n in (1, 50)]
-    result = match(Splits(clips, [], []), ["abc.mp4"])
+    clips = [ListedClip((f"abc_{n:06d}_{n + 10:06d}", "abc"), "x") for n in (1, 50)]
+    result = match_clips(Splits(clips, [], []), ["abc.mp4"])
     assert result.rows["train"] == [("abc.mp4", "x")]
     assert result.missing["train"] == clips[1:]
 
 
 def test_a_clip_listed_twice_is_counted_and_one_of_two_classes_keeps_both() -> None:
-    one, two = Clip(("a_000001_000002", "a"), "x"), Clip(("a_000001_000002", "a"), "y")
-    result = match(Splits([one, one, two], [], []), ["a_000001_000002.mp4"])
+    one, two = ListedClip(("a_000001_000002", "a"), "x"), ListedClip(("a_000001_000002", "a"), "y")
+    result = match_clips(Splits([one, one, two], [], []), ["a_000001_000002.mp4"])
     assert [name for _, name in result.rows["train"]] == ["x", "y"]
     assert result.repeated["train"] == 1
 
@@ -291,7 +291,7 @@ def test_a_tree_of_class_folders_is_divided_the_same_way_each_time(tmp_path: Pat
 def test_no_match_at_all_is_an_error_that_shows_a_name_that_would_do(tmp_path: Path) -> None:
     train = written(tmp_path / "train.csv", *DIALECTS["DeepMind"])
     videos = touch(tmp_path / "v", "other.mp4")
-    with pytest.raises(AnnotationError, match=r"-3B32lodo2M_000059_000069\.mp4 or -3B32lodo2M\.mp4"):
+    with pytest.raises(OfficialFileError, match=r"-3B32lodo2M_000059_000069\.mp4 or -3B32lodo2M\.mp4"):
         run(tmp_path / "out", "kinetics", "--train", train, "--videos", videos)
     assert not (tmp_path / "out").exists()
 
@@ -338,7 +338,7 @@ def test_240_000_rows_match_240_000_names_in_ten_seconds(tmp_path: Path) -> None
     names = [f"train/{name}/{i}_{n:06d}_{n + 10:06d}.mp4" for name, i, n in clips[::-1]]
     start = time.process_time()  # one thread: what the clock shows when nothing else runs
     splits = Splits(kinetics_clips(tmp_path / "train.csv"), [], [])
-    result = match(splits, names)
+    result = match_clips(splits, names)
     annotations.write_annotations(splits, result, output=tmp_path / "out")
     seconds = time.process_time() - start
     assert len(result.rows["train"]) == 240_000

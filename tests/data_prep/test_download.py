@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import pytest
 
-from data_prep import download, transfer
+from data_prep import download
+from data_prep.archives import transfer
 from data_prep.archives.archive_lists import Remote
-from data_prep.archives.transfer import Patience, fetch
+from data_prep.archives.transfer import Patience, download_file
 from gcvideo.atomic import read_table
 from tests.data_prep.site import Site, serving
 
@@ -183,7 +184,7 @@ def test_pauses_double_unless_the_server_asks_for_another(
 
     Recorder.waits.clear()
     url = site.add("/a.tar", BODY, statuses=[503] * num_busy, retry_after=retry_after)
-    fetch(
+    download_file(
         Remote(url, "a.tar"),
         tmp_path / "a.tar",
         patience=Patience(num_retries=9, first_pause_seconds=0.5),

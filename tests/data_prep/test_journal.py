@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from data_prep.running.journal import Journal, fingerprint
+from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import Shard
 
 
 def test_a_line_torn_by_a_kill_is_done_again_and_spoils_no_other(tmp_path: Path) -> None:
-    seen = fingerprint(tmp_path)
+    seen = file_state(tmp_path)
     with Journal(tmp_path, step="verify", shard=Shard()) as journal:
         journal.add("a.mp4", seen, {"n": 1})
         journal.add("b.mp4", seen, {"n": 2})
@@ -24,17 +24,17 @@ def test_a_line_torn_by_a_kill_is_done_again_and_spoils_no_other(tmp_path: Path)
 
 def test_a_file_that_changed_or_other_settings_are_another_item(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"1")
-    seen = fingerprint(tmp_path / "a.mp4", "crf 23")
+    seen = file_state(tmp_path / "a.mp4", "crf 23")
     with Journal(tmp_path, step="transcode", shard=Shard()) as journal:
         journal.add("a.mp4", seen, {})
-        assert journal.row_of("a.mp4", fingerprint(tmp_path / "a.mp4", "crf 23")) == {}
-        assert journal.row_of("a.mp4", fingerprint(tmp_path / "a.mp4", "crf 18")) is None
+        assert journal.row_of("a.mp4", file_state(tmp_path / "a.mp4", "crf 23")) == {}
+        assert journal.row_of("a.mp4", file_state(tmp_path / "a.mp4", "crf 18")) is None
         (tmp_path / "a.mp4").write_bytes(b"12")
-        assert journal.row_of("a.mp4", fingerprint(tmp_path / "a.mp4", "crf 23")) is None
+        assert journal.row_of("a.mp4", file_state(tmp_path / "a.mp4", "crf 23")) is None
 
 
 def test_each_shard_reads_what_all_wrote_and_other_steps_are_apart(tmp_path: Path) -> None:
-    seen = fingerprint(tmp_path)
+    seen = file_state(tmp_path)
     with (
         Journal(tmp_path, step="verify", shard=Shard(0, 2)) as one,
         Journal(tmp_path, step="verify", shard=Shard(1, 2)) as two,

@@ -9,7 +9,8 @@ from av.video.frame import PictureType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import encoding, transcode, transcoding
+from data_prep import transcode
+from data_prep.videos import encoding, transcoding
 from data_prep.videos.x264 import PRESETS, EncodingSettings, target_size
 from gcvideo.atomic import read_table
 from gcvideo.data.decoding.index import index_stream

@@ -14,8 +14,9 @@ import av
 import numpy as np
 import pytest
 
-from data_prep import examination, verify
+from data_prep import verify
 from data_prep.lists.video_lists import read_lists
+from data_prep.videos import whole_decode
 from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.decoding.reader import DecodeError
@@ -167,10 +168,11 @@ def test_a_file_that_may_not_be_read_is_a_row() -> None:
     script = """
 import os, sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from data_prep import examination, verify  # before the code may not be read any more
+from data_prep import verify  # before the code may not be read any more
+from data_prep.videos import whole_decode
 if os.geteuid() == 0:  # who may read everything
     os.setgid(65534), os.setuid(65534)
-[row] = verify.verify_one(verify.Task("secret.mp4", Path(sys.argv[2])))
+[row] = verify.verify_one(verify.VideoFile("secret.mp4", Path(sys.argv[2])))
 print(row["bad"])
 """
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
@@ -200,7 +202,7 @@ def test_a_decoder_that_crashes_or_hangs_is_a_row_and_not_the_end(
     assert "no answer within 4 s" in rows["hang.mp4"]["reason"]
 
 
-def misbehaving(task: verify.Task) -> Iterator[dict[str, Any]]:
+def misbehaving(task: verify.VideoFile) -> Iterator[dict[str, Any]]:
     if task.path == "crash.mp4":
         os.kill(os.getpid(), 11)
     if task.path == "hang.mp4":
@@ -208,12 +210,12 @@ def misbehaving(task: verify.Task) -> Iterator[dict[str, Any]]:
     yield from verify.verify_one(task)
 
 
-def decord_misbehaving(task: verify.Task) -> Iterator[dict[str, Any]]:
+def decord_misbehaving(task: verify.VideoFile) -> Iterator[dict[str, Any]]:
     def hang(*_: object) -> str:
         time.sleep(60)
         return ""
 
-    examination._why_decord_differs = hang  # in a worker of its own
+    whole_decode._why_decord_differs = hang  # in a worker of its own
     yield from verify.verify_one(task)
 
 
@@ -244,9 +246,9 @@ def test_a_decord_that_returns_other_frames_makes_a_video_not_plain(
 
     right = DecordReader.frames_at
     monkeypatch.setattr(DecordReader, "frames_at", lambda self, picks: right(self, wrong(picks)))
-    *_, findings = examination.examine(zoo / "good.mp4")
-    assert "read by decord, frame" in findings.not_plain
-    assert frame in findings.not_plain
+    *_, properties = whole_decode.examine(zoo / "good.mp4")
+    assert "read by decord, frame" in properties.not_plain
+    assert frame in properties.not_plain
 
 
 def test_a_training_reader_that_returns_other_frames_makes_a_video_bad(
@@ -257,7 +259,7 @@ def test_a_training_reader_that_returns_other_frames_makes_a_video_bad(
     right = PyAVReader.frames_at
     monkeypatch.setattr(PyAVReader, "frames_at", lambda self, picks: right(self, picks[::-1]))
     with pytest.raises(DecodeError, match="read at random, frame 0 differs"):
-        list(examination.examine(zoo / "good.mp4"))
+        list(whole_decode.examine(zoo / "good.mp4"))
 
 
 @pytest.mark.skipif(not REAL_VIDEOS.is_dir(), reason="needs the real videos")
@@ -266,11 +268,11 @@ def test_a_video_that_only_a_decode_in_order_reads_is_bad(monkeypatch: pytest.Mo
     from gcvideo.data.decoding.pyav import PyAVReader
 
     old_x264 = REAL_VIDEOS / "assorted/imageio-binaries/cockatoo.mp4"
-    *_, findings = examination.examine(old_x264)
-    assert findings.num_frames == 280
+    *_, properties = whole_decode.examine(old_x264)
+    assert properties.num_frames == 280
     monkeypatch.setattr(PyAVReader, "_learn_encoder", lambda self: None)
     with pytest.raises(DecodeError, match="is damaged"):
-        list(examination.examine(old_x264))
+        list(whole_decode.examine(old_x264))
 
 
 def test_lists_keep_their_names_and_labels_and_training_reads_them(zoo: Path, tmp_path: Path) -> None:

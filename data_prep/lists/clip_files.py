@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from data_prep.lists.annotation_formats import Clip, Splits
+from data_prep.lists.annotation_formats import ListedClip, Splits
 
 _SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -15,12 +15,12 @@ _SPLIT_FOLDERS = {
 }
 
 
-class Match(NamedTuple):
+class MatchedClips(NamedTuple):
     """What came of a match."""
 
     rows: dict[str, list[tuple[str, str]]]
     """Split -> (path, class name) of each clip that was found, in the official order."""
-    missing: dict[str, list[Clip]]
+    missing: dict[str, list[ListedClip]]
     """Split -> clips without a file."""
     repeated: dict[str, int]
     """Split -> rows left out, since the same clip stands earlier with the same class."""
@@ -28,7 +28,7 @@ class Match(NamedTuple):
     """Files that no list names."""
 
 
-def match(splits: Splits, paths: Sequence[str]) -> Match:
+def match_clips(splits: Splits, paths: Sequence[str]) -> MatchedClips:
     """Find each clip's file, wherever it lies and whatever folder it is in.
 
     Of several files of one name, the one in a folder of the clip's split is taken, then the one in
@@ -39,7 +39,7 @@ def match(splits: Splits, paths: Sequence[str]) -> Match:
     for path in paths:
         by_stem[_stem(path)].append(path)
         by_stem[path].append(path)  # folder trees name their clips by path
-    result = Match({}, {}, {}, [])
+    result = MatchedClips({}, {}, {}, [])
     used: set[str] = set()
     for split, clips in splits._asdict().items():
         rows, missing, seen, taken = [], [], set(), set()
@@ -61,7 +61,7 @@ def match(splits: Splits, paths: Sequence[str]) -> Match:
     return result
 
 
-def class_counts(splits: Splits, result: Match) -> list[tuple[str, str, int, int, int, int]]:
+def class_counts(splits: Splits, result: MatchedClips) -> list[tuple[str, str, int, int, int, int]]:
     """(class, split, listed, found, missing, extra) of every class and split that has any.
 
     Extra files belong to the class and split whose folders they lie in, if they lie in such.
@@ -85,7 +85,7 @@ def folder_name(name: str) -> str:
     return re.sub(r"[\s_]+", " ", name).strip().lower()
 
 
-def _file_of(clip: Clip, split: str, by_stem: dict[str, list[str]], taken: set[str]) -> str | None:
+def _file_of(clip: ListedClip, split: str, by_stem: dict[str, list[str]], taken: set[str]) -> str | None:
     for stem in clip.stems:
         files = [path for path in by_stem.get(stem, ()) if path not in taken]
         if len(files) > 1:
