@@ -30,7 +30,7 @@ REPORT_COLUMNS = ("class", "split", "listed", "found", "missing", "extra")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns 0."""
     arguments = _parser().parse_args(argv)
-    if shard_of(arguments).index > 0:
+    if shard_of(arguments).number > 0:
         say("nothing to do: the lists are seconds of work, which shard 0 does")
         return 0
     names = listed_videos(arguments.videos, num_workers=arguments.workers)

@@ -134,7 +134,7 @@ def _too_early(archives: Sequence[Path], *, journal: Journal, shard: Shard) -> s
     open_archives = [a for a in archives if journal.row_of(str(a.resolve()), file_state(a)) is None]
     if open_archives:
         return f"{len(open_archives)} archives are not extracted yet, such as {open_archives[0]}"
-    return "this is one shard of several" if shard.count > 1 else None
+    return "this is one shard of several" if shard.num_shards > 1 else None
 
 
 def _record(archive: Path, row: Row, journal: Journal) -> None:

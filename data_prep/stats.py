@@ -20,7 +20,7 @@ SUMMARY_COLUMNS = ("split", "listed", "found", "readable", "missing %", "plain %
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns 0."""
     arguments = _parser().parse_args(argv)
-    if shard_of(arguments).index > 0:
+    if shard_of(arguments).number > 0:
         say("nothing to do: the page is seconds of work, which shard 0 does")
         return 0
     data = read_prepared(

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if path in rows and not os.path.lexists(root / path):
             rows[path] = {"bad": f"not transcoded: {reason}"}
     write_lists(lists, rows, output=output, shard=shard)
-    if shard.count == 1:
+    if shard.num_shards == 1:
         copy_classes(arguments.lists, output, partial=partial_of(output / CLASSES))
     return 0
 
@@ -143,7 +143,7 @@ def write_lists(
 
 
 def _of_shard(name: str, shard: Shard) -> str:
-    return name if shard.count == 1 else f"{Path(name).stem}{shard.suffix}{Path(name).suffix}"
+    return name if shard.num_shards == 1 else f"{Path(name).stem}{shard.suffix}{Path(name).suffix}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -49,7 +49,7 @@ class Journal:
     def __init__(self, folder: Path, *, step: str, shard: Shard) -> None:
         journals = folder / JOURNALS
         journals.mkdir(parents=True, exist_ok=True)
-        file = journals / f"{step}.{shard.index}-of-{shard.count}.jsonl"
+        file = journals / f"{step}.{shard.number}-of-{shard.num_shards}.jsonl"
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         _lock(self._descriptor, file)
         if (size := os.fstat(self._descriptor).st_size) and os.pread(self._descriptor, 1, size - 1) != b"\n":

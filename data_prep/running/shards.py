@@ -9,19 +9,19 @@ Item = TypeVar("Item")
 
 
 class Shard(NamedTuple):
-    """Shard `index` of `count`; Shard(0, 1) is everything."""
+    """Shard `number` of `num_shards`; Shard(0, 1) is everything."""
 
-    index: int = 0
-    count: int = 1
+    number: int = 0
+    num_shards: int = 1
 
     @property
     def suffix(self) -> str:
         """What the names of a shard's own lists have before their ending: nothing, if it is all."""
-        return "" if self.count == 1 else f".{self.index}-of-{self.count}"
+        return "" if self.num_shards == 1 else f".{self.number}-of-{self.num_shards}"
 
     def share(self, items: Sequence[Item]) -> list[Item]:
-        """Every count-th item from the index-th on: neighbours, which cost alike, are spread."""
-        return list(items[self.index :: self.count])
+        """Every num_shards-th item from the number-th on: neighbours, which cost alike, are spread."""
+        return list(items[self.number :: self.num_shards])
 
 
 def add_run_options(parser: argparse.ArgumentParser, *, num_workers: int, workers_do: str) -> None:

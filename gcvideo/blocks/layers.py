@@ -22,7 +22,9 @@ class Pointwise(nn.Linear):
     nothing, and of a channels-last clip it makes the contiguous matrix that the product wants.
     """
 
-    def forward(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *positions"]:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] (x, as in the equations)
+        self, x: Float[Tensor, "B C *positions"]
+    ) -> Float[Tensor, "B D *positions"]:
         if x.device.type == "cpu" and x.ndim in CONVOLUTIONS and x.shape[2:].numel() > 1:
             ones = [1 for _ in x.shape[2:]]
             weight = self.weight.unflatten(1, (*ones, -1)).movedim(-1, 1)

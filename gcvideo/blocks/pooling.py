@@ -66,7 +66,7 @@ class _AttentionPool(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx, gradient):  # pyright: ignore[reportIncompatibleMethodOverride] (one output)
         x, weight, weights, pooled = ctx.saved_tensors
         gradient = gradient.unsqueeze(1).to(x.dtype)  # B 1 C
         by_weights = gradient.bmm(x) - (gradient * pooled).sum(dim=-1, keepdim=True)  # B 1 P

@@ -66,9 +66,9 @@ class CommandParser(ArgumentParser):
         sys.stderr.write(f"{command}: {said}{end} see `{command} --help`\n")
         sys.exit(2)
 
-    def format_help(self) -> str:
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
         """The help, without the lists of several hundred classes that any module's type brings."""
-        return re.sub(r",\s+known\s+subclasses:([^)]*)\)", _short_list, super().format_help())
+        return re.sub(r",\s+known\s+subclasses:([^)]*)\)", _short_list, super().format_help(*args, **kwargs))
 
 
 def _short_list(listed: re.Match[str]) -> str:

@@ -48,8 +48,8 @@ class PreflightCLI(VideoCLI):
     def subcommands() -> dict[str, set[str]]:
         return {"fit": VideoCLI.subcommands()["fit"]}
 
-    def setup_parser(self, *args: Any) -> None:
-        super().setup_parser(*args)
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        super().setup_parser(*args, **kwargs)
         self._subcommand_parsers["fit"].prog = "gcvideo preflight"
         self._subcommand_parsers["fit"].description = (
             "Check, with the arguments of fit and under the same launcher (torchrun, srun), from every "

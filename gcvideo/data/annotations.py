@@ -114,7 +114,7 @@ class Labels(NamedTuple):
         """Return whether the second is a label, in or out of range."""
         return INTEGER.fullmatch(label) is not None or label in self.by_name
 
-    def index(self, label: str, path: str) -> int:
+    def index_of(self, label: str, path: str) -> int:
         """Return the class index that a label, as written for a path, stands for."""
         label = label.strip()
         if label in self.by_name and not INTEGER.fullmatch(label):
@@ -162,7 +162,7 @@ def _rows(cells: Cells, *, root: Path, base: str, labels: Labels) -> Rows:
     """Return the rows as records below `base`, the absolute form of `root`; RowError if one cannot be."""
     written, label, *verified = cells
     for new in set(label).difference(labels.known):
-        labels.known[new] = labels.index(new, written[label.index(new)])
+        labels.known[new] = labels.index_of(new, written[label.index(new)])
     paths = below = [path.strip() for path in written]
     text = "".join(paths)
     if not are_usual(paths, text):
