@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pytorchvideo.models.resnet import ResBlock, ResStage
 from torch import Tensor, nn
 
-Blocks = list[int] | Literal["all"]
+Blocks = list[int] | int | Literal["all"]
 Position = Literal["after_add", "after_1x1x1"]
 
 
@@ -31,11 +31,13 @@ class PlacementMapping(TypedDict, total=False):
 class Placement:
     """Which residual blocks carry a context block, in the paper's words.
 
-    The paper's "5 blocks" are `{res3: [1, 3], res4: [1, 3, 5], position: after_add}`, its "all" is
+    The paper's "5 blocks" are `{res3: 2, res4: 3, position: after_add}`, at depth 50 the same as
+    `{res3: [1, 3], res4: [1, 3, 5], position: after_add}`; its "all" is
     `{res3: all, res4: all, res5: all, position: after_1x1x1}` (c3-c5: 13 blocks at depth 50).
 
     Args:
-        res2: Residual blocks of stage c2, counted from 0, or "all".
+        res2: Residual blocks of stage c2: which, counted from 0; or how many, as far apart as in
+            video-nonlocal-net (3 of 6 are 1, 3, 5, and 3 of 23 are 6, 13, 20); or "all".
         res3: The same of stage c3.
         res4: The same of stage c4.
         res5: The same of stage c5.
@@ -63,9 +65,10 @@ class Placement:
             if name == "position" and value not in get_args(Position):
                 expected = " or ".join(get_args(Position))
                 raise ValueError(f"placement.position is {value!r}; expected {expected}")
-            if name != "position" and value != "all" and not isinstance(value, list):
+            if name != "position" and value != "all" and type(value) not in (list, int):
                 raise ValueError(
-                    f"placement.{name} is {value!r}; expected a list of residual blocks, as [1, 3], or all"
+                    f"placement.{name} is {value!r}; expected a list of residual blocks, as [1, 3], how many "
+                    "of them, or all"
                 )
         return cls(**arguments)
 
@@ -74,6 +77,10 @@ class Placement:
         asked: Blocks = getattr(self, stage)
         if asked == "all":
             return list(range(depth))
+        if isinstance(asked, int):
+            if asked not in range(depth + 1):
+                raise ValueError(f"placement.{stage} asks for {asked} blocks, but {stage} has {depth}")
+            return [(nth + 1) * (depth // asked) - 1 for nth in range(asked)]
         for index in asked:
             if index not in range(depth):
                 raise ValueError(

@@ -161,6 +161,16 @@ def test_all_of_c3_to_c5_is_thirteen_blocks_at_depth_50():
     assert channels == [512, 1024, 2048]
 
 
+@pytest.mark.parametrize(
+    ("depth", "in_res4"), [(50, [1, 3, 5]), (101, [6, 13, 20])], ids=["every second", "every seventh"]
+)
+def test_a_number_of_blocks_stands_where_video_nonlocal_net_puts_them(depth, in_res4):
+    """Every second residual block, and in the longer res4 of R101 every seventh."""
+    with torch.device("meta"):
+        network = VideoResNet(5, depth=depth, block=GlobalContextBlock, placement={"res3": 2, "res4": 3})
+    assert network.context_places == ["res3.1", "res3.3", *(f"res4.{index}" for index in in_res4)]
+
+
 def test_a_block_can_stand_in_res2():
     network = small(block=GlobalContextBlock, placement=Placement(res2=[2]))
     assert network.context_places == ["res2.2"]
@@ -197,7 +207,13 @@ def test_a_placement_may_be_a_mapping_as_in_a_configuration():
     ("placement", "said"),
     [
         ({"res3": [1], "res6": "all"}, "placement names res6; expected res2, res3, res4, res5, position"),
-        ({"res3": 1}, r"placement.res3 is 1; expected a list of residual blocks, as \[1, 3\], or all"),
+        (
+            {"res3": True},
+            r"placement.res3 is True; expected a list of .*, as \[1, 3\], how many of them, or all",
+        ),
+        ({"res3": 5}, "placement.res3 asks for 5 blocks, but res3 has 4"),
+        ({"res3": -1}, "placement.res3 asks for -1 blocks"),
+        ({"res3": 0}, "placement names no residual block"),
         ({"res3": "1"}, "placement.res3 is '1'; expected a list"),
         ({"res3": [4]}, "placement.res3 names block 4, but res3 has blocks 0..3"),
         (
