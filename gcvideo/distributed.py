@@ -2,10 +2,39 @@
 
 import os
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
+
+
+class LaunchedRank(NamedTuple):
+    """Which process of how many this is."""
+
+    rank: int = 0
+    world_size: int = 1
+    node_rank: int = 0
+    master_address: str = ""
+    """Where the processes meet."""
+    master_port: int = 0
+
+    @classmethod
+    def here(cls) -> "LaunchedRank":
+        """As torchrun or srun say; otherwise alone."""
+        for environment in (TorchElasticEnvironment, SLURMEnvironment):
+            if environment.detect():
+                launched = environment()
+                return cls(
+                    launched.global_rank(),
+                    launched.world_size(),
+                    launched.node_rank(),
+                    launched.main_address,
+                    launched.main_port,
+                )
+        return cls()
 
 
 def gather_rows(rows: list[dict[str, object]]) -> list[dict[str, object]]:

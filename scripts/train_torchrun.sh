@@ -11,17 +11,17 @@
 #
 #   NNODES           machines (1)
 #   RDZV_ENDPOINT    HOST:PORT where they meet: one of these machines, a free port; needed for more than one
-#   RDZV_ID          name of the meeting, the same on all machines (gcvideo)
+#   RDZV_ID          name of the rendezvous, the same on all machines (gcvideo)
 #   NPROC_PER_NODE   processes on each machine (its GPUs, or 1 where there is none)
 #   MAX_RESTARTS     how often processes are started again (10)
 set -euo pipefail
 
 nnodes=${NNODES:-1}
 if ((nnodes == 1)); then
-    meeting=(--standalone)
+    rendezvous=(--standalone)
 else
     : "${RDZV_ENDPOINT:?NNODES is $nnodes; set it to HOST:PORT of one of the machines, the same on all}"
-    meeting=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-gcvideo}")
+    rendezvous=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-gcvideo}")
 fi
 processes=${NPROC_PER_NODE:-$(python -c 'import torch; print(max(torch.cuda.device_count(), 1))')}
 if [[ ${PREFLIGHT:-} ]]; then
@@ -33,6 +33,6 @@ fi
 # Else all attempts share one store, and a process that is started again may call a dead one's address.
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=${TORCH_DISABLE_SHARE_RDZV_TCP_STORE:-1}
 
-exec torchrun "${meeting[@]}" --nnodes "$nnodes" --nproc-per-node "$processes" --max-restarts "$restarts" \
+exec torchrun "${rendezvous[@]}" --nnodes "$nnodes" --nproc-per-node "$processes" --max-restarts "$restarts" \
     --no-python gcvideo "${command[@]}" \
     "$@" --trainer.num_nodes "$nnodes" --trainer.devices "$processes"

@@ -16,12 +16,12 @@ from rich.console import Console
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run import VideoCLI
 from gcvideo.data import VideoDataModule
+from gcvideo.distributed import LaunchedRank
 from gcvideo.preflight import (
     AbsentError,
     Job,
-    Meeting,
-    Place,
     Preflight,
+    Rendezvous,
     Report,
     checks_still_running,
     inspect,
@@ -32,7 +32,7 @@ from gcvideo.training import VideoClassifier
 log = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 5.0
-"""How long rank 0 waits for the others to read the verdict, before its store ends with it."""
+"""How long rank 0 waits for the others to read the exit code, before its store ends with it."""
 LOG_COLUMNS = 180
 """Width of the table where no terminal says it."""
 
@@ -73,20 +73,20 @@ class PreflightCLI(VideoCLI):
 
 def run(arguments: Sequence[str]) -> None:
     """Check what `arguments` would run; exit with 1 where anything is wrong."""
-    place = Place.here()
-    settings, job = _put_together(arguments, place)
-    meeting = Meeting.join(place, seconds=settings.timeout_seconds)
+    launched = LaunchedRank.here()
+    settings, job = _put_together(arguments, launched)
+    rendezvous = Rendezvous.join(launched, seconds=settings.timeout_seconds)
     report = Report()
     try:
-        with _ended_by_sigterm(place), _quiet("gcvideo.data.loader"):
-            inspect(job, meeting, settings, report)
+        with _ended_by_sigterm(launched), _quiet("gcvideo.data.loader"):
+            inspect(job, rendezvous, settings, report)
     except AbsentError as absent:
         report.add_absent(absent.ranks, str(absent))
     except Ended:
-        report.add_absent(meeting.awaited, "was not heard from when the launcher ended rank 0")
-        if not meeting.awaited:
+        report.add_absent(rendezvous.awaited, "was not heard from when the launcher ended rank 0")
+        if not rendezvous.awaited:
             raise
-    code = _announce(report, meeting) if place.rank == 0 else _await_verdict(meeting, settings)
+    code = _announce(report, rendezvous) if launched.rank == 0 else _await_exit_code(rendezvous, settings)
     if checks_still_running():  # nothing ends them but the end of the process
         sys.stdout.flush()
         sys.stderr.flush()
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str]) -> None:
     sys.exit(code)
 
 
-def _put_together(arguments: Sequence[str], place: Place) -> tuple[Preflight, Job | str]:
+def _put_together(arguments: Sequence[str], launched: LaunchedRank) -> tuple[Preflight, Job | str]:
     """The settings, and what `gcvideo fit` would run here, or why it would not."""
     try:
         cli = PreflightCLI(
@@ -107,11 +107,11 @@ def _put_together(arguments: Sequence[str], place: Place) -> tuple[Preflight, Jo
             seed_everything_default=0,
         )
     except SystemExit as refused:
-        if place.num_ranks == 1 or not refused.code:
+        if launched.world_size == 1 or not refused.code:
             raise
         return Preflight(), "its arguments are refused; see what it says itself"
     except (ValueError, OSError) as error:
-        if place.num_ranks == 1:
+        if launched.world_size == 1:
             raise
         return Preflight(), " ".join(str(error).split())
     return cli.config_init["fit"].preflight, cli.job()
@@ -122,9 +122,9 @@ class Ended(SystemExit):
 
 
 @contextmanager
-def _ended_by_sigterm(place: Place) -> Iterator[None]:
+def _ended_by_sigterm(launched: LaunchedRank) -> Iterator[None]:
     """On rank 0, which then still says what it knows."""
-    if place.rank > 0:
+    if launched.rank > 0:
         yield
         return
 
@@ -150,7 +150,7 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _announce(report: Report, meeting: Meeting) -> int:
+def _announce(report: Report, rendezvous: Rendezvous) -> int:
     """Print the report, tell the others how it ended, and return the exit code."""
     console = Console(width=None if sys.stdout.isatty() else LOG_COLUMNS, highlight=False)
     console.print(report.table())
@@ -158,14 +158,14 @@ def _announce(report: Report, meeting: Meeting) -> int:
         console.print(sentence, markup=False, soft_wrap=True)
     code = int(report.failed)
     console.print(f"preflight: {'failed' if code else 'nothing is wrong'}")
-    meeting.conclude(code, absent=report.absent, seconds=GOODBYE_SECONDS)
+    rendezvous.conclude(code, absent=report.absent, seconds=GOODBYE_SECONDS)
     return code
 
 
-def _await_verdict(meeting: Meeting, settings: Preflight) -> int:
+def _await_exit_code(rendezvous: Rendezvous, settings: Preflight) -> int:
     """The exit code that rank 0 found; 1 where it found none."""
     try:
-        return meeting.verdict(seconds=settings.timeout_seconds)
+        return rendezvous.exit_code(seconds=settings.timeout_seconds)
     except AbsentError as absent:
-        log.error("rank %d: %s, which prints the report", meeting.place.rank, absent)
+        log.error("rank %d: %s, which prints the report", rendezvous.launched.rank, absent)
         return 1

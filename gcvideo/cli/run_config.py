@@ -13,10 +13,10 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
 
 from gcvideo import __version__
+from gcvideo.agreement import flat
 from gcvideo.atomic import write_text
 from gcvideo.keeping.checkpoint_file import read_training_state
 from gcvideo.paths import user_path
-from gcvideo.preflight.facts import flat
 from gcvideo.run_folder import Evaluated, RunFolder
 
 log = logging.getLogger(__name__)

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch import Trainer
 
+from gcvideo.agreement import digest, flat, lists, versions
 from gcvideo.data import VideoDataModule
-from gcvideo.preflight.checks import check_run_dir, check_same_run_dir, check_videos, mark
-from gcvideo.preflight.facts import fingerprint, flat, lists, versions
-from gcvideo.preflight.findings import Finding, Outcome, attempt, differences
-from gcvideo.preflight.meeting import Meeting
+from gcvideo.preflight.findings import Finding, Status, attempt, differences
+from gcvideo.preflight.rendezvous import Rendezvous
 from gcvideo.preflight.report import Report
-from gcvideo.preflight.room import check_memory, check_open_files
+from gcvideo.preflight.resources import check_memory, check_open_files
+from gcvideo.preflight.run_dir import check_run_dir, check_same_run_dir, mark
 from gcvideo.preflight.speed import check_all_reduce, check_feeding
+from gcvideo.preflight.videos import check_videos
 from gcvideo.training import VideoClassifier
 
 SLACK_SECONDS = 5.0
@@ -58,40 +59,40 @@ class Job(NamedTuple):
     run_dir: Path
 
 
-def inspect(job: Job | str, meeting: Meeting, settings: Preflight, report: Report) -> None:
+def inspect(job: Job | str, rendezvous: Rendezvous, settings: Preflight, report: Report) -> None:
     """Look at everything, together with all other processes.
 
     Args:
         job: What would be run here, or why it cannot be.
-        meeting: The processes.
+        rendezvous: The processes.
         settings: How thoroughly.
         report: Where to put what is found, as soon as it is: on rank 0 of all processes.
 
     Raises:
         AbsentError: Processes said nothing in time.
     """
-    patience, rank = settings.timeout_seconds, meeting.place.rank
-    # A process that is still starting is waited for; from here on all of them are at the same place.
-    report.hosts.update(meeting.gather("host", socket.gethostname(), seconds=patience))
-    word = meeting.shared_word(seconds=patience)
+    patience, rank = settings.timeout_seconds, rendezvous.launched.rank
+    # A process that is still starting is waited for; from here on all of them do the same.
+    report.hosts.update(rendezvous.gather("host", socket.gethostname(), seconds=patience))
+    token = rendezvous.shared_token(seconds=patience)
 
     deadline = time.monotonic() + patience
-    found, same = _look_alone(job, settings, rank=rank, word=word)
-    _tell(meeting, report, "facts", found, deadline=deadline)
-    _compare(meeting.gather("values", same, seconds=SLACK_SECONDS), report)
-    for other, offset in meeting.clock_offsets(seconds=patience).items():
+    found, same = _look_alone(job, settings, rank=rank, token=token)
+    _tell(rendezvous, report, "facts", found, deadline=deadline)
+    _compare(rendezvous.gather("values", same, seconds=SLACK_SECONDS), report)
+    for other, offset in rendezvous.clock_offsets(seconds=patience).items():
         report.add(other, _judge_clock(offset, settings.max_clock_skew_seconds))
 
-    if meeting.all_agree("begin", isinstance(job, Job), seconds=SLACK_SECONDS):
+    if rendezvous.all_agree("begin", isinstance(job, Job), seconds=SLACK_SECONDS):
         assert isinstance(job, Job)
         trainer, model, data, _, run_dir = job
-        shared = attempt("run_dir", lambda: [check_same_run_dir(run_dir, word=word)], seconds=patience)
+        shared = attempt("run_dir", lambda: [check_same_run_dir(run_dir, token=token)], seconds=patience)
         device = trainer.strategy.root_device
         deadline = time.monotonic() + patience
         reduced = attempt(
-            "all-reduce", lambda: [check_all_reduce(meeting, device, seconds=patience)], seconds=patience
+            "all-reduce", lambda: [check_all_reduce(rendezvous, device, seconds=patience)], seconds=patience
         )
-        _tell(meeting, report, "all-reduce", shared + reduced, deadline=deadline)
+        _tell(rendezvous, report, "all-reduce", shared + reduced, deadline=deadline)
         mark(run_dir, rank).unlink(missing_ok=True)
 
         limit = patience + 2 * settings.measure_seconds
@@ -101,10 +102,10 @@ def inspect(job: Job | str, meeting: Meeting, settings: Preflight, report: Repor
             lambda: check_feeding(trainer, model, data, seconds=settings.measure_seconds),
             seconds=limit,
         )
-        _tell(meeting, report, "speeds", fed, deadline=deadline)
+        _tell(rendezvous, report, "speeds", fed, deadline=deadline)
 
 
-def _look_alone(job: Job | str, settings: Preflight, *, rank: int, word: str) -> tuple[list[Finding], Same]:
+def _look_alone(job: Job | str, settings: Preflight, *, rank: int, token: str) -> tuple[list[Finding], Same]:
     """What this process finds by itself, within timeout_seconds in all."""
     deadline = time.monotonic() + settings.timeout_seconds
     same: Same = {}
@@ -112,30 +113,32 @@ def _look_alone(job: Job | str, settings: Preflight, *, rank: int, word: str) ->
     def note(check: str, values: Callable[[], dict[str, str]]) -> list[Finding]:
         def work() -> list[Finding]:
             same[check] = values()
-            return [Finding(check, Outcome.OK, fingerprint(same[check]))]
+            return [Finding(check, Status.OK, digest(same[check]))]
 
         return attempt(check, work, seconds=max(deadline - time.monotonic(), 0))
 
     found = note("versions", versions)
     if not isinstance(job, Job):
-        return [*found, Finding("config", Outcome.FAILED, job)], same
+        return [*found, Finding("config", Status.FAILED, job)], same
     found += note("config", lambda: flat(job.config))
     found += note("lists", lambda: lists(job.data))
     for check, work in {
         "memory": lambda: [check_memory(job.data, processes_here=job.trainer.num_devices)],
         "open files": lambda: [check_open_files(job.data)],
         "videos": lambda: [check_videos(job.data, num_videos=settings.num_videos)],
-        "run_dir": lambda: [check_run_dir(job.run_dir, job.model.network, rank=rank, word=word)],
+        "run_dir": lambda: [check_run_dir(job.run_dir, job.model.network, rank=rank, token=token)],
     }.items():
         found += attempt(check, work, seconds=max(deadline - time.monotonic(), 0))
     return found, same
 
 
-def _tell(meeting: Meeting, report: Report, part: str, found: list[Finding], *, deadline: float) -> None:
+def _tell(
+    rendezvous: Rendezvous, report: Report, part: str, found: list[Finding], *, deadline: float
+) -> None:
     """To rank 0, where what other processes found is awaited a little longer than they may take for it."""
     seconds = max(deadline - time.monotonic(), 0) + SLACK_SECONDS
-    for rank, said in meeting.gather(part, found, seconds=seconds).items():
-        report.add(rank, *(Finding(check, Outcome(outcome), text) for check, outcome, text in said))
+    for rank, said in rendezvous.gather(part, found, seconds=seconds).items():
+        report.add(rank, *(Finding(check, Status(status), text) for check, status, text in said))
 
 
 def _compare(of_ranks: dict[int, Same], report: Report) -> None:
@@ -143,11 +146,11 @@ def _compare(of_ranks: dict[int, Same], report: Report) -> None:
         values = {rank: same[check] for rank, same in of_ranks.items() if check in same}
         for rank, said in differences(values).items():
             if said:
-                report.add(rank, Finding(check, Outcome.FAILED, "; ".join(said)))
+                report.add(rank, Finding(check, Status.FAILED, "; ".join(said)))
 
 
 def _judge_clock(offset: float, limit: float) -> Finding:
     if abs(offset) > limit:
         said = f"is {offset:+.1f} s from that of rank 0, more than {limit:g} s; run a time service (chrony)"
-        return Finding("clock", Outcome.FAILED, said)
-    return Finding("clock", Outcome.OK, f"{1000 * offset:+.0f} ms")
+        return Finding("clock", Status.FAILED, said)
+    return Finding("clock", Status.OK, f"{1000 * offset:+.0f} ms")

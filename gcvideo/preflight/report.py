@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from gcvideo.preflight.findings import Finding, Outcome
+from gcvideo.preflight.findings import Finding, Status
 
 CHECKS = (
     "config",
@@ -32,16 +32,16 @@ class Report:
 
     def add(self, rank: int, *findings: Finding) -> None:
         """Of two findings of one check the worse stands, and of two like ones the later."""
-        order = list(Outcome)
+        order = list(Status)
         for finding in findings:
             there = self.found.setdefault(rank, {}).get(finding.check)
-            if there is None or order.index(finding.outcome) >= order.index(there.outcome):
+            if there is None or order.index(finding.status) >= order.index(there.status):
                 self.found[rank][finding.check] = finding
 
     def add_absent(self, ranks: Iterable[int], said: str) -> None:
         """Processes that were not heard from."""
         for rank in ranks:
-            self.add(rank, Finding("process", Outcome.FAILED, said))
+            self.add(rank, Finding("process", Status.FAILED, said))
 
     @property
     def absent(self) -> set[int]:
@@ -50,7 +50,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        return bool(self._sentences(Outcome.FAILED))
+        return bool(self._sentences(Status.FAILED))
 
     def table(self) -> Table:
         """One row per process."""
@@ -64,14 +64,14 @@ class Report:
 
     def sentences(self) -> list[str]:
         """What is wrong, and where; what is merely slow after it."""
-        return self._sentences(Outcome.FAILED) + self._sentences(Outcome.SLOW)
+        return self._sentences(Status.FAILED) + self._sentences(Status.SLOW)
 
-    def _sentences(self, outcome: Outcome) -> list[str]:
+    def _sentences(self, status: Status) -> list[str]:
         return [
-            f"{outcome.value}: rank {rank}{self._at(rank)}: {finding.check}: {finding.said}"
+            f"{status.value}: rank {rank}{self._at(rank)}: {finding.check}: {finding.said}"
             for rank, findings in sorted(self.found.items())
             for finding in findings.values()
-            if finding.outcome is outcome
+            if finding.status is status
         ]
 
     def _at(self, rank: int) -> str:
@@ -81,4 +81,4 @@ class Report:
 def _cell(finding: Finding | None) -> str:
     if finding is None:
         return "-"
-    return finding.said if finding.outcome is Outcome.OK else finding.outcome.value
+    return finding.said if finding.status is Status.OK else finding.status.value

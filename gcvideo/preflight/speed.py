@@ -16,46 +16,46 @@ from gcvideo.clip import ClipBatch
 from gcvideo.data import VideoDataModule
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.unreadable import ReportUnreadable
-from gcvideo.preflight.findings import Finding, Outcome
-from gcvideo.preflight.meeting import Meeting
+from gcvideo.preflight.findings import Finding, Status
+from gcvideo.preflight.rendezvous import Rendezvous
 from gcvideo.training import VideoClassifier
 
 ALL_REDUCE_BYTES = 100_000_000
 ALL_REDUCE_REPEATS = 3
 
 
-def check_all_reduce(meeting: Meeting, device: torch.device, *, seconds: float) -> Finding:
+def check_all_reduce(rendezvous: Rendezvous, device: torch.device, *, seconds: float) -> Finding:
     """The sum over R processes of a tensor filled with rank + 1 is R (R + 1) / 2; and bytes per second.
 
     By NCCL between GPUs, by gloo between CPUs.
     """
-    place = meeting.place
-    if place.num_ranks == 1:
-        return Finding("all-reduce", Outcome.OK, "alone")
+    launched = rendezvous.launched
+    if launched.world_size == 1:
+        return Finding("all-reduce", Status.OK, "alone")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        store=meeting.store,
-        rank=place.rank,
-        world_size=place.num_ranks,
+        store=rendezvous.store,
+        rank=launched.rank,
+        world_size=launched.world_size,
         timeout=timedelta(seconds=seconds),
     )
     tensor = torch.empty(ALL_REDUCE_BYTES // 4, device=device)
-    expected = place.num_ranks * (place.num_ranks + 1) / 2
+    expected = launched.world_size * (launched.world_size + 1) / 2
     taken = []
     for _ in range(1 + ALL_REDUCE_REPEATS):
-        tensor.fill_(place.rank + 1)
+        tensor.fill_(launched.rank + 1)
         _wait_for(device)
         start = time.perf_counter()
         dist.all_reduce(tensor)
         _wait_for(device)
         taken.append(time.perf_counter() - start)
         if not bool((tensor == expected).all()):
-            said = f"the sum of 1..{place.num_ranks} came out as {tensor.unique().tolist()[:3]}"
-            return Finding("all-reduce", Outcome.FAILED, said)
+            said = f"the sum of 1..{launched.world_size} came out as {tensor.unique().tolist()[:3]}"
+            return Finding("all-reduce", Status.FAILED, said)
     dist.destroy_process_group()
-    return Finding("all-reduce", Outcome.OK, f"{ALL_REDUCE_BYTES / median(taken[1:]) / 1e9:.2f} GB/s")
+    return Finding("all-reduce", Status.OK, f"{ALL_REDUCE_BYTES / median(taken[1:]) / 1e9:.2f} GB/s")
 
 
 def check_feeding(
@@ -71,15 +71,15 @@ def check_feeding(
         raise ValueError(f"none of the first {loader.batch_size} training videos could be read")
     read = clips_per_second(batches, seconds=seconds)
     used = step_clips_per_second(trainer, model, data, first, seconds=seconds)
-    step = Finding("step", Outcome.OK, f"{figure(used)} clips/s")
+    step = Finding("step", Status.OK, f"{figure(used)} clips/s")
     if read >= used:
-        return [Finding("loader", Outcome.OK, f"{figure(read)} clips/s"), step]
+        return [Finding("loader", Status.OK, f"{figure(read)} clips/s"), step]
     said = (
         f"reads {figure(read)} clips/s and a step uses {figure(used)}, so training waits "
         f"{1 - read / used:.0%} of the time; raise data.num_workers ({loader.num_workers} on "
         f"{os.cpu_count()} processors), or make the videos smaller (data_prep/transcode.py)"
     )
-    return [Finding("loader", Outcome.SLOW, said), step]
+    return [Finding("loader", Status.SLOW, said), step]
 
 
 def figure(number: float) -> str:

@@ -9,14 +9,17 @@ import pytest
 import torch
 from torch import distributed, nn
 
+from gcvideo.agreement import flat, versions
 from gcvideo.clip import ClipBatch, VideoRecord
 from gcvideo.data import VideoDataModule
-from gcvideo.preflight import AbsentError, Meeting, Place, room
-from gcvideo.preflight.checks import check_run_dir, check_same_run_dir, evenly, mark
-from gcvideo.preflight.facts import flat, versions
-from gcvideo.preflight.findings import Outcome, attempt, differences, within
-from gcvideo.preflight.room import VERSION_2, check_memory, check_open_files, free_in_groups
+from gcvideo.distributed import LaunchedRank
+from gcvideo.preflight import AbsentError, Rendezvous, resources
+from gcvideo.preflight.findings import Status, attempt, differences
+from gcvideo.preflight.resources import VERSION_2, check_memory, check_open_files, free_in_groups
+from gcvideo.preflight.run_dir import check_run_dir, check_same_run_dir, mark
 from gcvideo.preflight.speed import clips_per_second
+from gcvideo.preflight.time_limit import within
+from gcvideo.preflight.videos import evenly
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -80,24 +83,24 @@ def test_a_check_that_raises_has_failed_and_says_why():
     def work():
         raise OSError("the disk\nis gone")
 
-    assert attempt("lists", work, seconds=5.0) == [("lists", Outcome.FAILED, "the disk is gone")]
+    assert attempt("lists", work, seconds=5.0) == [("lists", Status.FAILED, "the disk is gone")]
 
 
 def test_room_for_three_checkpoints_of_weights_and_momentum_is_needed(tmp_path, monkeypatch):
     network = nn.Linear(999, 1000)  # 1000 * (999 + 1) weights of 4 bytes, momentum of 4: 8 MB, three times
-    for free, outcome in [(24_000_000, Outcome.OK), (23_999_999, Outcome.FAILED)]:
+    for free, status in [(24_000_000, Status.OK), (23_999_999, Status.FAILED)]:
         monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: Usage(0, 0, free))
-        assert check_run_dir(tmp_path / "run", network, rank=0, word="w").outcome is outcome
+        assert check_run_dir(tmp_path / "run", network, rank=0, token="w").status is status
 
 
 def test_a_run_folder_that_cannot_be_made_has_failed(tmp_path):
     (tmp_path / "file").touch()
     (found,) = attempt(
         "run_dir",
-        lambda: [check_run_dir(tmp_path / "file" / "run", nn.Linear(1, 1), rank=0, word="w")],
+        lambda: [check_run_dir(tmp_path / "file" / "run", nn.Linear(1, 1), rank=0, token="w")],
         seconds=5.0,
     )
-    assert found.outcome is Outcome.FAILED
+    assert found.status is Status.FAILED
     assert "Not a directory" in found.said
 
 
@@ -109,18 +112,18 @@ def data_module(tmp_path: Path) -> VideoDataModule:
 def test_the_batches_of_all_loader_processes_need_room(tmp_path, monkeypatch):
     # 2 batches ahead of each of 3, one in use, and two copies in each of 3: 13.
     training, test = 2 * 13 * 4 * 8 * 224 * 224 * 3, 2 * 13 * 30 * 8 * 256 * 256 * 3
-    outcomes = {
+    statuses = {
         training - 1: (
-            Outcome.FAILED,
+            Status.FAILED,
             "2 x 3 loader processes hold up to 0.13 GB in training, and 0.13 GB are",
         ),
-        test - 1: (Outcome.SLOW, "2 x 3 loader processes hold up to 1.23 GB in a test, and 1.23 GB are free"),
-        test: (Outcome.OK, "1.23 of 1 GB"),
+        test - 1: (Status.SLOW, "2 x 3 loader processes hold up to 1.23 GB in a test, and 1.23 GB are free"),
+        test: (Status.OK, "1.23 of 1 GB"),
     }
-    for free, (outcome, said) in outcomes.items():
-        monkeypatch.setattr(room, "available_memory", lambda free=free: iter([10**12, free]))
+    for free, (status, said) in statuses.items():
+        monkeypatch.setattr(resources, "available_memory", lambda free=free: iter([10**12, free]))
         found = check_memory(data_module(tmp_path), processes_here=2)
-        assert (found.outcome, found.said[: len(said)]) == (outcome, said)
+        assert (found.status, found.said[: len(said)]) == (status, said)
 
 
 def test_what_a_container_and_those_around_it_have_left_is_known(tmp_path):
@@ -148,17 +151,17 @@ def test_a_limit_on_open_files_that_loader_processes_exceed_has_failed(tmp_path)
         found = check_open_files(data_module(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert found.outcome is Outcome.FAILED
+    assert found.status is Status.FAILED
     assert "3 loader processes need" in found.said
     assert "the limit is 30; raise it (ulimit -n" in found.said
-    assert check_open_files(data_module(tmp_path)).outcome is Outcome.OK
+    assert check_open_files(data_module(tmp_path)).status is Status.OK
 
 
 def test_what_an_earlier_preflight_left_does_not_make_a_folder_shared(tmp_path):
-    mark(tmp_path, 0).write_text("an earlier word")
-    assert check_same_run_dir(tmp_path, word="word").outcome is Outcome.FAILED
+    mark(tmp_path, 0).write_text("an earlier token")
+    assert check_same_run_dir(tmp_path, token="word").status is Status.FAILED
     mark(tmp_path, 0).write_text("word")
-    assert check_same_run_dir(tmp_path, word="word").outcome is Outcome.OK
+    assert check_same_run_dir(tmp_path, token="word").status is Status.OK
 
 
 def test_starting_is_not_counted_as_reading():
@@ -175,15 +178,15 @@ def test_starting_is_not_counted_as_reading():
 
 
 class Ranks:
-    """A meeting of processes that are threads."""
+    """A rendezvous of processes that are threads."""
 
     def __init__(self, num_ranks: int) -> None:
         store = distributed.HashStore()
-        self.meetings = [Meeting(store, Place(rank, num_ranks)) for rank in range(num_ranks)]
+        self.rendezvous = [Rendezvous(store, LaunchedRank(rank, num_ranks)) for rank in range(num_ranks)]
 
 
 def test_ranks_that_say_nothing_are_known_to_all_that_do():
-    first, *others = Ranks(4).meetings
+    first, *others = Ranks(4).rendezvous
     known: list[list[int]] = []
 
     def speak() -> None:
@@ -204,7 +207,7 @@ def test_all_agree_only_where_all_do(facts):
     agreed: list[bool] = []
     threads = [
         threading.Thread(target=lambda m=m, f=f: agreed.append(m.all_agree("go", f, seconds=5.0)))
-        for m, f in zip(Ranks(2).meetings, facts, strict=True)
+        for m, f in zip(Ranks(2).rendezvous, facts, strict=True)
     ]
     for thread in threads:
         thread.start()

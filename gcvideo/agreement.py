@@ -51,7 +51,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def fingerprint(values: Mapping[str, str]) -> str:
+def digest(values: Mapping[str, str]) -> str:
     """A hash of names and values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
@@ -67,5 +67,5 @@ def lists(data: VideoDataModule) -> dict[str, str]:
         num_videos, file = len(data.records(split)), data.lists[split]
         content = hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS]
         found[str(file)] = f"{num_videos} videos ({content})"
-    found["class names"] = fingerprint({str(label): name for label, name in enumerate(data.class_names)})
+    found["class names"] = digest({str(label): name for label, name in enumerate(data.class_names)})
     return found

@@ -7,10 +7,8 @@ import time
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch.distributed import (
     HashStore,  # pyright: ignore[reportPrivateImportUsage]
     PrefixStore,  # pyright: ignore[reportPrivateImportUsage]
@@ -18,7 +16,8 @@ from torch.distributed import (
     TCPStore,  # pyright: ignore[reportPrivateImportUsage]
 )
 
-from gcvideo.preflight.findings import within
+from gcvideo.distributed import LaunchedRank
+from gcvideo.preflight.time_limit import within
 
 POLL_SECONDS = 0.05
 CLOCK_READINGS = 3
@@ -34,72 +33,46 @@ class AbsentError(RuntimeError):
         super().__init__(f"nothing was heard from rank {', '.join(map(str, self.ranks))}")
 
 
-class Place(NamedTuple):
-    """Which process of how many this is."""
-
-    rank: int = 0
-    num_ranks: int = 1
-    node: int = 0
-    address: str = ""
-    """Where the processes meet."""
-    port: int = 0
-
-    @classmethod
-    def here(cls) -> "Place":
-        """As torchrun or srun say; otherwise alone."""
-        for environment in (TorchElasticEnvironment, SLURMEnvironment):
-            if environment.detect():
-                launched = environment()
-                return cls(
-                    launched.global_rank(),
-                    launched.world_size(),
-                    launched.node_rank(),
-                    launched.main_address,
-                    launched.main_port,
-                )
-        return cls()
-
-
-class Meeting:
+class Rendezvous:
     """The processes of one job around a store.
 
     Args:
         store: What all of them see.
-        place: Which one this is.
+        launched: Which one this is.
     """
 
-    def __init__(self, store: Store, place: Place) -> None:
+    def __init__(self, store: Store, launched: LaunchedRank) -> None:
         self.store = store
-        self.place = place
+        self.launched = launched
         self.awaited: set[int] = set()
         """Rank 0: whose word on the present topic has not come."""
 
     @classmethod
-    def join(cls, place: Place, *, seconds: float) -> "Meeting":
+    def join(cls, launched: LaunchedRank, *, seconds: float) -> "Rendezvous":
         """Wait for the store, but not for the other processes.
 
         Raises:
             OSError: Nobody answers at rank 0's address.
         """
-        if place.num_ranks == 1:
-            return cls(HashStore(), place)
+        if launched.world_size == 1:
+            return cls(HashStore(), launched)
         agent_has_it = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
         try:
             store = TCPStore(
-                place.address,
-                place.port,
-                place.num_ranks,
-                is_master=place.rank == 0 and not agent_has_it,
+                launched.master_address,
+                launched.master_port,
+                launched.world_size,
+                is_master=launched.rank == 0 and not agent_has_it,
                 timeout=timedelta(seconds=seconds),
                 wait_for_workers=False,
             )
         except RuntimeError as error:
             raise OSError(
-                f"rank {place.rank}: no way to {place.address}:{place.port}, where the processes meet, "
-                f"within {seconds:g} s ({str(error).splitlines()[0]})"
+                f"rank {launched.rank}: no way to {launched.master_address}:{launched.master_port}, where "
+                f"ranks meet, within {seconds:g} s ({str(error).splitlines()[0]})"
             ) from error
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        return cls(PrefixStore(f"preflight/{attempt}", store), place)
+        return cls(PrefixStore(f"preflight/{attempt}", store), launched)
 
     def gather(self, topic: str, word: Any, *, seconds: float) -> dict[int, Any]:
         """What every process says on a topic: on rank 0; the others get an empty answer, as soon as all
@@ -108,14 +81,14 @@ class Meeting:
         Raises:
             AbsentError: Some said nothing for `seconds`, on all processes that did.
         """
-        if self.place.rank > 0:
-            self.store.set(f"{topic}/{self.place.rank}", json.dumps(word))
+        if self.launched.rank > 0:
+            self.store.set(f"{topic}/{self.launched.rank}", json.dumps(word))
             missing = self.await_word(f"{topic}/missing", seconds=2 * seconds + PATIENCE_SECONDS)
             if missing:
                 raise AbsentError(missing)
             return {}
         heard = {0: word}
-        self.awaited = set(range(1, self.place.num_ranks))
+        self.awaited = set(range(1, self.launched.world_size))
         deadline = time.monotonic() + seconds
         while self.awaited and time.monotonic() < deadline:
             for rank in sorted(self.awaited):
@@ -152,32 +125,32 @@ class Meeting:
             AbsentError: Processes said nothing.
         """
         agreed = self.gather(topic, here, seconds=seconds)
-        if self.place.rank == 0:
+        if self.launched.rank == 0:
             self.store.set(f"{topic}/agreed", json.dumps(all(agreed.values())))
         return self.await_word(f"{topic}/agreed", seconds=seconds)
 
-    def shared_word(self, *, seconds: float) -> str:
+    def shared_token(self, *, seconds: float) -> str:
         """The same random word on every process."""
-        if self.place.rank == 0:
-            self.store.set("word", json.dumps(uuid.uuid4().hex))
-        return self.await_word("word", seconds=seconds)
+        if self.launched.rank == 0:
+            self.store.set("token", json.dumps(uuid.uuid4().hex))
+        return self.await_word("token", seconds=seconds)
 
     def conclude(self, code: int, *, absent: set[int], seconds: float) -> None:
         """Rank 0 says how it ended, and waits until the others know."""
-        self.store.set("verdict", json.dumps(code))
-        others = set(range(1, self.place.num_ranks)) - absent
+        self.store.set("exit code", json.dumps(code))
+        others = set(range(1, self.launched.world_size)) - absent
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not all(self.store.check([f"bye/{r}"]) for r in others):
             time.sleep(POLL_SECONDS)
 
-    def verdict(self, *, seconds: float) -> int:
+    def exit_code(self, *, seconds: float) -> int:
         """How it ended, from rank 0.
 
         Raises:
             AbsentError: It does not say.
         """
-        code = self.await_word("verdict", seconds=seconds)
-        self.store.set(f"bye/{self.place.rank}", "")
+        code = self.await_word("exit code", seconds=seconds)
+        self.store.set(f"bye/{self.launched.rank}", "")
         return code
 
     def clock_offsets(self, *, seconds: float) -> dict[int, float]:
@@ -190,14 +163,14 @@ class Meeting:
             AbsentError: A process does not answer.
         """
         limit = timedelta(seconds=seconds)
-        if self.place.rank > 0:
+        if self.launched.rank > 0:
             for number in range(CLOCK_READINGS):
-                asked, answer = self._clock_keys(self.place.rank, number)
+                asked, answer = self._clock_keys(self.launched.rank, number)
                 self._wait(asked, limit, whose=0)
                 self.store.set(answer, repr(time.time()))
             return {}
         offsets = {0: 0.0}
-        for rank in range(1, self.place.num_ranks):
+        for rank in range(1, self.launched.world_size):
             readings = []
             for number in range(CLOCK_READINGS):
                 asked, answer = self._clock_keys(rank, number)

@@ -8,7 +8,7 @@ from pathlib import Path
 from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.workers import BATCHES_AHEAD
-from gcvideo.preflight.findings import Finding, Outcome
+from gcvideo.preflight.findings import Finding, Status
 
 FILES_OF_A_WORKER = 3
 """That the training process has open for each loader process."""
@@ -27,9 +27,9 @@ def check_memory(data: VideoDataModule, *, processes_here: int) -> Finding:
         processes_here: Training processes on this machine.
     """
     stages = {
-        "training": (data.training_dataset([]), data.batch_size, Outcome.FAILED),
-        "validation": (data.evaluation_dataset([], data.val_views), data.batch_size, Outcome.FAILED),
-        "a test": (data.evaluation_dataset([], data.test_views), data.test_batch_size, Outcome.SLOW),
+        "training": (data.training_dataset([]), data.batch_size, Status.FAILED),
+        "validation": (data.evaluation_dataset([], data.val_views), data.batch_size, Status.FAILED),
+        "a test": (data.evaluation_dataset([], data.test_views), data.test_batch_size, Status.SLOW),
     }
     wanted = {
         stage: processes_here * bytes_held(dataset, batch_size=batch_size, num_workers=data.num_workers)
@@ -37,16 +37,16 @@ def check_memory(data: VideoDataModule, *, processes_here: int) -> Finding:
     }
     available = min(available_memory(), default=None)
     if available is None:
-        return Finding("memory", Outcome.OK, f"{max(wanted.values()) / 1e9:.2f} GB")
-    for stage, (_, _, outcome) in stages.items():
+        return Finding("memory", Status.OK, f"{max(wanted.values()) / 1e9:.2f} GB")
+    for stage, (_, _, status) in stages.items():
         if wanted[stage] > available:
             said = (
                 f"{processes_here} x {data.num_workers} loader processes hold up to "
                 f"{wanted[stage] / 1e9:.2f} GB in {stage}, and {available / 1e9:.2f} GB are free; "
                 "lower data.num_workers, the batch size or the views"
             )
-            return Finding("memory", outcome, said)
-    return Finding("memory", Outcome.OK, f"{max(wanted.values()) / 1e9:.2f} of {available / 1e9:.0f} GB")
+            return Finding("memory", status, said)
+    return Finding("memory", Status.OK, f"{max(wanted.values()) / 1e9:.2f} of {available / 1e9:.0f} GB")
 
 
 def bytes_held(dataset: VideoDataset, *, batch_size: int, num_workers: int) -> int:
@@ -96,5 +96,5 @@ def check_open_files(data: VideoDataModule) -> Finding:
             f"{data.num_workers} loader processes need {wanted} open files and the limit is {limit}; "
             f"raise it (ulimit -n {wanted}), or lower data.num_workers"
         )
-        return Finding("open files", Outcome.FAILED, said)
-    return Finding("open files", Outcome.OK, f"{wanted} of {limit}")
+        return Finding("open files", Status.FAILED, said)
+    return Finding("open files", Status.OK, f"{wanted} of {limit}")
