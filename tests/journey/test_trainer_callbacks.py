@@ -115,10 +115,10 @@ CALLBACKS: dict[str, list[Works | Refused]] = {
 """A new callback of Lightning's fails the first test below until it is decided here what becomes of it."""
 OURS: dict[str, list[Works | Refused]] = {
     "Safeguard": [
-        Refused(named("gcvideo.training.Safeguard"), "trainer.callbacks has Safeguard, which no run")
+        Refused(named("gcvideo.keeping.Safeguard"), "trainer.callbacks has Safeguard, which no run")
     ],
     "ExactResume": [
-        Refused(named("gcvideo.training.ExactResume"), "trainer.callbacks has ExactResume, which")
+        Refused(named("gcvideo.keeping.ExactResume"), "trainer.callbacks has ExactResume, which")
     ],
     "PreciseBatchNorm": [
         Works([*EMA, PRECISE], lambda run: run.facts["steps"] == 2 * BATCHES),
