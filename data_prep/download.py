@@ -23,13 +23,14 @@ from data_prep.archives.archive_lists import (
     parse_list,
     replacement_archives,
 )
-from data_prep.archives.transfer import Patience, TransferError, download_file
+from data_prep.archives.transfer import Patience, TransferError, download_file, retries
 from data_prep.running.console import byte_bar, counted, run_step, say, show_table
 from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table
 from gcvideo.paths import user_path
 
+LONGEST_TIMEOUT_SECONDS = 86_400
 COLUMNS = ("path", "status", "bytes", "sha256", "url", "reason")
 
 
@@ -153,11 +154,14 @@ def _patience(arguments: argparse.Namespace) -> Patience:
         raise ValueError(f"--retries {arguments.retries} is out of range; expected at least 0")
     if not arguments.pause_seconds >= 0:
         raise ValueError(f"--pause-seconds {arguments.pause_seconds:g} is out of range; expected 0 or more")
-    if not arguments.timeout_seconds > 0:
+    if not 0 < arguments.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
         raise ValueError(
-            f"--timeout-seconds {arguments.timeout_seconds:g} is out of range; expected more than 0"
+            f"--timeout-seconds {arguments.timeout_seconds:g} is out of range; expected more than 0, and at "
+            f"most {LONGEST_TIMEOUT_SECONDS:,}"
         )
-    return Patience(arguments.retries, arguments.pause_seconds, arguments.timeout_seconds)
+    return Patience(
+        retries(arguments.retries, pause_seconds=arguments.pause_seconds), arguments.timeout_seconds
+    )
 
 
 def _wanted(arguments: argparse.Namespace, patience: Patience) -> list[Remote]:
@@ -230,8 +234,8 @@ def _parser() -> argparse.ArgumentParser:
         "--pause-seconds",
         type=float,
         default=1.0,
-        help="pause before the first retry; it doubles each time, and a server's Retry-After goes "
-        "before it (default: 1)",
+        help="the first retry is at once, the second after twice this, then four times, ..., at most two "
+        "minutes; a server's Retry-After goes before it (default: 1)",
     )
     parser.add_argument(
         "--timeout-seconds",

@@ -27,6 +27,12 @@ class Page:
     says_no_length: bool = False
     """The body ends with the connection."""
     etag: str | None = None
+    """Instead of the MD5; nothing where it is empty."""
+    last_modified: str | None = None
+    ignores_if_range: bool = False
+    encoding: str | None = None
+    """What the body, as it stands here, is said to be encoded by."""
+    moved_to: str | None = None
     is_s3: bool = False
     corrupt_answers: int = 0
     """The first answers have their first byte changed."""
@@ -69,7 +75,7 @@ def serving() -> Iterator[Site]:
 
         def _answer(self, *, with_body: bool) -> None:
             asked = self.headers.get("Range", "")
-            page = site.pages.get(self.path)
+            page = site.pages.get(self.path)  # a whole URL where this is asked as a proxy
             with site.lock:
                 site.requests.append((self.command, self.path, asked))
                 status = page.statuses.pop(0) if page and page.statuses and with_body else None
@@ -77,14 +83,20 @@ def serving() -> Iterator[Site]:
                 corrupt = page is not None and page.corrupt_answers > 0 and with_body
                 if page is not None and corrupt:
                     page.corrupt_answers -= 1
+            if page is not None and page.moved_to is not None:
+                self.send_response(302)
+                self.send_header("Location", page.moved_to)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if page is None or status is not None:
                 self._refuse(status or 404, page)
                 return
             body = page.body
             if corrupt:
                 body = bytes([body[0] ^ 255]) + body[1:]
-            etag = page.etag or f'"{hashlib.md5(page.body).hexdigest()}"'
-            start = self._start(page, asked, etag)
+            etag = f'"{hashlib.md5(page.body).hexdigest()}"' if page.etag is None else page.etag
+            start = self._start(page, asked, etag or page.last_modified or "")
             if start >= len(body) and start > 0:
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(body)}")
@@ -100,7 +112,13 @@ def serving() -> Iterator[Site]:
             if not page.says_no_length:
                 length = page.says_length if page.says_length is not None else end
                 self.send_header("Content-Length", str(length - start))
-            self.send_header("ETag", etag)
+            for name, said in (
+                ("ETag", etag),
+                ("Last-Modified", page.last_modified),
+                ("Content-Encoding", page.encoding),
+            ):
+                if said:
+                    self.send_header(name, said)
             if page.says_no_length or drop is not None or page.says_length is not None:
                 self.send_header("Connection", "close")
                 self.close_connection = True
@@ -108,11 +126,12 @@ def serving() -> Iterator[Site]:
             if with_body:
                 self.wfile.write(body[start : end if drop is None else start + drop])
 
-        def _start(self, page: Page, asked: str, etag: str) -> int:
+        def _start(self, page: Page, asked: str, version: str) -> int:
             match = re.fullmatch(r"bytes=(\d+)-", asked)
             if match is None or page.ignores_ranges:
                 return 0
-            return int(match[1]) if self.headers.get("If-Range", etag) == etag else 0
+            is_same = page.ignores_if_range or self.headers.get("If-Range", version) == version
+            return int(match[1]) if is_same else 0
 
         def _refuse(self, status: int, page: Page | None) -> None:
             self.send_response(status)
