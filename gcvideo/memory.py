@@ -1,4 +1,4 @@
-"""What becomes of memory that the process frees."""
+"""Memory that the process frees is kept for its next tensors, where glibc would return it to the system."""
 
 import ctypes
 import os

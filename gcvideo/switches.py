@@ -4,7 +4,7 @@ import os
 
 
 def is_on(name: str) -> bool:
-    """Whether the variable is 1, or not set; raises ValueError for a value other than 0 and 1."""
+    """Return whether the variable is 1 or not set; raise ValueError for a value other than 0 and 1."""
     value = os.environ.get(name, "1")
     if value not in ("0", "1"):
         raise ValueError(f"{name} is '{value}'; expected 0 or 1")

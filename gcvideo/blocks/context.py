@@ -98,10 +98,10 @@ class PairwiseAttention(Context):
 
 
 def _shared(context: Float[Tensor, "B D"], x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B D *ones"]:
-    """One position along each position axis of x, to broadcast against it."""
+    """Return the context with one position along each position axis of x, to broadcast against it."""
     return context.view(*context.shape, *(1 for _ in x.shape[2:]))
 
 
 def _rows(x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B P C"]:
-    """One row per position."""
+    """Return one row per position."""
     return x.flatten(2).mT

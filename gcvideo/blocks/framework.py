@@ -15,7 +15,7 @@ class Context(nn.Module, ABC):
 
     @abstractmethod
     def attention(self, x: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B Q P"]:
-        """The weights of that sum; position axes are flattened in order."""
+        """Return the weights of that sum; position axes are flattened in order."""
 
 
 class ContextBlock(nn.Module):
@@ -42,7 +42,7 @@ class ContextBlock(nn.Module):
         return self.fusion(x, self.transform(self.context(x)))
 
     def _expected(self, x: Tensor) -> str:
-        """What a map of another shape should have been."""
+        """Say which shape was expected instead of this one."""
         expected = f"{self.channels or 'C'} channels in dim 1 and position axes behind it"
         remedy = "; call it with x.mT" if x.ndim == 3 and x.shape[2] == self.channels else ""
         return f"expected {expected}, found a map of shape {list(x.shape)}{remedy}"

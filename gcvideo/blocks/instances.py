@@ -183,7 +183,7 @@ def _choose(argument: str, name: str, parts: Mapping[str, Part]) -> Part:
 
 
 def _reduced(channels: int, reduction_ratio: int) -> int:
-    """channels / reduction_ratio, a whole number of at least 1."""
+    """Return channels / reduction_ratio, a whole number of at least 1."""
     if reduction_ratio < 1 or channels % reduction_ratio:
         raise ValueError(
             f"reduction_ratio {reduction_ratio} does not divide {channels} channels; expected a divisor"

@@ -50,7 +50,7 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation over clips and positions: BatchNorm3d on clips, BatchNorm2d on images."""
 
     def _check_input_dim(self, input: Float[Tensor, "B C *positions"]) -> None:
-        """What BatchNorm1d, 2d and 3d differ in."""
+        """Accept maps of any number of axes: in this alone BatchNorm1d, 2d and 3d differ."""
 
 
 class SpatialMaxPool(nn.Module):

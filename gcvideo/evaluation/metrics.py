@@ -74,7 +74,7 @@ class MeanClassAccuracy(Metric):
 
 
 def video_metrics(num_classes: int) -> MetricCollection:
-    """Loss, top-1, top-5 (top-K where K < 5) and the mean over classes of the class's own top-1."""
+    """Return loss, top-1, top-5 (top-K where K < 5) and the mean over classes of the class's own top-1."""
     return MetricCollection(
         {
             "loss": NegativeLogLikelihood(),

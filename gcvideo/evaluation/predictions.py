@@ -30,7 +30,7 @@ class PredictionTable:
         probabilities: Float[Tensor, "B K"],
         labels: Sequence[int] | None = None,
     ) -> None:
-        """One row per video of a batch; without labels (in prediction) the table has no label column."""
+        """Add one row per video of a batch; without labels (in prediction) the table has no label column."""
         top = probabilities.cpu().topk(min(5, probabilities.shape[-1]))
         for row, video_id in enumerate(video_ids):
             likeliest = [int(k) for k in top.indices[row]]
@@ -45,7 +45,7 @@ class PredictionTable:
             self.rows.append(entry)
 
     def add_unreadable(self, videos: Sequence[Unreadable]) -> None:
-        """One row per labelled video that could not be read."""
+        """Add one row per labelled video that could not be read."""
         for record, reason in videos:
             label = self.class_names[record.label]
             self.rows.append({"video": record.video_id, "label": label, "unreadable": reason})

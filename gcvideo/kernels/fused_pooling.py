@@ -45,7 +45,7 @@ def attention_pool(
 
 @torch.compiler.assume_constant_result
 def runs_on(device: torch.device) -> bool:
-    """Whether the kernels do: on an NVIDIA GPU from Ampere on, unless the environment has GCVIDEO_FUSED=0.
+    """Return whether the kernels run here: on an NVIDIA GPU from Ampere on, unless GCVIDEO_FUSED is 0.
 
     That they start and compute what torch does is tried once; if not, the reason is logged. Raises ValueError
     for a value of GCVIDEO_FUSED other than 0 and 1.
@@ -66,7 +66,9 @@ def _start_on(device: torch.device) -> bool:
 
 
 def _try_on(device: torch.device) -> None:
-    """Raises what Triton does where they do not start, or RuntimeError where they compute something else."""
+    """Run the kernels once; raise what Triton does if they do not start, RuntimeError if they compute
+    something else than torch.
+    """
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 24, 300), (1, 24), (1,), (2, 24))
     x, weight, bias, gradient = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
@@ -90,7 +92,7 @@ class Tiling(NamedTuple):
 
 
 def tiling(x: Float[Tensor, "B C P"]) -> Tiling:
-    """About as many parts as the GPU runs at once; of every part at least one position exists."""
+    """Return about as many parts as the GPU runs at once; of every part at least one position exists."""
     B, C, P = x.shape
     block_c = _power_of_two(C)
     block_p = max(TILE_BYTES // _sum_type(x).itemsize // block_c, 1)
@@ -143,7 +145,7 @@ def _pool(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
 def _pool_backward(
     context_gradient: Tensor, x: Tensor, weight: Tensor, bias: Tensor, context: Tensor, log_sum: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, in its memory format, weight and bias."""
+    """Return the gradients of x, in its memory format, of the weight and of the bias."""
     B, C, P = x.shape
     tiles = tiling(x)
     x_gradient = torch.empty_like(x)
@@ -211,19 +213,19 @@ def _sum_type(x: Tensor) -> torch.dtype:
 
 
 def _is_wide(x: Float[Tensor, "B C P"]) -> bool:
-    """Whether the last element of a clip is too far from its first for 32 bits."""
+    """Return whether the last element of a clip is too far from its first for 32 bits."""
     _, C, P = x.shape
     _, stride_c, stride_p = x.stride()
     return (C - 1) * stride_c + (P - 1) * stride_p > MAX_OFFSET
 
 
 def _num_processors(device: torch.device) -> int:
-    """Multiprocessors of a GPU; elsewhere kernels run one program after another, in Triton's interpreter."""
+    """Return the multiprocessors of a GPU; elsewhere Triton's interpreter runs one program after another."""
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
 def _power_of_two(number: int) -> int:
-    """The smallest that is not below `number`."""
+    """Return the smallest power of two that is not below `number`."""
     return 1 << (number - 1).bit_length()
 
 

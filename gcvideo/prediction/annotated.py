@@ -92,7 +92,7 @@ def h264_stream(container: OutputContainer, *, height: int, width: int, fps: flo
 
 
 def caption(picture: UInt8[np.ndarray, "H W 3"], top: Sequence[Ranked]) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture with one line a class at its top, as many as fit: a bar as long as it is probable, and its
+    """Draw on a picture one line a class at its top, as many as fit: a bar as long as it is probable, and its
     name."""
     height, width = picture.shape[:2]
     size = max(height // 18, 9)

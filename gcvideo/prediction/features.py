@@ -45,7 +45,7 @@ def clip_features(
     num_crops: int,
     views_per_forward: int,
 ) -> Float[Tensor, "clips C"]:
-    """The mean over each clip's crops of its pooled features, on the CPU.
+    """Return the mean over each clip's crops of its pooled features, on the CPU.
 
     Args:
         network: A network with a method features([B 3 T H W]) -> [B C], as VideoResNet has.
@@ -106,7 +106,7 @@ class FeatureFile:
         self._claim(settings)
 
     def missing(self) -> list[Sequence[Path]]:
-        """The videos of every part that is not there yet."""
+        """Return the videos of every part that is not there yet."""
         return [self._part_videos(part) for part in range(self._num_parts) if not self._part(part).exists()]
 
     def write_part(self, videos: Sequence[VideoFeatures | UnreadableVideo], first: Path) -> None:

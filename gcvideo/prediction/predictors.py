@@ -27,11 +27,11 @@ class Prediction(NamedTuple):
     timeline: Timeline | None
 
     def top_at(self, seconds: float) -> list[Ranked]:
-        """The likeliest classes at a moment; without a timeline those of the video."""
+        """Return the likeliest classes at a moment; without a timeline those of the video."""
         return self.top if self.timeline is None else self.timeline.window_at(seconds).top
 
     def as_json(self) -> dict[str, Any]:
-        """The prediction as JSON holds it."""
+        """Return the prediction as JSON holds it."""
         said: dict[str, Any] = {"video": str(self.path), "top": [one.as_json() for one in self.top]}
         if self.timeline is not None:
             said["segments"] = [segment.as_json() for segment in self.timeline.segments()]
@@ -58,7 +58,7 @@ class VideoPredictor:
         self.transform = data.device_transform(training=False).to(model.device)
 
     def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
-        """Every video's prediction, or why there is none, in the order given."""
+        """Yield every video's prediction, or why there is none, in the order given."""
         for video in read_views(paths, self.data, self.views, num_workers=self.num_workers):
             if isinstance(video, UnreadableVideo):
                 yield video
@@ -96,7 +96,7 @@ class TimelinePredictor:
         self.transform = data.device_transform(training=False).to(model.device)
 
     def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
-        """Every video's prediction, or why there is none, in the order given."""
+        """Yield every video's prediction, or why there is none, in the order given."""
         for path in paths:
             try:
                 yield self.predict(path)
@@ -104,7 +104,7 @@ class TimelinePredictor:
                 yield UnreadableVideo(path, str(error).removeprefix(f"{path}: "))
 
     def predict(self, path: Path) -> Prediction:
-        """Raises DecodeError where the video cannot be read."""
+        """Return the prediction of one video; raise DecodeError if it cannot be read."""
         video = SlidingWindows(path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds)
         windows, parts = [], []
         for group in video:
@@ -123,7 +123,7 @@ class TimelinePredictor:
 def classify(
     model: VideoClassifier, transform: torch.nn.Module, frames: UInt8[Tensor, "B V T H W 3"]
 ) -> Float[Tensor, "B K"]:
-    """Probabilities, on the CPU, of uint8 views as the loader gives them."""
+    """Return the probabilities, on the CPU, of uint8 views as the loader gives them."""
     unlabelled = torch.zeros(len(frames), dtype=torch.long, device=model.device)
     batch = ClipBatch(frames.to(model.device), unlabelled, [""] * len(frames))
     return model(transform(batch).views).cpu()

@@ -32,7 +32,7 @@ class UnreadableVideo(NamedTuple):
 def read_views(
     paths: Sequence[Path], data: VideoDataModule, views: EvaluationViews, *, num_workers: int
 ) -> Iterator[VideoViews | UnreadableVideo]:
-    """The videos in the order given; a decoder that hangs or dies costs one process, not the run.
+    """Yield the videos in the order given; a decoder that hangs or dies costs one process, not the run.
 
     Args:
         paths: The videos.

@@ -37,7 +37,7 @@ class Sound:
 
     @property
     def start_seconds(self) -> float:
-        """When it begins, by the clock of the source; infinity where there is no sound."""
+        """Return when it begins, by the clock of the source; infinity where there is no sound."""
         starts = [
             s.start_time * s.time_base for s in self._streams if s.start_time is not None and s.time_base
         ]
@@ -55,7 +55,7 @@ class Sound:
             self._waiting = next(self._packets, None)
 
     def _taken_over(self, zero: float) -> Iterator[Packet]:
-        """The packets of all tracks, as they follow one another in the source."""
+        """Yield the packets of all tracks, as they follow one another in the source."""
         latest: dict[int, int] = {}
         num_lost = 0
         for packet in self._source.demux(*self._streams) if self._streams else ():

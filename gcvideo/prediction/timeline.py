@@ -15,14 +15,14 @@ class Ranked(NamedTuple):
     probability: float
 
     def as_json(self) -> dict[str, Any]:
-        """The class as JSON holds it."""
+        """Return the class as JSON holds it."""
         return {"class": self.name, "probability": round(self.probability, 6)}
 
 
 def likeliest(
     probabilities: Float[Tensor, " K"], class_names: Sequence[str], *, num_classes: int = 5
 ) -> list[Ranked]:
-    """The most probable classes, the first first."""
+    """Return the most probable classes, the first first."""
     top = probabilities.topk(min(num_classes, len(class_names)))
     return [
         Ranked(class_names[int(label)], probability)
@@ -48,7 +48,7 @@ class Segment(NamedTuple):
     """Mean over the segment's windows."""
 
     def as_json(self) -> dict[str, Any]:
-        """The segment as JSON holds it."""
+        """Return the segment as JSON holds it."""
         span = {"start_seconds": round(self.start_seconds, 3), "end_seconds": round(self.end_seconds, 3)}
         return {**span, "class": self.name, "probability": round(self.probability, 6)}
 
@@ -69,7 +69,7 @@ class Timeline:
         """Window i speaks for boundaries[i] .. boundaries[i + 1], in seconds."""
 
     def segments(self) -> list[Segment]:
-        """Neighbouring windows with the same likeliest class, joined."""
+        """Join neighbouring windows that have the same likeliest class."""
         spoken = zip(self.windows, pairwise(self.boundaries), strict=True)
         joined = []
         for name, run in groupby(spoken, key=lambda one: one[0].top[0].name):
@@ -79,14 +79,14 @@ class Timeline:
         return joined
 
     def window_at(self, seconds: float) -> WindowPrediction:
-        """The window that speaks for a moment of the video."""
+        """Return the window that speaks for a moment of the video."""
         for window, end in zip(self.windows, self.boundaries[1:], strict=True):
             if seconds < end:
                 return window
         return self.windows[-1]
 
     def rows(self, video: str) -> list[dict[str, object]]:
-        """One row a window: when, and the likeliest classes with their probabilities."""
+        """Return one row a window: when, and the likeliest classes with their probabilities."""
         return [
             {
                 "video": video,

@@ -10,7 +10,7 @@ MOST_CURVES = 6
 
 
 def plot_timeline(timeline: Timeline, *, title: str, file: Path) -> None:
-    """Probability over time of the classes that lead somewhere, and a strip that says which one leads."""
+    """Plot how probable the classes that lead somewhere are over time, and a strip of which one leads."""
     segments = timeline.segments()
     leading = list(dict.fromkeys(segment.name for segment in segments))
     by_time_led = {

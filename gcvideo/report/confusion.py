@@ -8,13 +8,13 @@ from scipy.spatial.distance import squareform
 
 
 def confusion_matrix(predictions: pd.DataFrame, classes: list[str]) -> Int64[np.ndarray, "K K"]:
-    """Number of videos of class i (row) predicted as class j (column)."""
+    """Return the number of videos of class i (row) predicted as class j (column)."""
     counts = pd.crosstab(predictions["label"], predictions["prediction"])
     return counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy(dtype=np.int64)
 
 
 def order_by_confusion(counts: Int64[np.ndarray, "K K"]) -> list[int]:
-    """An order of the classes in which those mistaken for each other are neighbours.
+    """Return an order of the classes in which those mistaken for each other are neighbours.
 
     Average-linkage clustering, its leaves in the best order (Bar-Joseph et al., Bioinformatics 2001), by the
     share of videos of one class taken for the other, in both directions.
@@ -30,12 +30,12 @@ def order_by_confusion(counts: Int64[np.ndarray, "K K"]) -> list[int]:
 
 
 def row_shares(counts: Int64[np.ndarray, "K K"]) -> Float[np.ndarray, "K K"]:
-    """Share of each class's videos that is predicted as each class; 0 for a class without videos."""
+    """Return the share of each class's videos predicted as each class; 0 for a class without videos."""
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def most_confused(counts: Int64[np.ndarray, "K K"], classes: list[str], *, number: int) -> pd.DataFrame:
-    """The pairs of a class and what it is taken for, the most frequent first."""
+    """Return the pairs of a class and what it is taken for, the most frequent first."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     largest = np.argsort(wrong, axis=None, kind="stable")[::-1][:number]
@@ -55,6 +55,6 @@ def most_confused(counts: Int64[np.ndarray, "K K"], classes: list[str], *, numbe
 
 
 def class_accuracy(counts: Int64[np.ndarray, "K K"], classes: list[str]) -> pd.DataFrame:
-    """Accuracy and number of videos of every class that has any, the best first."""
+    """Return accuracy and number of videos of every class that has any, the best first."""
     table = pd.DataFrame({"class": classes, "accuracy": np.diag(row_shares(counts)), "videos": counts.sum(1)})
     return table.loc[table["videos"] > 0].sort_values(by=["accuracy", "class"], ascending=[False, True])

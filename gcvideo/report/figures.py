@@ -33,12 +33,12 @@ MOST_NAMES = 60
 
 
 def colours_of(runs: Sequence[Run]) -> dict[str, str]:
-    """A colour for each run, the same in every plot."""
+    """Return a colour for each run, the same in every plot."""
     return dict(zip((run.name for run in runs), cycle(qualitative.D3), strict=False))
 
 
 def curves(runs: Sequence[Run], colours: Colours) -> dict[str, go.Figure]:
-    """One plot a logged value, with a line for each run that logged it."""
+    """Return one plot a logged value, with a line for each run that logged it."""
     figures = {}
     for key, title in CURVES.items():
         figure = go.Figure()
@@ -61,7 +61,7 @@ def curves(runs: Sequence[Run], colours: Colours) -> dict[str, go.Figure]:
 
 
 def _column(log: pd.DataFrame, key: str) -> str | None:
-    """Learning rates are logged a group each; the fastest speaks for all."""
+    """Return a logged value; of learning rates, which are logged a group each, the largest."""
     if key != "lr":
         return key if key in log and log[key].notna().any() else None
     groups = [column for column in log if str(column).startswith("lr-")]
@@ -69,8 +69,10 @@ def _column(log: pd.DataFrame, key: str) -> str | None:
 
 
 def confusion(counts: Int64[np.ndarray, "K K"], classes: Sequence[str]) -> go.Figure:
-    """Shares of each class's videos, by colours that make a share of 1 % visible; hovering names classes and
-    counts, so it serves 400 of them too."""
+    """Plot the share of each class's videos that is taken for each class.
+
+    Colours make a share of 1 % visible, and hovering names classes and counts, so it serves 400 of them too.
+    """
     figure = go.Figure(
         go.Heatmap(
             z=np.sqrt(row_shares(counts)),
@@ -93,7 +95,7 @@ def confusion(counts: Int64[np.ndarray, "K K"], classes: Sequence[str]) -> go.Fi
 
 
 def class_accuracies(tables: Mapping[str, pd.DataFrame], colours: Colours) -> go.Figure:
-    """Accuracy of every class, in the order of the first run's: bars, or dots where they are too many."""
+    """Plot the accuracy of every class in the order of the first run's: bars, or dots if they are too many."""
     order = list(dict.fromkeys(name for table in tables.values() for name in table["class"]))
     named = len(order) <= MOST_NAMES
     figure = go.Figure()
@@ -119,7 +121,7 @@ def class_accuracies(tables: Mapping[str, pd.DataFrame], colours: Colours) -> go
 def accuracy_against(
     costs: Mapping[str, float], accuracies: Mapping[str, float], colours: Colours, *, cost: str, accuracy: str
 ) -> go.Figure:
-    """A point a run."""
+    """Plot one point a run."""
     figure = go.Figure()
     for name, x in costs.items():
         figure.add_scatter(

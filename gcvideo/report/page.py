@@ -72,7 +72,7 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
 
 
 def settings(run: Run) -> dict[str, Any]:
-    """What a run was asked for, in one row."""
+    """Return what a run was asked for, in one row."""
     model, data, trainer = (run.config.get(part) or {} for part in ("model", "data", "trainer"))
     network = (model.get("network") or {}).get("init_args") or {}
     block, placement = network.get("block") or {}, network.get("placement") or {}
@@ -93,7 +93,7 @@ def settings(run: Run) -> dict[str, Any]:
 
 
 def metrics(run: Run) -> dict[str, Any]:
-    """Test metrics, and the validation's last, in one row."""
+    """Return the metrics of the test and of the last validation, in one row."""
     logged = {name: run.curves[name].dropna() for name in VAL_METRICS if name in run.curves}
     known = {name: values.iloc[-1] for name, values in logged.items() if len(values)} | run.metrics
     row: dict[str, Any] = {"run": run.name}
@@ -155,7 +155,7 @@ def _with_quartiles(median: float, lower: float, upper: float) -> str:
 
 
 def trade_offs(runs: Sequence[Run], colours: figures.Colours) -> list[go.Figure]:
-    """Accuracy against FLOPs and against time, where both are known of several runs."""
+    """Plot accuracy against FLOPs and against time, where both are known of several runs."""
     known = {run.name: run.cost for run in runs if run.cost is not None and "test/top1" in run.metrics}
     if len(known) < 2:
         return []
@@ -169,7 +169,7 @@ def trade_offs(runs: Sequence[Run], colours: figures.Colours) -> list[go.Figure]
 
 
 def confusions_of(run: Run) -> Confusions:
-    """Confusion matrix, the pairs most confused, accuracies and the most confident mistakes."""
+    """Return confusion matrix, the pairs most confused, accuracies and the most confident mistakes."""
     assert run.predictions is not None
     read = run.predictions.dropna(subset=["prediction"])
     names = sorted({*read["label"], *read["prediction"]})
@@ -190,7 +190,7 @@ def confusions_of(run: Run) -> Confusions:
 
 
 def plot(figure: go.Figure, *, kind: Literal["flat", "square"] = "flat") -> Markup:
-    """A figure under its title, as data that the page draws once all of it is laid out."""
+    """Return a figure under its title, as data that the page draws once all of it is laid out."""
     title, figure.layout.title = figure.layout.title.text, None
     heading = Markup("<h4>{}</h4>").format(title) if title else Markup("")
     place = Markup('<div class="plot {}"></div>').format(kind)
@@ -199,7 +199,7 @@ def plot(figure: go.Figure, *, kind: Literal["flat", "square"] = "flat") -> Mark
 
 
 def html_table(frame: pd.DataFrame) -> Markup:
-    """A table; pandas escapes its cells."""
+    """Return a table in HTML; pandas escapes its cells."""
     if frame.empty:
         return Markup("")
     shown = frame.map(lambda cell: "-" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))

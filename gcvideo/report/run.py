@@ -51,7 +51,7 @@ class Run:
         return next((file for file in (run.best, run.last) if file.is_file()), None)
 
     def mistakes(self) -> pd.DataFrame:
-        """Wrong predictions, the most confident first."""
+        """Return wrong predictions, the most confident first."""
         if self.predictions is None:
             return pd.DataFrame()
         wrong = self.predictions.loc[self.predictions["label"] != self.predictions["prediction"]]
@@ -94,7 +94,7 @@ def read_run(folder: Path) -> Run:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """A file as an address that needs no file."""
+    """Return a file's content as an address that needs no file."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 

@@ -13,7 +13,7 @@ NUM_FRAMES = 3
 
 
 def thumbnail(path: Path) -> str:
-    """Three frames of a video side by side, as an address that needs no file.
+    """Draw three frames of a video side by side, as an address that needs no file.
 
     Raises:
         DecodeError: The video cannot be read.
