@@ -2,18 +2,21 @@
 
 import argparse
 import errno
+import os
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path, PurePosixPath
+from tarfile import TarInfo
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from data_prep.archives.tar_stream import ArchiveError, open_tar, refusal
-from data_prep.running.console import byte_bar, counted, run_step, say, show_table
+from data_prep.archives.tar_stream import ArchiveError, ExpansionError, open_tar, refusal
+from data_prep.running.console import byte_bar, counted, run_step, say, show_first, show_table
 from data_prep.running.journal import JOURNALS, Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, shard_of
 from gcvideo.atomic import replacing, write_table
@@ -23,8 +26,13 @@ from gcvideo.video_files import video_names
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 COLUMNS = ("archive", "status", "member", "reason")
 
+ALWAYS_PERMITTED_BYTES = 100_000_000
+"""Of an archive, however small it is."""
+LONGEST_NAME, LONGEST_PATH = 240, 4000
+"""Bytes, those of a partial file's own name left free."""
+
 Row = dict[str, Any]
-"""What came of an archive: "files" [[path, bytes]], "refused" [[member, reason]], "error" or ""."""
+"""What came of an archive: "files" [[path, bytes]], "refused" [[member, reason]], "error" or "", "status"."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     shard = shard_of(arguments)
     output: Path = arguments.output
+    if not arguments.max_expansion >= 1:
+        raise ValueError(f"--max-expansion {arguments.max_expansion:g} is out of range; expected at least 1")
     archives = archives_of(arguments.archives)
     replacements = archives_of(arguments.replacements)
     mine = shard.share(archives)
@@ -41,11 +51,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_table("would then lay over", ("archive",), [(str(archive),) for archive in replacements])
         return 0
     with Journal(output, step="extract", shard=shard) as journal:
-        rows = extract(mine, output=output, journal=journal, num_workers=arguments.workers)
+        rows = extract(
+            mine,
+            output=output,
+            journal=journal,
+            num_workers=arguments.workers,
+            max_expansion=arguments.max_expansion,
+        )
         if replacements and (why := _too_early(archives, journal=journal, shard=shard)):
             say(f"replacements wait: {why}; then run again without --shard")
         elif replacements:
-            rows |= lay_over(replacements, output=output, journal=journal)
+            rows |= lay_over(
+                replacements, output=output, journal=journal, max_expansion=arguments.max_expansion
+            )
     report = output / f"extract_report{shard.suffix}.csv"
     return _report(rows, report)
 
@@ -67,7 +85,9 @@ def archives_of(places: Sequence[Path]) -> list[Path]:
     return archives
 
 
-def extract(archives: Sequence[Path], *, output: Path, journal: Journal, num_workers: int) -> dict[Path, Row]:
+def extract(
+    archives: Sequence[Path], *, output: Path, journal: Journal, num_workers: int, max_expansion: float
+) -> dict[Path, Row]:
     """Extract archives in parallel; one that was extracted, and whose files are there, is left."""
     rows: dict[Path, Row] = {}
     replaced = _replaced(journal)
@@ -88,7 +108,13 @@ def extract(archives: Sequence[Path], *, output: Path, journal: Journal, num_wor
             else:
                 advance = partial(bar.advance, task)
                 future = pool.submit(
-                    _extract_one, archive, output, _keep_name, is_there=is_there, advance=advance
+                    _extract_one,
+                    archive,
+                    output,
+                    _keep_name,
+                    max_expansion=max_expansion,
+                    is_there=is_there,
+                    advance=advance,
                 )
                 futures[future] = archive
         for future in as_completed(futures):
@@ -98,7 +124,9 @@ def extract(archives: Sequence[Path], *, output: Path, journal: Journal, num_wor
     return {archive: rows[archive] for archive in archives}
 
 
-def lay_over(replacements: Sequence[Path], *, output: Path, journal: Journal) -> dict[Path, Row]:
+def lay_over(
+    replacements: Sequence[Path], *, output: Path, journal: Journal, max_expansion: float
+) -> dict[Path, Row]:
     """Extract replacement archives: each file takes the place of the one it replaces.
 
     That is the file of the same name wherever it lies, or else the only one whose name begins with
@@ -112,7 +140,8 @@ def lay_over(replacements: Sequence[Path], *, output: Path, journal: Journal) ->
             if done is None or not all(_has_size(output / name, size) for name, size in done["files"]):
                 place_of = _place_finder(video_names(output))
                 advance = partial(bar.advance, task)
-                done = _extract_one(archive, output, place_of, advance=advance) | {"replaces": True}
+                done = _extract_one(archive, output, place_of, max_expansion=max_expansion, advance=advance)
+                done["replaces"] = True
                 _record(archive, done, journal)
             else:
                 bar.advance(task, archive.stat().st_size)
@@ -147,16 +176,22 @@ def _extract_one(
     output: Path,
     place_of: Callable[[str], str],
     *,
+    max_expansion: float,
     is_there: Callable[[str, int], bool] = lambda path, num_bytes: False,
     advance: Callable[[int], object] = lambda num_bytes: None,
 ) -> Row:
-    """Extract an archive: members to the place that place_of says, where none of their size is there."""
+    """Extract an archive: members to the place that place_of says, where none of their size is there.
+
+    Raises:
+        OSError: The disk has no room for a member.
+    """
     files: dict[str, int] = {}
     refused: list[list[str]] = []
-    row: Row = {"files": [], "refused": refused, "error": ""}
+    row: Row = {"files": [], "refused": refused, "error": "", "status": "extracted"}
     num_read = 0
+    num_bytes = archive.stat().st_size
     try:
-        with open_tar(archive) as tar:
+        with open_tar(archive, max_bytes=max(max_expansion * num_bytes, ALWAYS_PERMITTED_BYTES)) as tar:
             for member, content in tar.members():
                 advance(tar.num_bytes_read - num_read)
                 num_read = tar.num_bytes_read
@@ -170,6 +205,7 @@ def _extract_one(
                 elif path in files or not (
                     _has_size(output / path, member.size) or is_there(path, member.size)
                 ):
+                    _check_room(output, archive, member)
                     # 300,000 waits for the disk would take hours; the next run looks at every size
                     with (
                         replacing(output / path, is_settled=False) as partial_file,
@@ -179,8 +215,12 @@ def _extract_one(
                 if reason is None:
                     files[path] = member.size
     except ArchiveError as error:
-        row["error"] = f"{error}; {counted(len(files), 'file')} came before"
-    advance(archive.stat().st_size - num_read)
+        row["status"], reason = "damaged", str(error)
+        if isinstance(error, ExpansionError):
+            row["status"] = "too large"
+            reason += f", from {num_bytes:,}; --max-expansion, here {max_expansion:g}, permits more"
+        row["error"] = f"{reason}; {counted(len(files), 'file')} came before"
+    advance(num_bytes - num_read)
     row["files"] = sorted(files.items())
     return row
 
@@ -190,6 +230,10 @@ def _misplaced(output: Path, path: str) -> str | None:
     if PurePosixPath(path).parts[0] == JOURNALS:
         return f"{JOURNALS} is this program's own"
     target = output / path
+    if max(len(os.fsencode(part)) for part in target.parts) > LONGEST_NAME:
+        return "name too long"
+    if len(os.path.abspath(os.fsencode(target))) > LONGEST_PATH:  # noqa: PTH100 (a path of bytes)
+        return "path too long"
     if not target.parent.resolve().is_relative_to(output.resolve()):
         return "a link on its way leads out of the output folder"
     if target.is_dir() and not target.is_symlink():
@@ -198,11 +242,17 @@ def _misplaced(output: Path, path: str) -> str | None:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         return "a file stands where its folder should be"
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        return "name too long"
-    return "name too long" if len(target.name.encode()) > 240 else None
+    return None
+
+
+def _check_room(output: Path, archive: Path, member: TarInfo) -> None:
+    free = shutil.disk_usage(output).free
+    if member.size > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"{archive.name}: {member.name} has {member.size:,} bytes, and the disk has {free:,} left",
+            str(output),
+        )
 
 
 def _has_size(path: Path, num_bytes: int) -> bool:
@@ -235,16 +285,37 @@ def _report(rows: dict[Path, Row], report: Path) -> int:
     lines: list[tuple[object, ...]] = []
     for archive, row in rows.items():
         summary = f"{counted(len(row['files']), 'file')}, {counted(len(row['refused']), 'member')} refused"
-        status = "damaged" if row["error"] else "extracted"
-        lines.append((archive.name, status, "", row["error"] or summary))
+        lines.append((archive.name, row.get("status", "extracted"), "", row["error"] or summary))
         lines += [(archive.name, "refused", member, reason) for member, reason in row["refused"]]
+    lines += _repeated(rows)
     write_table(report, COLUMNS, lines)
-    wrong = [line for line in lines if line[1] != "extracted"]
+    wrong = [line for line in lines if line[1] not in ("extracted", "repeated")]
     if wrong:
-        show_table("not extracted", COLUMNS, wrong)
+        show_first("not extracted", COLUMNS, wrong, whole=report)
     num_files = sum(len(row["files"]) for row in rows.values())
     say(f"from {counted(len(rows), 'archive')}: {counted(num_files, 'file')}; report: {report}")
     return 1 if wrong else 0
+
+
+def _repeated(rows: dict[Path, Row]) -> list[tuple[object, ...]]:
+    """Return a line for each file that archives which replace nothing have in common, as of two classes."""
+    places: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for archive, row in rows.items():
+        if not row.get("replaces"):
+            for path, num_bytes in row["files"]:
+                places[path].append((num_bytes, archive.name))
+    lines: list[tuple[object, ...]] = []
+    for path, [(num_bytes, first), *others] in places.items():
+        for other_bytes, other in others:
+            if other_bytes == num_bytes:
+                lines.append((other, "repeated", path, f"{first} has it too, of the same size"))
+            else:
+                reason = (
+                    f"{first} has it too, of {num_bytes:,} bytes and not {other_bytes:,}; one of the two is "
+                    "lost, extract these archives to folders of their own"
+                )
+                lines.append((other, "overwritten", path, reason))
+    return lines
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -252,7 +323,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="extract.py",
         description=__doc__,
         epilog="Only plain files with plain relative names are extracted. Absolute paths, '..', "
-        "links, devices, FIFOs and set-uid files are refused, and named in the report. "
+        "links, devices, FIFOs and set-uid files are refused, and named in the report, as is a file that "
+        "two archives have. "
         "Compression is told by content: a plain tar named .tar.gz is read as what it is.",
     )
     parser.add_argument(
@@ -265,6 +337,13 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         help="archives of repaired videos, which take the place of the files of the same name",
+    )
+    parser.add_argument(
+        "--max-expansion",
+        type=float,
+        default=20.0,
+        metavar="N",
+        help="an archive may give N times its own bytes, and 100 MB however small it is (default: 20)",
     )
     add_run_options(parser, num_workers=2, workers_do="archives at a time")
     return parser

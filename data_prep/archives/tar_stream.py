@@ -25,19 +25,30 @@ _TYPES = {
 }
 
 
+_LONGEST_READ = 1 << 20
+"""Bytes; a longer one would be a member's header, which tarfile reads at once."""
+
+
 class ArchiveError(ValueError):
     """An archive that ends early or is damaged. Members before the damage were given out."""
 
 
+class ExpansionError(ArchiveError):
+    """An archive that gives more bytes than was permitted."""
+
+
 @contextmanager
-def open_tar(path: Path) -> Iterator["TarReader"]:
-    """Open a tar archive, compressed or not, as its first bytes and not its name say."""
+def open_tar(path: Path, *, max_bytes: float) -> Iterator["TarReader"]:
+    """Open a tar archive, compressed or not, as its first bytes and not its name say.
+
+    No more than max_bytes of it are decompressed.
+    """
     with path.open("rb", buffering=1 << 20) as raw:
         start = raw.read(6)
         raw.seek(0)
         opener = next((opener for magic, opener in _OPENERS if start.startswith(magic)), None)
         with opener(raw) if opener else raw as stream:
-            yield TarReader(_Forward(stream), raw)
+            yield TarReader(_Forward(stream, max_bytes), raw)
 
 
 class TarReader:
@@ -71,6 +82,8 @@ class TarReader:
                     yield member, _chunks(content)
                     archive.members = []  # a list of every member is not needed
             self._stream.expect_end()
+        except ArchiveError:
+            raise
         except _DAMAGE as error:
             raise ArchiveError(str(error) or type(error).__name__) from None
 
@@ -95,17 +108,20 @@ def refusal(member: tarfile.TarInfo) -> str | None:
 
 def _chunks(content: IO[bytes] | None) -> Iterator[bytes]:
     try:
-        while content is not None and (chunk := content.read(1 << 20)):
+        while content is not None and (chunk := content.read(_LONGEST_READ)):
             yield chunk
+    except ArchiveError:
+        raise
     except _DAMAGE as error:
         raise ArchiveError(str(error) or type(error).__name__) from None
 
 
 class _Forward(io.RawIOBase):
-    """A stream that is read from front to back and remembers the last thing read."""
+    """A stream that is read from front to back, up to a limit, and remembers the last thing read."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, max_bytes: float) -> None:
         self._stream = stream
+        self._max_bytes = max_bytes
         self._position = 0
         self._last = b""
 
@@ -115,13 +131,17 @@ class _Forward(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         assert whence == io.SEEK_SET
         assert offset >= self._position
-        while self._position < offset and self.read(min(1 << 20, offset - self._position)):
+        while self._position < offset and self.read(min(_LONGEST_READ, offset - self._position)):
             pass
         return self._position
 
     def read(self, size: int = -1) -> bytes:
+        if size > _LONGEST_READ:
+            raise tarfile.ReadError(f"a member header of {size:,} bytes at byte {self._position:,}")
         self._last = self._stream.read(size)
         self._position += len(self._last)
+        if self._position > self._max_bytes:
+            raise ExpansionError(f"gives more than {self._max_bytes:,.0f} bytes")
         return self._last
 
     def expect_end(self) -> None:
@@ -130,6 +150,6 @@ class _Forward(io.RawIOBase):
             raise tarfile.ReadError(f"cut off at byte {self._position:,}: no end-of-archive mark")
         if any(self._last):
             raise tarfile.ReadError(f"no member header at byte {self._position - tarfile.BLOCKSIZE:,}")
-        while rest := self.read(1 << 20):
+        while rest := self.read(_LONGEST_READ):
             if any(rest):
                 raise tarfile.ReadError(f"data after the end of the archive, at byte {self._position:,}")

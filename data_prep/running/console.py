@@ -74,7 +74,9 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         numeric = all(re.fullmatch(r"-|[\d.,]+( %)?", str(row[place])) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else _printable(str(cell)) for cell in row))
+        table.add_row(
+            *(f"{cell:,}" if isinstance(cell, int) else _printable(str(cell))[:500] for cell in row)
+        )
     say(title, style="bold")  # Table(title=) would break a title that is wider than the table
     console.print(table)
 

@@ -4,6 +4,7 @@ import random
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,6 +103,9 @@ ODD = [
     (member("two\nlines.mp4", size=1), "name with control characters"),
     (member(".journal/extract.0-of-1.jsonl", size=1), ".journal is this program's own"),
     (member("n" * 250 + ".mp4", size=1), "name too long"),
+    (member("n" * 256 + ".mp4", size=1), "name too long"),
+    (member("n" * 300 + "/a.mp4", size=1), "name too long"),
+    (member("/".join(["n" * 200] * 25), size=1), "path too long"),
 ]
 
 
@@ -153,7 +157,7 @@ def test_an_archive_cut_anywhere_is_reported_as_damaged(tmp_path: Path, mode: st
         path = tmp_path / f"cut/{cut}.tar"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(whole[:cut])
-        row = extract._extract_one(path, tmp_path / f"out/{cut}", str)
+        row = extract._extract_one(path, tmp_path / f"out/{cut}", str, max_expansion=20)
         assert row["error"], f"cut at byte {cut} of {len(whole)}"
         assert content(tmp_path / f"out/{cut}").items() <= FILES.items()
 
@@ -190,6 +194,71 @@ def test_what_is_no_archive_is_reported(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "a.tar.gz").write_bytes(text)
     assert run(tmp_path / "out", tmp_path / "a.tar.gz") == 1
     assert report(tmp_path / "out")[0][1] == "damaged"
+
+
+def bomb(path: Path, num_bytes: int, *, kind: bytes = tarfile.REGTYPE) -> Path:
+    """A small archive of a small file, and of a large one that is nothing but zeros."""
+    with gzip.open(path, "wb") as stream:
+        stream.write(member("a.mp4", size=1).tobuf() + b"a" + b"\0" * 511)
+        stream.write(member("b.mp4", size=num_bytes, type=kind).tobuf(tarfile.GNU_FORMAT))
+        for _ in range(num_bytes >> 20):
+            stream.write(b"\0" * (1 << 20))
+        stream.write(b"\0" * 1024)
+    return path
+
+
+def test_an_archive_gives_no_more_than_is_permitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extract, "ALWAYS_PERMITTED_BYTES", 1_000_000)
+    path = bomb(tmp_path / "bomb.tar.gz", 8 << 20)
+    num_bytes = path.stat().st_size
+    whole = archive(tmp_path / "c.tar.gz", {"c.mp4": b"c"})
+    assert run(tmp_path / "out", path, whole) == 1
+    assert content(tmp_path / "out") == {"a.mp4": b"a", "c.mp4": b"c"}
+    assert report(tmp_path / "out")[0][1:] == (
+        "too large",
+        "",
+        f"gives more than 1,000,000 bytes, from {num_bytes:,}; --max-expansion, here 20, permits more; "
+        "1 file came before",
+    )
+    assert run(tmp_path / "out", path, whole, options=("--max-expansion", "2000")) == 0
+    assert len(content(tmp_path / "out")["b.mp4"]) == 8 << 20
+    with pytest.raises(ValueError, match="--max-expansion nan is out of range; expected at least 1"):
+        run(tmp_path / "out", path, options=("--max-expansion", "nan"))
+
+
+def test_a_header_of_megabytes_is_not_read(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "bomb.tar.gz", 8 << 20, kind=tarfile.GNUTYPE_LONGNAME)
+    assert run(tmp_path / "out", path) == 1
+    assert report(tmp_path / "out")[0][1:] == (
+        "damaged",
+        "",
+        "a member header of 8,388,608 bytes at byte 1,536; 1 file came before",
+    )
+
+
+def test_a_member_that_the_disk_has_no_room_for_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1999))
+    with pytest.raises(OSError, match=r"a\.tar: v0\.mp4 has 2,000 bytes, and the disk has 1,999 left"):
+        run(tmp_path / "out", archive(tmp_path / "a.tar", FILES))
+    assert content(tmp_path / "out") == {}
+
+
+def test_a_file_that_two_archives_have_is_named(tmp_path: Path) -> None:
+    paths = [
+        archive(tmp_path / "abseiling.tar.gz", {"a.mp4": b"A", "b.mp4": b"B"}),
+        archive(tmp_path / "archery.tar.gz", {"c.mp4": b"C", "a.mp4": b"A"}),
+    ]
+    assert run(tmp_path / "out", *paths) == 0
+    assert report(tmp_path / "out")[2:] == [
+        ("archery.tar.gz", "repeated", "a.mp4", "abseiling.tar.gz has it too, of the same size")
+    ]
+    paths.append(archive(tmp_path / "assembling.tar.gz", {"b.mp4": b"other"}))
+    assert run(tmp_path / "out", *paths) == 1
+    *_, (name, status, path, reason) = report(tmp_path / "out")
+    assert (name, status, path) == ("assembling.tar.gz", "overwritten", "b.mp4")
+    assert reason.startswith("abseiling.tar.gz has it too, of 1 bytes and not 5; one of the two is lost")
 
 
 def test_a_second_run_reads_no_archive_and_reports_the_same(
@@ -265,7 +334,7 @@ def test_the_bar_goes_from_no_byte_to_the_last_and_a_damaged_archive_fills_it_to
     (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:5000])
     for path in (whole, tmp_path / "cut.tar.gz"):
         steps: list[int] = []
-        extract._extract_one(path, tmp_path / "out", str, advance=steps.append)
+        extract._extract_one(path, tmp_path / "out", str, max_expansion=20, advance=steps.append)
         assert sum(steps) == path.stat().st_size
         assert min(steps) >= 0
 
