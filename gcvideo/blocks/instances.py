@@ -43,6 +43,7 @@ class NonLocalBlock(ContextBlock):
         if inner < 1:
             raise ValueError(f"inner_channels is {inner} for {channels} channels; expected 1 or more")
 
+        # f and C(x), and what x passes before f: theta and phi
         affinity, embed = _choose(
             "instantiation",
             instantiation,
@@ -54,6 +55,7 @@ class NonLocalBlock(ContextBlock):
                 "concat": (partial(ConcatAffinity, inner), Projection),
             },
         )
+        # The positions j: before phi and g, behind them, or all
         pool_input, pool_output = _choose(
             "subsampling",
             subsampling,
@@ -63,6 +65,7 @@ class NonLocalBlock(ContextBlock):
                 "conv_then_pool": (nn.Identity, SpatialMaxPool),
             },
         )
+        # z_i = x_i + BN(W_z y_i)
         super().__init__(
             context=PairwiseAttention(
                 affinity(),
@@ -121,12 +124,14 @@ class GlobalContextBlock(ContextBlock):
         bottleneck_norm: Literal["layer", "none"] = "layer",
         bottleneck_activation: Literal["relu", "none"] = "relu",
     ):
-        hidden = _reduced(channels, reduction_ratio)
+        # y = sum_j a_j x_j
         pool = _choose(
             "pooling",
             pooling,
             {"attention": partial(AttentionPool, channels), "average": AveragePool},
         )
+        # W_v2 ReLU(LN(W_v1 y))
+        hidden = _reduced(channels, reduction_ratio)
         norm = _choose(
             "bottleneck_norm",
             bottleneck_norm,

@@ -112,6 +112,7 @@ def _pool(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     part_log_sums = torch.empty(B, tiles.num_parts, **parts)
     context, log_sum = torch.empty(B, C, **parts), torch.empty(B, **parts)
     with torch.cuda.device_of(x):
+        # Every part of a clip's positions, each by a program of its own
         _kernels().pool_parts[B, tiles.num_parts](
             x,
             weight.contiguous(),
@@ -127,6 +128,7 @@ def _pool(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
             WIDE=_is_wide(x),
             **LAUNCH,
         )
+        # The parts of a clip, weighted by the sums of their exponentials
         _kernels().join_parts[B, _quotient_up(C, JOINED_CHANNELS)](
             part_contexts,
             part_log_sums,
@@ -151,6 +153,7 @@ def _pool_backward(
     x_gradient = torch.empty_like(x)
     weight_gradients = context.new_empty(B, tiles.num_parts, C)
     bias_gradients = context.new_empty(B, tiles.num_parts)
+    # Every part writes its own positions of dx, and its share of dw and db
     with torch.cuda.device_of(x):
         _kernels().pool_parts_backward[B, tiles.num_parts](
             x,
@@ -172,6 +175,7 @@ def _pool_backward(
             WIDE=_is_wide(x) or _is_wide(x_gradient),
             **LAUNCH,
         )
+    # dw and db are sums over parts and clips
     weight_gradient = weight_gradients.sum(dim=(0, 1)).view(1, C).to(weight.dtype)
     return x_gradient, weight_gradient, bias_gradients.sum().view(1).to(bias.dtype)
 

@@ -119,6 +119,7 @@ def pool_parts_backward(
 
     The gradients of w and b, sum_j dl_j x_j and sum_j dl_j, are those of the part.
     """
+    # What all positions of the part share: w, b, g, <g, y> and log_sum
     b, s, S = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.num_programs(1)
     accumulator = weight_gradients.dtype.element_ty
     c = tl.arange(0, BLOCK_C)
@@ -128,6 +129,7 @@ def pool_parts_backward(
     g_y = tl.sum(g * tl.load(context + b * C + c, mask=c < C, other=0), axis=0)
     log_total = tl.load(log_sum + b)
 
+    # One tile after another: x is read once, dx written once
     dw = tl.zeros((BLOCK_C,), accumulator)
     db = tl.full((), 0, accumulator)
     start = s * positions_per_part

@@ -52,6 +52,7 @@ def write_annotated(
         replacing(target) as unfinished,
         av.open(str(unfinished), "w", format="mp4") as container,
     ):
+        # A picture track of the source's size, and the sound's own tracks
         height, width = reader.frames_at([0]).shape[1:3]
         stream = h264_stream(container, height=height, width=width, fps=reader.fps)
         sound = Sound(again, container)
@@ -62,6 +63,7 @@ def write_annotated(
         sound.begin(zero=zero)
         ticks = ((by_clock - zero) * TICKS_PER_SECOND).round().long().tolist()
 
+        # Frames in chunks that memory holds, each at its own time
         chunk = max(MEMORY_PER_READ // (height * width * 3), 1)
         for first in range(0, len(reader), chunk):
             numbers = range(first, min(first + chunk, len(reader)))

@@ -95,7 +95,7 @@ def confusion(counts: Int64[np.ndarray, "K K"], classes: Sequence[str]) -> go.Fi
 
 
 def class_accuracies(tables: Mapping[str, pd.DataFrame], colours: Colours) -> go.Figure:
-    """Plot the accuracy of every class in the order of the first run's: bars, or dots if they are too many."""
+    """Plot the accuracy of every class, in the order of the first run's: bars, or dots if too many."""
     order = list(dict.fromkeys(name for table in tables.values() for name in table["class"]))
     named = len(order) <= MOST_NAMES
     figure = go.Figure()

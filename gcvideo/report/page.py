@@ -46,9 +46,11 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # What several parts of the page share
     confusions = [confusions_of(run) for run in runs if run.predictions is not None]
     tables = {one.run.name: one.accuracies for one in confusions}
     colours = figures.colours_of(runs)
+    # The page, with plotly inside
     page = environment.get_template("page.html.j2").render(
         plotly=Markup(get_plotlyjs()),
         version=__version__,
