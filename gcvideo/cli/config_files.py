@@ -73,6 +73,21 @@ def place_of(key: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+def before_its_class(key: str, arguments: Sequence[str]) -> str | None:
+    """Return "run.yaml:3" where a config file has settings of a class that nothing before it has named."""
+    if any(argument.startswith(f"--{key}") for argument in arguments):
+        return None
+    for file in filter(Path.is_file, config_files(arguments)):
+        value: Any = yaml.safe_load(file.read_text())
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str) or (isinstance(value, dict) and "class_path" in value):
+            return None
+        if value:
+            return place_of(key, ["--config", str(file)])
+    return None
+
+
 def _lines(node: yaml.Node | None, parts: Sequence[str]) -> Sequence[int]:
     """The line of each part of a key, as far as they are there; init_args may stand between any two."""
     if isinstance(node, yaml.SequenceNode):

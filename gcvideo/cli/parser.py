@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import chdir  # pyright: ignore[reportAttributeAccessIssue]  (of 3.11)
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,12 +13,13 @@ from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.complaints import Refusal, complaint_about
-from gcvideo.cli.config_files import config_files, fault_in, place_of
+from gcvideo.cli.config_files import before_its_class, config_files, fault_in, place_of
 from gcvideo.paths import user_path
 
 register_type(Path, str, user_path, type_check=isinstance)
 
 _given: ContextVar[Sequence[str]] = ContextVar("arguments of the command", default=())
+_started_in: ContextVar[Path | None] = ContextVar("folder that its paths are relative to", default=None)
 
 
 class CommandParser(ArgumentParser):
@@ -30,6 +32,7 @@ class CommandParser(ArgumentParser):
         """Parse a command's arguments, which errors are then compared with."""
         given = sys.argv[1:] if args is None else list(args)
         before = _given.set(_given.get() or given)  # a subcommand's parser is given fewer
+        elsewhere = _started_in.set(_started_in.get() or Path.cwd())
         try:
             parsed = super().parse_args(args, *others, **settings)
             if fault := self._fault():
@@ -39,15 +42,24 @@ class CommandParser(ArgumentParser):
             self.error(str(error), error)
         finally:
             _given.reset(before)
+            _started_in.reset(elsewhere)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong, without the usage of two hundred arguments before it, and exit with 2."""
         complaint = complaint_about(self, message, ex)
         if not self.exit_on_error:  # a class among the settings, or one alternative of a type
             raise Refusal(complaint) from ex
-        if fault := self._fault():
-            self._refuse(fault)
-        place = place_of(complaint.key, _given.get())
+        with chdir(
+            _started_in.get() or Path()
+        ):  # jsonargparse reads a config file from the file's own folder
+            if fault := self._fault():
+                self._refuse(fault)
+            if early := before_its_class("model.network", _given.get()):
+                self._refuse(
+                    f"{early}: model.network has settings, but no file before this one names its class; "
+                    "stack one of configs/model before those of configs/block and configs/recipe"
+                )
+            place = place_of(complaint.key, _given.get())
         self._refuse(f"{place}: {complaint}" if place else str(complaint))
 
     @property

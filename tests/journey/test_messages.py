@@ -192,6 +192,25 @@ def test_a_missing_file_or_a_folder_is_named(complaint, tmp_path):
     assert complaint("fit", *STACK, "--config", "nowhere.yaml") == "nowhere.yaml: there is no such file"
 
 
+def test_paths_of_config_files_are_relative_to_where_the_command_began(complaint, tmp_path, monkeypatch):
+    """jsonargparse reads a file from within the file's own folder."""
+    monkeypatch.chdir(CONFIGS.parent)
+    (tmp_path / "wrong.yaml").write_text("model:\n  network: {init_args: {widht: 0.5}}\n")
+    model = ("--config", "configs/model/slow_r50.yaml")
+    said = complaint("fit", *model, "--config", f"{tmp_path}/wrong.yaml", "--data.root=.")
+    assert said.startswith(f"{tmp_path}/wrong.yaml:2: {NETWORK}.widht is no setting; did you mean width?")
+
+
+def test_what_stands_before_its_network_is_told_where_to_stand(complaint, monkeypatch):
+    monkeypatch.chdir(CONFIGS.parent)
+    stack = [f"--config=configs/{file}.yaml" for file in ("base", "recipe/quickstart", "model/slow_r50")]
+    said = complaint("fit", *stack, "--data.root=.")
+    assert said.startswith(
+        "configs/recipe/quickstart.yaml:8: model.network has settings, but no file before this one"
+    )
+    assert said.endswith("stack one of configs/model before those of configs/block and configs/recipe")
+
+
 def test_a_module_that_cannot_be_imported_is_not_said_to_be_missing(complaint, tmp_path, monkeypatch):
     (tmp_path / "own_network.py").write_text("import not_installed\n")
     monkeypatch.syspath_prepend(tmp_path)
