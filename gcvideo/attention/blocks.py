@@ -58,7 +58,7 @@ def choose_blocks(network: nn.Module, names: Sequence[str] | None) -> dict[str, 
     if not blocks:
         raise ValueError(
             f"this {type(network).__name__} has no context blocks, so no attention to look at; "
-            "take a network with some, such as configs/model/slow_r50_nl5.yaml"
+            "take a network with some, such as configs/paper/slow_r50_nl5.yaml"
         )
     for name in names or ():
         if name not in blocks:

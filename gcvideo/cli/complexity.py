@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+import yaml
 from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
+from gcvideo.cli.config_files import config_files
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
 from gcvideo.complexity import ROUNDS, Complexity, Subject, measure_complexity
@@ -73,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
         channels_last = True
     else:
         configured = read_configs("gcvideo complexity", options.config, overrides)
-        networks = {name_of(Path(options.config[-1])): configured.network}
+        networks = {name_of(options.config): configured.network}
         size = DEFAULTS | size_of_data(configured) | asked
         channels_last = configured.channels_last
 
@@ -99,10 +101,14 @@ def run(arguments: Sequence[str]) -> None:
     log.info("wrote complexity.csv and complexity.md to %s", options.out)
 
 
-def name_of(config: Path) -> str:
-    """Return the name of a run for its config.yaml, and else the file's own."""
-    run = RunFolder(config.parent)
-    return run.path.resolve().name if config == run.config else config.stem
+def name_of(configs: Sequence[str]) -> str:
+    """Join the names of the files that say what the network is; a run's config.yaml has the run's name."""
+    names = []
+    for file in filter(Path.is_file, config_files([f"--config={config}" for config in configs])):
+        run, content = RunFolder(file.parent), yaml.safe_load(file.read_text())
+        if "network" in (content.get("model") or {}):
+            names.append(run.path.resolve().name if file == run.config else file.stem)
+    return "_".join(names) or "network"
 
 
 def size_of_data(configured: Configured) -> dict[str, int]:

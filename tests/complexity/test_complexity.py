@@ -209,7 +209,7 @@ def measured_at_once(monkeypatch):
             for number, (name, subject) in enumerate(subjects.items())
         }
 
-    monkeypatch.setattr(command, "measure", measure_parameters)
+    monkeypatch.setattr(command, "measure_complexity", measure_parameters)
     monkeypatch.setenv("COLUMNS", "140")
     with torch.device("meta"):
         yield
@@ -261,7 +261,8 @@ def test_one_config_is_measured_with_its_own_blocks_and_number_of_views(tmp_path
     files = [
         CONFIGS / "base.yaml",
         CONFIGS / "data/synthetic.yaml",
-        CONFIGS / "model/slow_r50_gc5.yaml",
+        CONFIGS / "model/slow_r50.yaml",
+        CONFIGS / "block/gc5.yaml",
         small,
     ]
     command.run(
@@ -281,6 +282,7 @@ def test_one_config_is_measured_with_its_own_blocks_and_number_of_views(tmp_path
     num_parameters = sum(parameter.numel() for parameter in narrow().parameters())
     assert row["params_M"] == pytest.approx(num_parameters / 1e6, abs=0.0006)
     assert row["GFLOPs_per_view"] == pytest.approx(counted / 1e9, abs=0.0006)
+    assert row["network"] == "slow_r50_gc5_small"
     assert row["GFLOPs_per_video"] == pytest.approx(3 * counted / 1e9, abs=0.06)
     assert not [column for column in row if any(w in column for w in ("paper", "added", "ratio"))]
     assert row["forward_ms_q1"] <= row["forward_ms"] <= row["forward_ms_q3"]

@@ -1,4 +1,4 @@
-"""Every config file, and every pair of data and model, through the parser of the real command."""
+"""Every config file, and every model with every block and data, through the parser of the real command."""
 
 import re
 from collections.abc import Callable
@@ -12,14 +12,40 @@ import torch
 import yaml
 
 from gcvideo.cli import run as command
+from gcvideo.complexity.paper import PAPER_ROWS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DATA = sorted(file.stem for file in (CONFIGS / "data").glob("*.yaml"))
 MODELS = sorted(file.stem for file in (CONFIGS / "model").glob("*.yaml"))
+BLOCKS = sorted(file.stem for file in (CONFIGS / "block").glob("*.yaml"))
+PAPER = sorted(file.stem for file in (CONFIGS / "paper").glob("*.yaml"))
 RECIPES = sorted(file.stem for file in (CONFIGS / "recipe").glob("*.yaml"))
 
-FIVE_OF_R50 = ["res3.1", "res3.3", "res4.1", "res4.3", "res4.5"]
-FIVE_OF_R101 = ["res3.1", "res3.3", "res4.6", "res4.13", "res4.20"]
+RESIDUAL_BLOCKS = {"r50": {"res3": 4, "res4": 6, "res5": 3}, "r101": {"res3": 4, "res4": 23, "res5": 3}}
+PLACES = {
+    "r50": {"5": ["res3.1", "res3.3", "res4.1", "res4.3", "res4.5"]},
+    "r101": {"5": ["res3.1", "res3.3", "res4.6", "res4.13", "res4.20"]},
+}
+"""By depth, and by how the name of a block's file ends."""
+for depth, stages in RESIDUAL_BLOCKS.items():
+    PLACES[depth]["all"] = [f"{stage}.{index}" for stage, number in stages.items() for index in range(number)]
+
+MILLIONS = {
+    ("slow_r50", "nl5"): 39.81,
+    ("slow_r50", "snl5"): 36.13,
+    ("slow_r50", "gc5"): 34.30,
+    ("slow_r50", "gc_all"): 42.45,
+    ("slow_r50", "se_all"): 34.96,
+    ("slow_r101", "nl5"): 67.72,
+    ("slow_r101", "snl5"): 64.04,
+    ("slow_r101", "gc5"): 62.21,
+    ("slow_r101", "gc_all"): 79.32,
+    ("i3d_r50", "nl5"): 35.40,
+    ("i3d_r50", "snl5"): 31.72,
+    ("i3d_r50", "gc5"): 29.89,
+    ("i3d_r50", "gc_all"): 38.04,
+}
+"""Parameters with 400 classes; of slow_r50 the paper's, but for SE."""
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +70,12 @@ def parser(roots) -> Any:
     root = roots[DATA[0]]
     with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
         patch.setattr(command, "VideoCLI", StopsBeforeFit)
-        command.run([*stacked(DATA[0], MODELS[0]), f"--data.root={root}", f"--run_dir={root / 'run'}"])
+        command.run([*stacked(DATA[0], "model/slow_r50"), f"--data.root={root}", f"--run_dir={root / 'run'}"])
     return made[0]
 
 
-def stacked(data: str, model: str, *recipe: str) -> list[str]:
-    files = ["base", f"data/{data}", f"model/{model}", *(f"recipe/{name}" for name in recipe)]
-    return ["fit", *(f"--config={CONFIGS / file}.yaml" for file in files)]
+def stacked(data: str, *files: str) -> list[str]:
+    return ["fit", *(f"--config={CONFIGS / file}.yaml" for file in ("base", f"data/{data}", *files))]
 
 
 @pytest.fixture(scope="module")
@@ -71,39 +96,50 @@ def made(parser, parsed) -> Callable[..., Any]:
     return make
 
 
-def places_by_name(model: str) -> list[str]:
-    """Where blocks stand by the name of the config."""
-    if model.endswith("5"):
-        return FIVE_OF_R101 if "r101" in model else FIVE_OF_R50
-    if model.endswith(("_all", "_se")):
-        blocks = {"res3": 4, "res4": 23 if "r101" in model else 6, "res5": 3}
-        return [f"{stage}.{index}" for stage, depth in blocks.items() for index in range(depth)]
-    return []
-
-
+@pytest.mark.parametrize("block", ["", *BLOCKS])
 @pytest.mark.parametrize(("data", "model"), list(product(DATA, MODELS)))
-def test_every_pair_of_data_and_model_makes_a_network_for_the_classes_of_the_data(made, data, model):
-    run = made(data, model)
-    assert run.model.network.context_places == places_by_name(model)
+def test_every_model_with_every_block_is_a_network_for_the_classes_of_every_data(made, data, model, block):
+    run = made(data, f"model/{model}", *([f"block/{block}"] if block else []))
+    ending = "all" if block.endswith("all") else "5"
+    assert run.model.network.context_places == (PLACES[model.partition("_")[2]][ending] if block else [])
     assert run.model.network.blocks[-1].proj.out_features == len(run.data.class_names)
     assert run.model.batch_size == run.data.batch_size
+
+
+def test_the_rows_of_the_paper_have_a_file_each():
+    assert set(PAPER) == set(PAPER_ROWS)
+
+
+@pytest.mark.parametrize("row", PAPER)
+def test_a_row_of_the_paper_in_one_file_is_the_model_and_the_block_that_it_is_named_after(parsed, row):
+    block = row.removeprefix("slow_r50").lstrip("_")
+    stack = ["model/slow_r50", *([f"block/{block}"] if block else [])]
+    of_row, of_stack = (parsed("kinetics400", *files).fit.model for files in ([f"paper/{row}"], stack))
+    assert of_row == of_stack
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_stacks_on_a_model_and_keeps_its_blocks(made, recipe):
     data = "kinetics400" if recipe.startswith("kinetics") else "synthetic"
-    assert made(data, "slow_r50_gc_all", recipe).model.network.context_places == places_by_name(
-        "slow_r50_gc_all"
-    )
+    run = made(data, "model/slow_r50", "block/gc_all", f"recipe/{recipe}")
+    assert run.model.network.context_places == PLACES["r50"]["all"]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_header_of_a_model_file_states_its_parameters_at_400_classes(made, model):
     header = (CONFIGS / "model" / f"{model}.yaml").read_text().partition("model:")[0]
     (stated,) = re.findall(r"([\d.]+) M parameters", header)
-    network = made("kinetics400", model).model.network
-    num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    assert num_parameters / 1e6 == pytest.approx(float(stated), abs=0.0051)
+    assert millions(made("kinetics400", f"model/{model}")) == pytest.approx(float(stated), abs=0.0051)
+
+
+@pytest.mark.parametrize(("model", "block"), MILLIONS)
+def test_a_model_with_a_block_has_its_parameters(made, model, block):
+    run = made("kinetics400", f"model/{model}", f"block/{block}")
+    assert millions(run) == pytest.approx(MILLIONS[model, block], abs=0.0051)
+
+
+def millions(run: Any) -> float:
+    return sum(parameter.numel() for parameter in run.model.network.parameters()) / 1e6
 
 
 @pytest.mark.parametrize(
@@ -115,7 +151,7 @@ def test_the_header_of_a_model_file_states_its_parameters_at_400_classes(made, m
     ],
 )
 def test_a_recipe_has_the_published_learning_rates(parsed, made, recipe, epochs, rates):
-    stack = ("kinetics400", "slow_r50_gc_all", recipe)
+    stack = ("kinetics400", "paper/slow_r50_gc_all", f"recipe/{recipe}")
     model = made(*stack).model
     assert parsed(*stack).fit.trainer.max_epochs == epochs
     for epoch, rate in rates.items():
@@ -124,7 +160,13 @@ def test_a_recipe_has_the_published_learning_rates(parsed, made, recipe, epochs,
 
 @pytest.mark.parametrize(
     ("folder", "sets"),
-    [("data", {"data"}), ("model", {"model"}), ("recipe", {"trainer", "model", "data"})],
+    [
+        ("data", {"data"}),
+        ("model", {"model"}),
+        ("block", {"model"}),
+        ("paper", {"model"}),
+        ("recipe", {"trainer", "model", "data"}),
+    ],
 )
 def test_a_file_sets_only_what_its_folder_is_about(folder, sets):
     for file in (CONFIGS / folder).glob("*.yaml"):
@@ -145,7 +187,7 @@ def test_a_file_sets_only_what_its_folder_is_about(folder, sets):
 )
 def test_an_unknown_key_fails_naming_the_key(parser, roots, tmp_path, capsys, key, text):
     (tmp_path / "typo.yaml").write_text(text)
-    arguments = [*stacked("synthetic", "slow_r50_gc_all"), f"--data.root={roots['synthetic']}"]
+    arguments = [*stacked("synthetic", "paper/slow_r50_gc_all"), f"--data.root={roots['synthetic']}"]
     with pytest.raises(SystemExit) as stopped:
         parser.parse_args([*arguments, f"--config={tmp_path / 'typo.yaml'}"])
     assert stopped.value.code == 2

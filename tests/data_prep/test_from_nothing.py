@@ -70,7 +70,7 @@ def test_training_takes_a_step_on_it(prepared: Path) -> None:
             "fit",
             *("--config", str(CONFIGS / "base.yaml")),
             *("--config", str(CONFIGS / "data/folder.yaml")),
-            *("--config", str(CONFIGS / "model/slow_r50_gc_all.yaml")),
+            *("--config", str(CONFIGS / "paper/slow_r50_gc_all.yaml")),
             *("--data.root", str(prepared / "k400"), "--run_dir", str(run_dir)),
             *("--model.network.init_args.width", "0.0625", "--data.train_transform.crop_size", "32"),
             *("--data.batch_size", "5", "--data.num_workers", "0", "--trainer.accelerator", "cpu"),

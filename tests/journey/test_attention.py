@@ -15,8 +15,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = ["--model.network.init_args.width", "0.0625"]
 
 
-def configs(model: str) -> list[str]:
-    files = ("base", "data/synthetic", f"model/{model}")
+def configs(*model: str) -> list[str]:
+    files = ("base", "data/synthetic", *model)
     return [argument for file in files for argument in ("--config", str(CONFIGS / f"{file}.yaml"))]
 
 
@@ -43,7 +43,14 @@ def run_dir(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data.batch_size": "4",
         "run_dir": str(folder),
     }
-    main(["fit", *configs("slow_r50_nl5"), *SMALL, *(f"--{key}={value}" for key, value in settings.items())])
+    main(
+        [
+            "fit",
+            *configs("paper/slow_r50_nl5"),
+            *SMALL,
+            *(f"--{key}={value}" for key, value in settings.items()),
+        ]
+    )
     return folder
 
 
@@ -108,7 +115,18 @@ def test_a_network_is_measured_before_training_from_its_configs(dataset: Path, t
     here = ["--data.root", str(dataset), "--num_videos", "2", "--maps", "1", "--out", str(tmp_path)]
     # Before training the last norm of a residual branch is zero, and so is what a block within it is given.
     started = ["--model.network.init_args.zero_init_residual", "false"]
-    main(["attention", *configs("slow_r50_se"), *SMALL, *started, *here, "--blocks", "res5.2", "res3.0"])
+    main(
+        [
+            "attention",
+            *configs("model/slow_r50", "block/se_all"),
+            *SMALL,
+            *started,
+            *here,
+            "--blocks",
+            "res5.2",
+            "res3.0",
+        ]
+    )
     table = pd.read_csv(tmp_path / "distances.csv").set_index(["block", "measured", "pairs"])
     assert list(table.index.unique("block")) == ["res5.2", "res3.0"]
     assert (table["mean"].drop("input", level="measured") == 0).all()
@@ -120,7 +138,7 @@ def test_a_network_is_measured_before_training_from_its_configs(dataset: Path, t
 def test_a_list_of_videos_needs_no_data_set(dataset: Path, tmp_path: Path) -> None:
     videos = pd.read_csv(dataset / "val.csv")["path"][:2]
     (tmp_path / "list.csv").write_text("path\n" + "\n".join(videos) + "\n")
-    network = ["--config", str(CONFIGS / "model" / "slow_r50_gc5.yaml"), *SMALL]
+    network = ["--config", str(CONFIGS / "paper" / "slow_r50_gc5.yaml"), *SMALL]
     views = ["--data.test_views.short_side", "64", "--data.test_views.crop_size", "64"]
     there = ["--data", str(tmp_path / "list.csv"), "--root", str(dataset), "--out", str(tmp_path)]
     main(["attention", *network, *views, *there, "--data.clip.stride", "2", "--maps", "0"])
@@ -149,7 +167,7 @@ def test_maps_of_chosen_videos_and_points_are_drawn(run_dir: Path, dataset: Path
 
 def test_grad_cam_needs_no_context_blocks(dataset: Path, tmp_path: Path) -> None:
     here = ["--data.root", str(dataset), "--maps", "1", "--out", str(tmp_path), "--gradcam", "res3", "res5"]
-    main(["attention", *configs("slow_r50"), *SMALL, *here])
+    main(["attention", *configs("model/slow_r50"), *SMALL, *here])
     assert len(list(tmp_path.glob("gradcam_*.png"))) == 2
 
 
@@ -221,7 +239,7 @@ def test_a_network_without_context_blocks_ends_in_one_line(
     dataset: Path, tmp_path: Path, complaint: Callable[..., str]
 ) -> None:
     here = ["--data.root", str(dataset), "--out", str(tmp_path)]
-    line = complaint([*configs("slow_r50"), *SMALL, *here])
+    line = complaint([*configs("model/slow_r50"), *SMALL, *here])
     assert "this VideoResNet has no context blocks" in line
     assert "\n" not in line
 

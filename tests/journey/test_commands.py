@@ -17,7 +17,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 STACK = [
     *("--config", str(CONFIGS / "base.yaml")),
     *("--config", str(CONFIGS / "data" / "synthetic.yaml")),
-    *("--config", str(CONFIGS / "model" / "slow_r50_gc_all.yaml")),
+    *("--config", str(CONFIGS / "paper" / "slow_r50_gc_all.yaml")),
     *("--model.network.init_args.width", "0.0625"),
     *("--trainer.accelerator", "cpu"),
     *("--trainer.logger", "false"),

@@ -40,7 +40,7 @@ def checkpoint(tmp_path_factory) -> Path:
     """Of a run of one step, its network then given weights in which every layer matters."""
     folder = tmp_path_factory.mktemp("export")
     root = write_dataset(folder / "data", train=2, val=2, test=1)
-    files = ("base", "data/folder", "model/slow_r50_gc5")
+    files = ("base", "data/folder", "model/slow_r50", "block/gc5")
     main(
         [
             "fit",

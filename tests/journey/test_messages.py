@@ -10,7 +10,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 STACK = [
     *("--config", str(CONFIGS / "base.yaml")),
     *("--config", str(CONFIGS / "data" / "folder.yaml")),
-    *("--config", str(CONFIGS / "model" / "slow_r50_gc5.yaml")),
+    *("--config", str(CONFIGS / "paper" / "slow_r50_gc5.yaml")),
     *("--data.root", "."),
 ]
 BLOCKS = (

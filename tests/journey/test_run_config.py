@@ -70,7 +70,8 @@ def test_the_complexity_of_a_run_is_that_of_its_classes_clips_and_views(
     run_dir: Path, tmp_path: Path
 ) -> None:
     main(["complexity", "--config", str(run_dir / "config.yaml"), "--out", str(tmp_path / "run")])
-    stack = [f"--config={CONFIGS / file}.yaml" for file in ("base", "data/folder", "model/slow_r50_gc5")]
+    files = ("base", "data/folder", "model/slow_r50", "block/gc5")
+    stack = [f"--config={CONFIGS / file}.yaml" for file in files]
     width = ["--model.network.init_args.width", "0.0625"]
     size = ["--num_classes=3", "--num_frames=4", "--crop_size=32", "--num_views=2"]
     main(["complexity", *stack, *width, *size, "--out", str(tmp_path / "stack")])

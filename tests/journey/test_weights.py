@@ -101,7 +101,7 @@ def test_fine_tuning_starts_from_a_foreign_file_that_its_checkpoint_needs_no_mor
 def test_blocks_are_added_to_a_network_that_was_trained_without(dataset, tmp_path, caplog):
     torch.manual_seed(0)
     torch.save(VideoResNet(3, width=0.0625).state_dict(), tmp_path / "slow.pth")
-    command = stack(dataset, tmp_path / "run", "model/slow_r50_nl5", "finetune/add_blocks")
+    command = stack(dataset, tmp_path / "run", "block/nl5", "finetune/add_blocks")
     with caplog.at_level("INFO", logger="gcvideo"):
         main(["fit", *command, "--model.weights.path", str(tmp_path / "slow.pth")])
     assert "65 (blocks) start fresh; 0 of the file left behind" in caplog.text

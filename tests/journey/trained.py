@@ -12,7 +12,7 @@ from tests.parity.weights import with_every_layer_mattering
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-def write_checkpoint(folder: Path, *, model: str = "slow_r50_gc5") -> Path:
+def write_checkpoint(folder: Path, *, model: str = "paper/slow_r50_gc5") -> Path:
     """Clips of 4 frames at stride 4 and 32 pixels; test with 2 clips x 1 crop. The network's weights are then
     such that every layer matters to the output."""
     root = write_dataset(folder / "data", train=2, val=2, test=2)
@@ -20,7 +20,7 @@ def write_checkpoint(folder: Path, *, model: str = "slow_r50_gc5") -> Path:
     main(
         [
             "fit",
-            *(f"--config={CONFIGS / file}.yaml" for file in ("base", "data/folder", f"model/{model}")),
+            *(f"--config={CONFIGS / file}.yaml" for file in ("base", "data/folder", model)),
             *("--data.root", str(root), "--run_dir", str(folder / "run")),
             *("--data.clip", "{num_frames: 4, stride: 4}"),
             *("--data.train_transform.init_args.crop_size", "32"),
