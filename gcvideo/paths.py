@@ -25,3 +25,18 @@ def user_path(text: str) -> Path:
     if VARIABLE.match(text) and not path.exists():
         raise PathError(f"{text!r} is no path: variables are not expanded; write the folder itself, or ~")
     return path
+
+
+def shipped_config(name: str) -> Path:
+    """Return a file of the folder configs, which lies beside the package in a checkout.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    file = Path(__file__).parents[1] / "configs" / name
+    if not file.is_file():
+        raise ValueError(
+            f"{file}: there is no such file; install gcvideo from a checkout, by `pip install --editable .`, "
+            "so that the folder configs lies beside the package"
+        )
+    return file

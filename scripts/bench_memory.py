@@ -21,7 +21,7 @@ from interleaved import describe_machine, save
 from rich.console import Console
 from rich.table import Table
 
-from gcvideo.complexity.paper import PAPER_ROWS
+from gcvideo.complexity.paper import PAPER_ROWS, paper_network
 from gcvideo.complexity.turns import in_turns, times_faster
 from gcvideo.memory import keep_freed_memory
 
@@ -62,7 +62,7 @@ def prepare(keeps: bool, row: str, batch_size: int, num_threads: int) -> None:
     torch.manual_seed(0)
     clips = torch.randn(batch_size, 3, 8, 224, 224)
     work = Workload(clips, torch.randint(NUM_CLASSES, (batch_size,)), rounds=0)
-    Child.step = Step(placed(Case(PAPER_ROWS[row].network(NUM_CLASSES)), work), work)
+    Child.step = Step(placed(Case(paper_network(row)(NUM_CLASSES)), work), work)
 
 
 def train() -> None:

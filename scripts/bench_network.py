@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints.folding import fold_batch_norms
 from gcvideo.complexity import peak_bytes
-from gcvideo.complexity.paper import PAPER_ROWS
+from gcvideo.complexity.paper import PAPER_ROWS, paper_network
 from gcvideo.complexity.turns import in_turns, times_faster
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training.activation_checkpointing import recompute
@@ -159,7 +159,7 @@ def memory(case: Case, work: Workload) -> int:
 
 
 def blocks(precision: torch.dtype) -> dict[str, Case]:
-    return {name: Case(row.network(NUM_CLASSES), True, precision) for name, row in PAPER_ROWS.items()}
+    return {row: Case(paper_network(row)(NUM_CLASSES), True, precision) for row in PAPER_ROWS}
 
 
 def beside_pytorchvideo(precision: torch.dtype) -> dict[str, Case]:
@@ -200,7 +200,7 @@ def checkpointing(precision: torch.dtype) -> dict[str, Case]:
 
 
 def folding(precision: torch.dtype) -> dict[str, Case]:
-    network = PAPER_ROWS["slow_r50_gc_all"].network(NUM_CLASSES)
+    network = paper_network("slow_r50_gc_all")(NUM_CLASSES)
     folded, number = fold_batch_norms(network)
     return {
         "slow_r50_gc_all": Case(network, True, precision),
@@ -211,10 +211,10 @@ def folding(precision: torch.dtype) -> dict[str, Case]:
 def compilation(precision: torch.dtype) -> dict[str, Case]:
     cases = {}
     for name in ("slow_r50", "slow_r50_gc_all"):
-        compiled = PAPER_ROWS[name].network(NUM_CLASSES)
+        compiled = paper_network(name)(NUM_CLASSES)
         compiled.compile()
         cases |= {
-            name: Case(PAPER_ROWS[name].network(NUM_CLASSES), True, precision),
+            name: Case(paper_network(name)(NUM_CLASSES), True, precision),
             f"{name}, compiled": Case(compiled, True, precision),
         }
     return cases

@@ -16,7 +16,7 @@ from gcvideo.cli.config_files import config_files
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
 from gcvideo.complexity import ROUNDS, Complexity, Subject, measure_complexity
-from gcvideo.complexity.paper import PAPER_NOTES, PAPER_ROWS
+from gcvideo.complexity.paper import PAPER_NOTES, PAPER_ROWS, paper_network
 from gcvideo.memory import keep_freed_memory
 from gcvideo.run_folder import RunFolder
 
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> None:
             raise ValueError(
                 f"{overrides[0]} overrides a --config; the paper's networks are taken as they are"
             )
-        networks, size = {name: row.network for name, row in PAPER_ROWS.items()}, DEFAULTS | asked
+        networks, size = {row: paper_network(row) for row in PAPER_ROWS}, DEFAULTS | asked
         channels_last = True
     else:
         configured = read_configs("gcvideo complexity", options.config, overrides)

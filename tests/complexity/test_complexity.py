@@ -24,7 +24,7 @@ from gcvideo.complexity import (
     peak_bytes,
     size_of,
 )
-from gcvideo.complexity.paper import PAPER_NOTES, PAPER_ROWS
+from gcvideo.complexity.paper import PAPER_NOTES, paper_network
 from gcvideo.complexity.turns import in_turns, times_faster
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -255,6 +255,16 @@ def test_the_papers_rows_stand_beside_the_papers_figures(tmp_path, capsys):
     ]
 
 
+def test_without_a_checkout_the_papers_networks_are_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("gcvideo.paths.__file__", str(tmp_path / "site-packages/gcvideo/paths.py"))
+    missing = tmp_path / "site-packages/configs/paper/slow_r50.yaml"
+    with pytest.raises(
+        ValueError, match=f"{missing}: there is no such file; install gcvideo from a checkout"
+    ):
+        command.run(["complexity", "--paper", f"--out={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_config_is_measured_with_its_own_blocks_and_number_of_views(tmp_path, capsys):
     small = tmp_path / "small.yaml"
     small.write_text("{model: {network: {init_args: {width: 0.125}}}}")
@@ -277,7 +287,7 @@ def test_one_config_is_measured_with_its_own_blocks_and_number_of_views(tmp_path
         ]
     )
     (row,) = pd.read_csv(tmp_path / "complexity.csv").to_dict("records")
-    narrow = partial(PAPER_ROWS["slow_r50_gc5"].network, 7, width=0.125)
+    narrow = partial(paper_network("slow_r50_gc5"), 7, width=0.125)
     counted = counted_by_torch(narrow, (2, 32, 32))
     num_parameters = sum(parameter.numel() for parameter in narrow().parameters())
     assert row["params_M"] == pytest.approx(num_parameters / 1e6, abs=0.0006)

@@ -13,13 +13,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from gcvideo.backbones import VideoResNet
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock
 from gcvideo.complexity import count_flops
-from gcvideo.complexity.paper import ALL, FIVE, PAPER_ROWS
+from gcvideo.complexity.paper import PAPER_ROWS, paper_network
 
 NETWORKS = {
-    **{name: partial(row.network, 400) for name, row in PAPER_ROWS.items()},
+    **{row: partial(paper_network(row), 400) for row in PAPER_ROWS},
     "slow_r50_stride_on_1x1": partial(VideoResNet, 400, stride_on="1x1"),
     "slow_r50_nl5_conv_then_pool": partial(
-        VideoResNet, 400, block=partial(NonLocalBlock, subsampling="conv_then_pool"), placement=FIVE
+        VideoResNet,
+        400,
+        block=partial(NonLocalBlock, subsampling="conv_then_pool"),
+        placement={"res3": 2, "res4": 3},
     ),
     "image_r50": partial(VideoResNet, 1000, architecture="c2d", stride_on="1x1"),
     "image_r50_gc": partial(
@@ -28,7 +31,7 @@ NETWORKS = {
         architecture="c2d",
         stride_on="1x1",
         block=partial(GlobalContextBlock, reduction_ratio=16),
-        placement=ALL,
+        placement={"res3": "all", "res4": "all", "res5": "all", "position": "after_1x1x1"},
     ),
 }
 
