@@ -16,14 +16,15 @@ from data_prep.lists.annotation_formats import (
     ssv2_clips,
     ucf101_splits,
 )
-from data_prep.lists.clip_files import MatchedClips, class_counts, match_clips
+from data_prep.lists.clip_files import MatchedClips, class_counts, clips_of_several_classes, match_clips
 from data_prep.lists.listable_names import unlistable
 from data_prep.lists.video_lists import CLASSES, ListedVideo, listed_videos, write_list
-from data_prep.running.console import run_step, say, show_table
+from data_prep.running.console import counted, run_step, say, show_table
 from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table, write_text
 from gcvideo.paths import user_path
 
+SEVERAL_CLASSES = "several_classes.csv"
 REPORT_COLUMNS = ("class", "split", "listed", "found", "missing", "extra")
 
 
@@ -63,12 +64,24 @@ def write_annotations(splits: Splits, result: MatchedClips, *, output: Path) -> 
     ]
     write_table(output / "missing.csv", ("split", "clip", "class"), missing)
     write_table(output / "extra.csv", ("path",), [(path,) for path in result.extra])
+    write_table(output / SEVERAL_CLASSES, ("clip", "split", "class"), clips_of_several_classes(splits))
     write_table(output / "annotation_report.csv", REPORT_COLUMNS, class_counts(splits, result))
 
 
 def class_names(splits: Splits) -> list[str]:
-    """The classes in label order: sorted, character by character, over all splits."""
-    return sorted({clip.class_name for clips in splits for clip in clips} - {""})
+    """The classes in label order: sorted, character by character, over all splits.
+
+    Raises:
+        OfficialFileError: The name of one cannot stand on a line.
+    """
+    names = sorted({clip.class_name for clips in splits for clip in clips} - {""})
+    for name in names:
+        if (trouble := unlistable(name.strip())) is not None or not name.strip():
+            raise OfficialFileError(
+                f"class {name!r} has a {trouble or 'name of spaces'}, which would shift the labels in "
+                f"{CLASSES}; rename it"
+            )
+    return names
 
 
 def _summarise(splits: Splits, result: MatchedClips, output: Path, *, dry_run: bool) -> None:
@@ -83,6 +96,14 @@ def _summarise(splits: Splits, result: MatchedClips, output: Path, *, dry_run: b
     in_both = {path for path, _ in result.rows["train"]} & {path for path, _ in result.rows["val"]}
     if in_both:
         say(f"warning: {len(in_both):,} videos are in train and in val", style="yellow")
+    if rows := clips_of_several_classes(splits):
+        clip, number = rows[0][0], len({clip for clip, _, _ in rows})
+        names = " and ".join(repr(name) for name in dict.fromkeys(row[2] for row in rows if row[0] == clip))
+        say(
+            f"warning: {counted(number, 'clip')} stand under several classes, as {clip} under {names}; "
+            f"all are in {SEVERAL_CLASSES}",
+            style="yellow",
+        )
     say(
         f"{len(class_names(splits)):,} classes; label = position in the sorted list of class names; "
         f"{len(result.extra):,} files are in no list"

@@ -24,6 +24,7 @@ from data_prep.archives.archive_lists import (
     replacement_archives,
 )
 from data_prep.archives.transfer import Patience, TransferError, download_file, retries
+from data_prep.lists.text_files import read_text
 from data_prep.running.console import byte_bar, counted, run_step, say, show_table
 from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import add_run_options, shard_of
@@ -169,7 +170,7 @@ def _wanted(arguments: argparse.Namespace, patience: Patience) -> list[Remote]:
     if (arguments.dataset is None) == (arguments.urls is None):
         raise ValueError("name either a data set or --urls, for example: download.py k400 --output data/k400")
     if arguments.urls is not None:
-        remotes = parse_list(arguments.urls.read_text(encoding="utf-8"), source=str(arguments.urls))
+        remotes = parse_list(read_text(arguments.urls), source=str(arguments.urls))
     else:
         collection = COLLECTIONS[arguments.dataset]
         site = arguments.site.rstrip("/")
@@ -196,7 +197,10 @@ def _read_list(url: str, patience: Patience) -> str:
             download_file(remote, target, patience=patience, stop=threading.Event(), advance=lambda *_: None)
         except TransferError as error:
             raise ValueError(f"{url}: {error}") from None
-        return target.read_text(encoding="utf-8")
+        try:
+            return read_text(target)
+        except ValueError:
+            raise ValueError(f"{url}: is no list of archives; expected a text file of URLs") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.archives.tar_stream import ArchiveError, ExpansionError, open_tar, refusal
+from data_prep.lists.listable_names import LONGEST_NAME
 from data_prep.running.console import byte_bar, counted, run_step, say, show_first, show_table
 from data_prep.running.journal import JOURNALS, Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, shard_of
@@ -28,8 +29,8 @@ COLUMNS = ("archive", "status", "member", "reason")
 
 ALWAYS_PERMITTED_BYTES = 100_000_000
 """Of an archive, however small it is."""
-LONGEST_NAME, LONGEST_PATH = 240, 4000
-"""Bytes, those of a partial file's own name left free."""
+LONGEST_PATH = 4000
+"""Bytes; the system's limit is 4,096 with its end."""
 
 Row = dict[str, Any]
 """What came of an archive: "files" [[path, bytes]], "refused" [[member, reason]], "error" or "", "status"."""

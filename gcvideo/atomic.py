@@ -64,9 +64,24 @@ def write_table(target: Path, columns: Sequence[str], rows: Iterable[Sequence[ob
 
 
 def read_table(file: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header."""
+    """The rows of a CSV file with a header.
+
+    Raises:
+        ValueError: It is no CSV in UTF-8, or a row has other columns than the header.
+    """
     with file.open(newline="", encoding="utf-8-sig") as stream:
-        return list(csv.DictReader(stream))
+        reader = csv.DictReader(stream)
+        try:
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ValueError(f"expected the columns {','.join(reader.fieldnames or ())}")
+                rows.append(row)
+        except (csv.Error, ValueError) as error:  # UnicodeDecodeError is one
+            raise ValueError(
+                f"{file}:{reader.reader.line_num}: is no row of a table in UTF-8 ({error})"
+            ) from error
+    return rows
 
 
 class _Lines(list[str]):

@@ -6,6 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from data_prep.lists.listable_names import LONGEST_NAME, unlistable
+from data_prep.lists.text_files import read_text
+
 CVDF = "https://s3.amazonaws.com/kinetics"
 """The Common Visual Data Foundation's copy (github.com/cvdfoundation/kinetics-dataset)."""
 
@@ -80,11 +83,14 @@ def parse_list(text: str, *, source: str, folder: str = "") -> list[Remote]:
         match = re.fullmatch(r"(.*?)(?:\s+([0-9a-fA-F]{32}|[0-9a-fA-F]{64}))?", line)
         assert match is not None
         url, checksum = match[1], (match[2] or "").lower()
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise ValueError(f"{source}:{number}: {url!r} is not a URL ({error})") from error
         name = PurePosixPath(unquote(parts.path)).name
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ValueError(f"{source}:{number}: {url!r} is not a URL; expected http:// or https://")
-        if name in ("", "..") or "\0" in name:
+        if name in ("", "..") or unlistable(name) or len(name.encode()) > LONGEST_NAME:
             raise ValueError(f"{source}:{number}: {url!r} does not end in a file name")
         target = str(PurePosixPath(folder) / name)
         if target in remotes and remotes[target].url != url:
@@ -103,7 +109,7 @@ def parse_checksums(file: Path) -> dict[str, str]:
         ValueError: A line is not a checksum and a name.
     """
     checksums = {}
-    for number, line in _lines(file.read_text(encoding="utf-8")):
+    for number, line in _lines(read_text(file)):
         match = re.fullmatch(r"([0-9a-fA-F]{32}|[0-9a-fA-F]{64}) [ *](.+)", line)
         if match is None:
             raise ValueError(f"{file}:{number}: {line!r} is not a line of md5sum or sha256sum")

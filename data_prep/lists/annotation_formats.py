@@ -4,8 +4,9 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from statistics import mode
 from typing import NamedTuple
 
 
@@ -55,11 +56,15 @@ def kinetics_clips(file: Path) -> list[ListedClip]:
     """
     text = _text(file)
     delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    rows = [
-        (number, [cell.strip() for cell in cells])
-        for number, cells in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), start=1)
-        if any(cell.strip() for cell in cells)
-    ]
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    try:
+        rows = [
+            (reader.line_num, [cell.strip() for cell in cells])
+            for cells in reader
+            if any(cell.strip() for cell in cells)
+        ]
+    except csv.Error as error:
+        raise OfficialFileError(f"{file}:{reader.line_num}: is not CSV ({error}); fetch it again") from error
     if not rows:
         raise OfficialFileError(f"{file}: lists no clip; fetch it again")
     names = [cell.lower() for cell in rows[0][1]]
@@ -72,11 +77,12 @@ def kinetics_clips(file: Path) -> list[ListedClip]:
     for number, cells in rows:
         try:
             youtube_id = cells[columns["id"]]
-            start, end = (int(float(cells[columns[name]])) for name in ("start", "end"))
+            start, end = (int(_seconds(cells[columns[name]])) for name in ("start", "end"))
             class_name = cells[columns["label"]] if "label" in columns else ""
         except (IndexError, ValueError):
             raise OfficialFileError(
-                f"{file}:{number}: {delimiter.join(cells)!r} is not a row of {', '.join(columns)}"
+                f"{file}:{number}: {_shown(cells, delimiter)} is not a row of {', '.join(columns)}; times "
+                "are seconds from 0 on"
             ) from None
         clips.append(ListedClip((f"{youtube_id}_{start:06d}_{end:06d}", youtube_id), class_name))
     return clips
@@ -127,9 +133,22 @@ def ssv2_clips(file: Path) -> list[ListedClip]:
     """
     try:
         rows = json.loads(_text(file))
-        return [ListedClip((str(row["id"]),), re.sub(r"[\[\]]", "", row.get("template", ""))) for row in rows]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise OfficialFileError(f"{file}: is not a JSON list of objects with id and template") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise OfficialFileError(f"{file}: is not JSON ({error}); fetch it again") from None
+    if not isinstance(rows, list):
+        raise OfficialFileError(f"{file}: is not a JSON list of objects with id and template")
+    clips = []
+    for number, row in enumerate(rows, start=1):
+        match row:
+            case {"id": str() | int() as name, "template": str(template)}:
+                clips.append(ListedClip((str(name),), re.sub(r"[\[\]]", "", template)))
+            case {"id": str() | int() as name} if "template" not in row:
+                clips.append(ListedClip((str(name),), ""))
+            case _:
+                raise OfficialFileError(
+                    f"{file}: entry {number}, {_shown([json.dumps(row)])}, is no object with id and template"
+                )
+    return clips
 
 
 def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> Splits:
@@ -145,7 +164,7 @@ def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: f
         ValueError: The fractions are out of range.
         OfficialFileError: A video lies in no class folder.
     """
-    if val_fraction < 0 or test_fraction < 0 or val_fraction + test_fraction >= 1:
+    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise ValueError(
             f"--val-fraction {val_fraction:g} and --test-fraction {test_fraction:g} leave no train set; "
             "expected fractions whose sum is less than 1"
@@ -184,15 +203,20 @@ def _named_columns(names: Sequence[str]) -> dict[str, int] | None:
 
 def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int]:
     """Meaning -> column by what the columns hold."""
-    width = min(len(cells) for cells in rows)
-    columns = [[cells[place] for cells in rows] for place in range(width)]
-    ids = [place for place in range(width) if _all(columns[place], _YOUTUBE_ID.fullmatch)]
-    numbers = [place for place in range(width) if _all(columns[place], _is_number)]
+    width = mode(len(cells) for cells in rows)
+    usual = [cells for cells in rows if len(cells) >= width]
+    columns = [[cells[place] for cells in usual] for place in range(width)]
+    ids = [place for place in range(width) if _most(map(_YOUTUBE_ID.fullmatch, columns[place]))]
+    numbers = [place for place in range(width) if _most(map(_is_number, columns[place]))]
     pairs = [
         (start, end)
         for start in numbers
         for end in numbers
-        if all(float(row[start]) < float(row[end]) for row in rows)
+        if _most(
+            float(row[start]) < float(row[end])
+            for row in usual
+            if _is_number(row[start]) and _is_number(row[end])
+        )
     ]
     if not ids or not pairs:
         untold = " and ".join(
@@ -218,17 +242,26 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
     return {**found, "label": rest[0]} if rest else found
 
 
-def _shown(cells: Sequence[str]) -> str:
-    text = ",".join(cells)
+def _shown(cells: Sequence[str], delimiter: str = ",") -> str:
+    text = delimiter.join(cells)
     return repr(text if len(text) <= 80 else f"{text[:80]}...")
 
 
-def _all(cells: Iterable[str], holds: Callable[[str], object]) -> bool:
-    return all(holds(cell) for cell in cells)
+def _most(found: Iterable[object]) -> bool:
+    """Return whether nine of ten are true: the tenth is an error of its own row."""
+    held = [bool(one) for one in found]
+    return 10 * sum(held) >= 9 * len(held) > 0
+
+
+def _seconds(cell: str) -> float:
+    """Return the time that a cell holds; ValueError if it is none of a video."""
+    if not _is_number(cell):
+        raise ValueError(f"{cell!r} is no time in seconds")
+    return float(cell)
 
 
 def _is_number(cell: str) -> bool:
-    return re.fullmatch(r"\d+(\.\d+)?", cell) is not None
+    return re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", cell) is not None
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:

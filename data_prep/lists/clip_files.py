@@ -61,6 +61,21 @@ def match_clips(splits: Splits, paths: Sequence[str]) -> MatchedClips:
     return result
 
 
+def clips_of_several_classes(splits: Splits) -> list[tuple[str, str, str]]:
+    """Return (clip, split, class) of each row whose clip stands under another class too, in any split."""
+    classes: dict[str, dict[tuple[str, str], None]] = defaultdict(dict)
+    for split, clips in splits._asdict().items():
+        for clip in clips:
+            if clip.class_name:
+                classes[clip.stems[0]][split, clip.class_name] = None
+    return [
+        (stem, split, name)
+        for stem, places in classes.items()
+        if len({name for _, name in places}) > 1
+        for split, name in places
+    ]
+
+
 def class_counts(splits: Splits, result: MatchedClips) -> list[tuple[str, str, int, int, int, int]]:
     """(class, split, listed, found, missing, extra) of every class and split that has any.
 

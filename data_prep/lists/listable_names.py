@@ -1,4 +1,7 @@
-"""Which names a list can hold."""
+"""Which names a list can hold, and a file can have."""
+
+LONGEST_NAME = 240
+"""Bytes: the system's limit is 255, and a file that is being written has a longer name."""
 
 
 def unlistable(name: str) -> str | None:

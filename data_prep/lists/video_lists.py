@@ -69,9 +69,9 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
 def _videos_of(file: Path) -> list[ListedVideo]:
     """The rows of a list; it may have none, as the test list of a data set that was divided in two."""
     videos = []
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        try:
             columns = set(reader.fieldnames or ())
             if not {"path", "label"} <= columns:
                 raise ValueError(f"{file}: expected a header with the columns path and label")
@@ -84,10 +84,14 @@ def _videos_of(file: Path) -> list[ListedVideo]:
                         f"{file}:{reader.line_num}: is no row of {','.join(reader.fieldnames or ())}"
                     )
                 videos.append(ListedVideo(row["path"], row["label"] or ""))
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{file}: is not UTF-8 text ({error.reason}); write the file again as UTF-8"
-        ) from error
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{file}: is not UTF-8 text ({error.reason}); write the file again as UTF-8"
+            ) from error
+        except csv.Error as error:
+            raise ValueError(
+                f"{file}:{reader.reader.line_num}: is not CSV ({error}); check its quotes"
+            ) from error
     return videos
 
 

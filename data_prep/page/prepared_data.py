@@ -1,16 +1,23 @@
 """What is known of a prepared data set: what verify.py and annotations.py wrote, and sizes on the disk."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from data_prep.lists.text_files import read_text
 from data_prep.lists.video_lists import CLASSES
 from data_prep.running.console import progress_bar
 from gcvideo.atomic import read_table
 
 SPLITS = ("train", "val", "test", "videos")
+COUNT = re.compile(r"[0-9]{1,9}")
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
+_MEASURED = ("num_frames", "fps", "width", "height")
+_FIRST_ROW = 2
+"""The line below the header."""
 
 
 class Video(NamedTuple):
@@ -90,7 +97,9 @@ def read_prepared(
         task = bar.add_task("read lists", total=len(there))
         videos = {}
         for split, file in there.items():
-            videos[split] = [_video(file, row) for row in read_table(file)]
+            videos[split] = [
+                _video(file, line, row) for line, row in enumerate(read_table(file), start=_FIRST_ROW)
+            ]
             bar.advance(task)
     if not videos:
         raise ValueError(f"{manifests} holds no train.csv, val.csv, test.csv or videos.csv of verify.py")
@@ -102,9 +111,12 @@ def read_prepared(
             raise ValueError(
                 f"{annotations} holds no annotation_report.csv; name the output of annotations.py"
             )
-        for row in read_table(report):
-            if int(row["listed"]):
-                official[row["class"], row["split"]] = ClassCount(int(row["listed"]), int(row["found"]))
+        for line, row in enumerate(read_table(report), start=_FIRST_ROW):
+            listed, found = row.get("listed", ""), row.get("found", "")
+            if not COUNT.fullmatch(listed) or not COUNT.fullmatch(found):
+                raise ValueError(f"{report}:{line}: listed {listed!r} and found {found!r} are no numbers")
+            if int(listed):
+                official[row["class"], row["split"]] = ClassCount(int(listed), int(found))
     num_bytes = {}
     if root is not None:
         with progress_bar() as bar, ThreadPoolExecutor(num_workers) as pool:
@@ -118,7 +130,7 @@ def read_prepared(
     return PreparedDataSet(
         videos,
         read_table(bad_file) if bad_file.exists() else [],
-        classes_file.read_text(encoding="utf-8").splitlines() if classes_file.exists() else [],
+        read_text(classes_file).splitlines() if classes_file.exists() else [],
         official,
         num_bytes,
     )
@@ -131,19 +143,23 @@ def _num_bytes(video: Path) -> int:
         raise ValueError(f"{video}: no such file; --root is the folder that verify.py was given") from error
 
 
-def _video(file: Path, row: Mapping[str, str]) -> Video:
-    try:
-        return Video(
-            row["path"],
-            row["label"],
-            int(row["num_frames"]),
-            float(row["fps"]),
-            int(row["width"]),
-            int(row["height"]),
-            row["codec"],
-            row["plain"] == "1",
-        )
-    except KeyError as error:
+def _video(file: Path, line: int, row: Mapping[str, str]) -> Video:
+    for column in Video._fields:
+        if column not in row:
+            raise ValueError(
+                f"{file}: no column {column!r}; expected a manifest of verify.py, which has more columns "
+                "than a list"
+            )
+    if row["label"] and not COUNT.fullmatch(row["label"]):
+        raise ValueError(f"{file}:{line}: label {row['label']!r} is no class index; expected 0, 1, ...")
+    found = [row[column] for column in _MEASURED]
+    if not all(NUMBER.fullmatch(cell) and float(cell) > 0 for cell in found):
         raise ValueError(
-            f"{file}: no column {error}; expected a manifest of verify.py, which has more columns than a list"
-        ) from error
+            f"{file}:{line}: {', '.join(_MEASURED)} are {', '.join(found)}; expected numbers above 0, as "
+            "verify.py writes them"
+        )
+    num_frames, fps, width, height = map(float, found)
+    return Video(
+        *(row["path"], row["label"], int(num_frames), fps, int(width), int(height)),
+        *(row["codec"], row["plain"] == "1"),
+    )

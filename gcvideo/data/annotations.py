@@ -2,8 +2,10 @@
 
 import difflib
 import logging
+import math
 import os
 import re
+import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -142,8 +144,9 @@ class Labels(NamedTuple):
             return f"{said}; comments are not read, remove it"
         if all(map(INTEGER.fullmatch, label.replace(";", ",").split(","))):
             return f"{said}; several labels of a video are not read"
-        if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", label, re.IGNORECASE):
-            return f"{said}; write {float(label):g}"
+        is_number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", label, re.IGNORECASE)
+        if is_number and float(label).is_integer() and abs(float(label)) < sys.maxsize:
+            return f"{said}; write {float(label):.0f}"
         similar = difflib.get_close_matches(label, self.by_name, 1)
         if similar:
             return f"{said}; did you mean {similar[0]!r}?"
@@ -230,15 +233,21 @@ def _check_repeated(file: Path, records: VideoRecords) -> None:
 def _verified(cells: Cells) -> "tuple[array[int], array[float], array[int], array[int], array[int]]":
     num_frames, fps, width, height, plain = cells or [()] * len(VERIFIED_COLUMNS)
     try:
-        return (
+        columns = (
             array("q", map(int, num_frames)),
             array("d", map(float, fps)),
             array("q", map(int, width)),
             array("q", map(int, height)),
             array("b", [int(cell) != 0 for cell in plain]),
         )
+        if any(column and min(column) <= 0 for column in columns[:4]) or not all(
+            map(math.isfinite, columns[1])
+        ):
+            raise ValueError("out of range")
+        return columns
     except (ValueError, OverflowError) as error:
         found = ", ".join(column[0] for column in cells)
         raise RowError(
-            f"{', '.join(VERIFIED_COLUMNS)} are {found}; expected numbers as data_prep/verify.py writes them"
+            f"{', '.join(VERIFIED_COLUMNS)} are {found}; expected numbers above 0, and plain 0 or 1, as "
+            "data_prep/verify.py writes them"
         ) from error

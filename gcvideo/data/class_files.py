@@ -11,8 +11,8 @@ from gcvideo.data.rows import AnnotationError, read_lines
 
 HEADERS = {"id", "index", "label", "label_id", "label_index", "class", "classes", "class_id", "class_index"}
 HEADERS |= {"name", "names", "label_name", "class_name"}
-NUMBER_FIRST = re.compile(r"(?P<number>[0-9]+)\s+(?P<name>.+)")
-NUMBER_LAST = re.compile(r"(?P<name>.+?)\s+(?P<number>[0-9]+)")
+NUMBER_FIRST = re.compile(r"(?P<number>[0-9]{1,18})\s+(?P<name>.+)")
+NUMBER_LAST = re.compile(r"(?P<name>.+?)\s+(?P<number>[0-9]{1,18})")
 UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060\ufeff]")
 """Signs that two names may differ in and nobody can see; without those that join letters or emoji."""
 
@@ -129,7 +129,7 @@ def _from_json(file: Path, text: str) -> list[str]:
     expected = "expected a list of names, or a mapping of names to 0..K-1"
     try:
         found = json.loads(text, object_pairs_hook=list)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{file}: is not JSON ({error}); {expected}") from error
     pairs = list(_numbered(found))
     if not pairs or not all(INTEGER.fullmatch(number) for number, _ in pairs):

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from gcvideo.clip import Verified
 
-INTEGER = re.compile(r"\s*-?[0-9]+\s*")
+INTEGER = re.compile(r"\s*-?[0-9]{1,18}\s*")
+"""One of 64 bits."""
 VERIFIED_COLUMNS = Verified._fields
 PATH_COLUMNS = ("path", "video", "video_path", "file", "file_path", "filepath", "file_name", "filename")
 LABEL_COLUMNS = ("label", "label_id", "label_index", "label_name")

@@ -26,10 +26,10 @@ NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), mi
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda names: f"{'/'.join(names)}.mp4")
 VERIFIED = st.builds(
     Verified,
-    num_frames=st.integers(0, 2**62),
-    fps=st.floats(allow_nan=False),
-    width=st.integers(0, 8192),
-    height=st.integers(0, 8192),
+    num_frames=st.integers(1, 2**62),
+    fps=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    width=st.integers(1, 8192),
+    height=st.integers(1, 8192),
     plain=st.booleans(),
 )
 COLUMNS = ["path", "label", *Verified._fields]
@@ -108,11 +108,16 @@ def test_of_many_lines_the_first_bad_one_is_named(tmp_path, bad, message):
     assert str(caught.value).startswith(f"{file}:202: ")
 
 
-def test_numbers_too_large_to_be_of_a_video_are_no_verified_row(tmp_path):
-    file = tmp_path / "list.csv"
-    file.write_text(f"{','.join(COLUMNS)}\na.mp4,1,250,25,340,256,1\nb.mp4,1,{2**63},25,340,256,1\n")
+@pytest.mark.parametrize("column", range(4))
+@pytest.mark.parametrize("cell", [str(2**63), "9" * 5000, "inf", "nan", "1e400", "-1", "0", ""])
+def test_numbers_that_are_of_no_video_are_no_verified_row(tmp_path, column, cell):
+    if (column, cell) == (1, str(2**63)):
+        return
+    file, cells = tmp_path / "list.csv", ["250", "25", "340", "256", "1"]
+    cells[column] = cell
+    file.write_text(f"{','.join(COLUMNS)}\na.mp4,1,250,25,340,256,1\nb.mp4,1,{','.join(cells)}\n")
     with pytest.raises(
-        AnnotationError, match=rf"list\.csv:3: num_frames, .* are {2**63}, .*expected numbers"
+        AnnotationError, match=rf"list\.csv:3: num_frames, .* are .*{cell}, .*expected numbers"
     ):
         read(file)
 

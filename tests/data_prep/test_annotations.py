@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from data_prep import annotations
-from data_prep.lists.annotation_formats import ListedClip, OfficialFileError, Splits, kinetics_clips
+from data_prep.lists.annotation_formats import (
+    ListedClip,
+    OfficialFileError,
+    Splits,
+    kinetics_clips,
+    ssv2_clips,
+)
 from data_prep.lists.clip_files import match_clips
 from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
@@ -90,6 +96,53 @@ def test_a_file_that_is_no_kinetics_list_is_an_error_with_its_line(
     (tmp_path / "train.csv").write_text(text)
     with pytest.raises(OfficialFileError, match=problem):
         kinetics_clips(tmp_path / "train.csv")
+
+
+@pytest.mark.parametrize("cell", ["inf", "-inf", "nan", "1e400", "-1", "9" * 400, "٣", "", "0x10"])
+@pytest.mark.parametrize("column", [2, 3])
+@pytest.mark.parametrize("dialect", ["DeepMind", "without header", "tabs"])
+def test_a_time_that_is_none_is_an_error_with_its_line(
+    tmp_path: Path, cell: str, column: int, dialect: str
+) -> None:
+    clips = [("abseiling", f"0123456789{letter}", number, 99) for number, letter in enumerate("abcdefghijkl")]
+    bad: list[object] = list(clips[6])
+    bad[column] = cell
+    file = written(tmp_path / "train.csv", *DIALECTS[dialect], clips=[*clips[:6], tuple(bad), *clips[7:]])
+    line = 7 + (DIALECTS[dialect][0] is not None)
+    with pytest.raises(OfficialFileError, match=rf"train\.csv:{line}: .* times are seconds from 0 on"):
+        kinetics_clips(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[" * 100_000, "is not JSON"),
+        ('[{"id": 1e400, "template": "x"}]', "entry 1, .*Infinity.* is no object with id and template"),
+        ('[{"id": "1", "template": "x"}, {"id": "2", "template": null}]', "entry 2,"),
+        ('{"id": "1"}', "is not a JSON list of objects"),
+        ("[1]", "entry 1, '1', is no object with id and template"),
+    ],
+)
+def test_a_json_that_is_no_list_of_clips_is_an_error_with_its_entry(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(OfficialFileError, match=rf"train\.json: {problem}"):
+        ssv2_clips(tmp_path / "train.json")
+
+
+def test_a_cell_of_more_than_a_line_of_text_is_an_error_with_its_line(tmp_path: Path) -> None:
+    header, _ = DIALECTS["DeepMind"]
+    (tmp_path / "train.csv").write_text(f'{header}\n"{"x" * 200_000}",0123456789a,1,2,train\n')
+    with pytest.raises(OfficialFileError, match=r"train\.csv:2: is not CSV \(field larger than"):
+        kinetics_clips(tmp_path / "train.csv")
+
+
+def test_a_class_whose_name_would_be_two_lines_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(json.dumps([{"id": "1", "template": "one\ntwo"}]))
+    videos = touch(tmp_path / "v", "1.webm")
+    with pytest.raises(OfficialFileError, match=r"'one.ntwo' has a name with control characters"):
+        run(tmp_path / "out", "ssv2", "--train", tmp_path / "train.json", "--videos", videos)
 
 
 def test_a_file_that_is_no_text_is_an_error_with_its_name(tmp_path: Path) -> None:
@@ -204,6 +257,26 @@ def test_a_clip_listed_twice_is_counted_and_one_of_two_classes_keeps_both() -> N
     result = match_clips(Splits([one, one, two], [], []), ["a_000001_000002.mp4"])
     assert [name for _, name in result.rows["train"]] == ["x", "y"]
     assert result.repeated["train"] == 1
+
+
+def test_a_clip_under_several_classes_is_named_and_keeps_all_its_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = written(tmp_path / "train.csv", *DIALECTS["DeepMind"], clips=[*CLIPS, ("archery", *CLIPS[0][1:])])
+    val = written(tmp_path / "val.csv", *DIALECTS["DeepMind"], clips=[CLIPS[0], ("bowling", *CLIPS[1][1:])])
+    videos = touch(tmp_path / "v", "abseiling/-3B32lodo2M.mp4", "archery/-3B32lodo2M.mp4")
+    rows = run(tmp_path / "out", "kinetics", "--train", train, "--val", val, "--videos", videos)
+    assert rows["train"] == [("abseiling/-3B32lodo2M.mp4", "0"), ("archery/-3B32lodo2M.mp4", "1")]
+    assert [tuple(row.values()) for row in read_table(tmp_path / "out/several_classes.csv")] == [
+        ("-3B32lodo2M_000059_000069", "train", "abseiling"),
+        ("-3B32lodo2M_000059_000069", "train", "archery"),
+        ("-3B32lodo2M_000059_000069", "val", "abseiling"),
+        ("--QUuC4vJs__000007_000017", "train", "petting animal (not cat)"),
+        ("--QUuC4vJs__000007_000017", "val", "bowling"),
+    ]
+    assert "2 clips stand under several classes, as -3B32lodo2M_000059_000069 under 'abseiling' and" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_withheld_test_set_gets_empty_labels(tmp_path: Path) -> None:

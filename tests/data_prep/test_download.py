@@ -309,6 +309,7 @@ def test_each_wait_is_said_with_its_reason(
         ("--retries=-1", "expected at least 0"),
         ("--pause-seconds=nan", "expected 0 or more"),
         ("--timeout-seconds=0", "expected more than 0"),
+        ("--timeout-seconds=inf", "at most 86,400"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(site: Site, tmp_path: Path, option: str, problem: str) -> None:
@@ -368,6 +369,9 @@ def test_names_with_spaces_and_parentheses_are_asked_for_escaped(site: Site, tmp
         ("https://host/a/%2e%2e", "does not end in a file name"),
         ("https://host/", "does not end in a file name"),
         ("just words", "expected http:// or https://"),
+        ("http://[::1/a.tar", "is not a URL .Invalid IPv6 URL"),
+        ("http://host/a%0ab.tar", "does not end in a file name"),
+        (f"http://host/{'n' * 241}", "does not end in a file name"),
     ],
 )
 def test_a_line_that_is_no_file_on_the_web_is_refused_by_number(

@@ -162,6 +162,46 @@ def test_a_list_that_is_no_manifest_is_an_error(tmp_path: Path) -> None:
         stats.main(["--manifests", str(tmp_path), "--output", str(tmp_path)])
 
 
+def test_a_number_that_is_none_is_an_error_with_its_line(prepared: Path, tmp_path: Path) -> None:
+    lines = (prepared / "train.csv").read_text().splitlines()
+    for column in ("num_frames", "fps", "width", "height", "label"):
+        for cell in (
+            "inf",
+            "nan",
+            "1e400",
+            "-1",
+            "9" * 5000,
+            "1_0",
+            *(["0", ""] if column != "label" else []),
+        ):
+            cells = lines[1].split(",")
+            cells[lines[0].split(",").index(column)] = cell
+            (prepared / "train.csv").write_text("\n".join([*lines, ",".join(cells)]))
+            with pytest.raises(ValueError, match=rf"train\.csv:{len(lines) + 1}: .*{cell}.*; expected"):
+                read_prepared(prepared, None, None, num_workers=1)
+
+
+def test_tables_that_are_none_are_errors_with_their_lines(prepared: Path, tmp_path: Path) -> None:
+    arguments = ["--manifests", str(prepared), "--output", str(tmp_path), "--annotations", str(tmp_path)]
+    report = tmp_path / "annotation_report.csv"
+    for text, problem in (
+        ("class,split,listed,found\na,train,inf,1\n", r":2: listed 'inf' and found '1' are no numbers"),
+        (
+            "class,split,listed,found\na,train,1\n",
+            r":2: is no row of a table in UTF-8 \(expected the columns",
+        ),
+        (f'class,split\n"{"x" * 200_000}",b\n', r":2: is no row of a table in UTF-8 \(field larger than"),
+    ):
+        report.write_text(text)
+        with pytest.raises(ValueError, match=rf"annotation_report\.csv{problem}"):
+            stats.main(arguments)
+    report.write_bytes(b"class,split\n\xff,b\n")
+    with pytest.raises(
+        ValueError, match=r"annotation_report\.csv:\d: is no row of a table in UTF-8 \('utf-8'"
+    ):
+        stats.main(arguments)
+
+
 def test_a_wrong_folder_is_an_error_that_names_the_right_one(prepared: Path, tmp_path: Path) -> None:
     arguments = ["--manifests", str(prepared), "--output", str(tmp_path)]
     with pytest.raises(ValueError, match=r"no annotation_report\.csv; name the output of annotations\.py"):

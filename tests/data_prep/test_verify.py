@@ -340,6 +340,7 @@ def test_lists_are_not_overwritten_by_what_is_made_of_them(zoo: Path, tmp_path: 
         (b"path,start,end,label\na.mp4,0,3,1\n", r"list\.csv: has columns end, start; cut segments out"),
         (b"path,label\na.mp4,1\nb, c.mp4,1\n", r"list\.csv:3: is no row of path,label"),
         (b"path,label\n\xfc.mp4,1\n", r"list\.csv: is not UTF-8 text .*; write the file again as UTF-8"),
+        (b"path,label\n" + b"x" * 200_000 + b",1\n", r"list\.csv:2: is not CSV .*; check its quotes"),
     ],
 )
 def test_a_list_that_means_something_else_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
