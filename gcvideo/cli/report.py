@@ -9,10 +9,10 @@ from rich.progress import Progress
 
 from gcvideo.cli.inputs import load
 from gcvideo.cli.parser import CommandParser
-from gcvideo.complexity import Subject, measure_complexity
+from gcvideo.complexity import Complexity, Subject, measure_complexity
 from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import DecodeError
-from gcvideo.report import Run, read_run, write_report
+from gcvideo.report import Cost, Quartiles, Run, read_run, write_report
 from gcvideo.report.page import MOST_MISTAKES
 from gcvideo.report.thumbnails import thumbnail
 from gcvideo.run_folder import RunFolder
@@ -60,11 +60,27 @@ def run(arguments: Sequence[str]) -> None:
             costs = measure_complexity(
                 subjects, track=lambda steps, doing: progress.track(steps, description=doing)
             )
+            first = next(iter(costs.values()))
             for one in runs:
-                one.cost = costs.get(one.name)
+                if one.name in costs:
+                    one.cost = cost_of(costs[one.name], first)
     out = options.out or (RunFolder(runs[0].folder).report if len(runs) == 1 else Path("report.html"))
     write_report(runs, out)
     log.info("wrote %s", out)
+
+
+def cost_of(measured: Complexity, first: Complexity) -> Cost:
+    """Return what was measured as the report shows it, the time beside that of the first."""
+    size = measured.size
+    return Cost(
+        size.clip,
+        size.parameters,
+        size.flops_per_view,
+        size.inference_bytes,
+        size.training_bytes,
+        forward_seconds=Quartiles(*measured.forward()),
+        times_as_long=Quartiles(*measured.times_as_long(first)),
+    )
 
 
 def distinguish(runs: Sequence[Run]) -> None:

@@ -136,18 +136,17 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     measured = {run.name: run.cost for run in runs if run.cost is not None}
     rows = []
     for name, cost in measured.items():
-        size, forward = cost.size, cost.forward()
         row: dict[str, Any] = {
             "run": name,
-            "view": " x ".join(map(str, size.clip)),
-            "parameters M": f"{size.parameters / 1e6:.3f}",
-            "GFLOPs per view": f"{size.flops_per_view / 1e9:.3f}",
-            "ms per view": _with_quartiles(forward.median * 1e3, forward.lower * 1e3, forward.upper * 1e3),
+            "view": " x ".join(map(str, cost.clip)),
+            "parameters M": f"{cost.parameters / 1e6:.3f}",
+            "GFLOPs per view": f"{cost.flops_per_view / 1e9:.3f}",
+            "ms per view": _with_quartiles(*(seconds * 1e3 for seconds in cost.forward_seconds)),
         }
         if len(measured) > 1:
-            row["times as long"] = _with_quartiles(*cost.times_as_long(next(iter(measured.values()))))
-        row["inference peak MiB"] = f"{size.inference_bytes / 2**20:.1f}"
-        row["training peak MiB"] = f"{size.training_bytes / 2**20:.1f}"
+            row["times as long"] = _with_quartiles(*cost.times_as_long)
+        row["inference peak MiB"] = f"{cost.inference_bytes / 2**20:.1f}"
+        row["training peak MiB"] = f"{cost.training_bytes / 2**20:.1f}"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -162,8 +161,8 @@ def trade_offs(runs: Sequence[Run], colours: figures.Colours) -> list[go.Figure]
     if len(known) < 2:
         return []
     accuracies = {run.name: run.metrics["test/top1"] for run in runs if run.name in known}
-    flops = {name: cost.size.flops_per_view / 1e9 for name, cost in known.items()}
-    times = {name: cost.forward().median * 1e3 for name, cost in known.items()}
+    flops = {name: cost.flops_per_view / 1e9 for name, cost in known.items()}
+    times = {name: cost.forward_seconds.median * 1e3 for name, cost in known.items()}
     return [
         figures.accuracy_against(flops, accuracies, colours, cost="GFLOPs per view", accuracy="test top-1"),
         figures.accuracy_against(times, accuracies, colours, cost="ms per view", accuracy="test top-1"),

@@ -4,16 +4,45 @@ import base64
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
 
-from gcvideo.complexity import Complexity
 from gcvideo.run_folder import Evaluated, RunFolder
 
 EVALUATED: tuple[Evaluated, ...] = ("test", "val")
 PICTURE_KINDS = {".png": "image/png", ".gif": "image/gif"}
+
+
+class Quartiles(NamedTuple):
+    """A figure over the rounds of a measurement."""
+
+    median: float
+    lower: float
+    upper: float
+
+
+class Cost(NamedTuple):
+    """What a run's network costs, on one view of the run.
+
+    Attributes:
+        clip: T, H and W of the view.
+        parameters: Number of parameters.
+        flops_per_view: Multiply-adds of one forward pass.
+        inference_bytes: Largest amount of memory that results of operators hold in a forward pass.
+        training_bytes: The same of a training step.
+        forward_seconds: Time of one forward pass.
+        times_as_long: The time over that of the first run's network, in the same round.
+    """
+
+    clip: tuple[int, int, int]
+    parameters: int
+    flops_per_view: int
+    inference_bytes: int
+    training_bytes: int
+    forward_seconds: Quartiles
+    times_as_long: Quartiles
 
 
 @dataclass
@@ -41,7 +70,7 @@ class Run:
     protocols: dict[Evaluated, dict[str, Any]]
     predictions: pd.DataFrame | None
     attention: dict[str, str]
-    cost: Complexity | None = None
+    cost: Cost | None = None
     thumbnails: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -44,7 +44,12 @@ def test_a_run_becomes_a_page_in_its_own_folder_with_its_cost_and_pictures_of_it
     main(["report", str(run_dir)])
     page = (run_dir / "report.html").read_text()
     assert page.count('<img src="data:image/jpeg;base64,') == 2
-    assert "4 x 32 x 32" in page
+    (cells,) = re.findall(r"<td>4 x 32 x 32</td>(.*?)</tr>", page, flags=re.DOTALL)
+    parameters, gflops, milliseconds, *_ = re.findall(r"<td>(.*?)</td>", cells)
+    main(["complexity", "--config", str(run_dir / "config.yaml"), "--out", str(run_dir)])
+    counted = pd.read_csv(run_dir / "complexity.csv").iloc[0]
+    assert (float(parameters), float(gflops)) == (counted["params_M"], counted["GFLOPs_per_view"])
+    assert re.fullmatch(r"[\d.e+]+ \([\d.e+]+ to [\d.e+]+\)", milliseconds)
 
 
 def test_cost_can_be_left_out(run_dir: Path, tmp_path: Path) -> None:
