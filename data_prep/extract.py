@@ -20,7 +20,7 @@ from data_prep.lists.listable_names import LONGEST_NAME
 from data_prep.running.console import byte_bar, counted, run_step, say, show_first, show_table
 from data_prep.running.journal import JOURNALS, Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, shard_of
-from gcvideo.atomic import replacing, write_table
+from gcvideo.atomic import partial_of, replacing, write_table
 from gcvideo.paths import user_path
 from gcvideo.video_files import video_names
 
@@ -208,8 +208,9 @@ def _extract_one(
                 ):
                     _check_room(output, archive, member)
                     # 300,000 waits for the disk would take hours; the next run looks at every size
+                    target = output / path
                     with (
-                        replacing(output / path, is_settled=False) as partial_file,
+                        replacing(target, partial=partial_of(target), is_settled=False) as partial_file,
                         partial_file.open("wb") as file,
                     ):
                         file.writelines(content)

@@ -1,32 +1,48 @@
 """Files that are whole or absent: written under a temporary name, then renamed."""
 
 import csv
+import errno
+import glob
 import os
+import platform
+import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+MOST_BYTES = 140
+"""Of a file's name in its temporary one, which may have 255 bytes in all."""
+STALE_SECONDS = 24 * 3600.0
+"""When a temporary file of another machine, whose processes cannot be seen, is taken for left over."""
+
+HOST = re.sub(r"[^\w-]", "", platform.node().partition(".")[0])[:60] or "here"
+WRITER = re.compile(r"\.(?P<host>[\w-]*)-(?P<process>\d{1,9})\.partial$")
+
 
 def partial_of(target: Path) -> Path:
-    """Where a file lies while it is being written: hidden, in the target's own folder."""
+    """Return a temporary name that is the same in every process, for those that go on with what is there."""
     return target.with_name(f".{target.name}.partial")
 
 
 @contextmanager
 def replacing(target: Path, *, partial: Path | None = None, is_settled: bool = True) -> Iterator[Path]:
-    """A path to write to: it becomes the target when the block ends, and vanishes when it fails.
+    """Yield a path to write to: it becomes the target when the block ends, and vanishes when it fails.
 
-    A process killed inside the block leaves the partial file, which the next attempt overwrites.
+    Processes that write one target at one time do not meet: the temporary name says which machine and which
+    process it is of. What a killed process left of the target is deleted by the next one that writes it.
 
     Args:
         target: What the file will be called.
-        partial: What it is called until then, on the same file system (default: `partial_of`).
-            Processes that may write one target at one time each need their own.
+        partial: What it is called until then, on the same file system. Where many files lie in the folder and
+            one process alone writes each, `partial_of` spares the search for leftovers.
         is_settled: Wait until the disk has the file before it gets its name, so that no power cut
             leaves the name without the bytes. Without, the caller checks its size later.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial or partial_of(target)
+    if partial is None:
+        partial = _own_partial_of(target)
+        _delete_leftovers(target)
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
     try:
@@ -34,6 +50,8 @@ def replacing(target: Path, *, partial: Path | None = None, is_settled: bool = T
         if is_settled:
             settle(partial)
         partial.replace(target)
+        if is_settled:
+            _settle_folder(target.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -45,6 +63,42 @@ def settle(file: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _settle_folder(folder: Path) -> None:
+    """Wait until the disk has a folder's names; some network file systems cannot promise that."""
+    try:
+        settle(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
+def _own_partial_of(target: Path) -> Path:
+    return target.with_name(f".{_stem(target)}.{HOST}-{os.getpid()}.partial")
+
+
+def _stem(target: Path) -> str:
+    return os.fsdecode(os.fsencode(target.name)[:MOST_BYTES])
+
+
+def _delete_leftovers(target: Path) -> None:
+    for file in target.parent.glob(f".{glob.escape(_stem(target))}.*.partial"):
+        writer = WRITER.search(file.name)
+        if writer and _is_left_over(file, host=writer["host"], process=int(writer["process"])):
+            file.unlink(missing_ok=True)
+
+
+def _is_left_over(file: Path, *, host: str, process: int) -> bool:
+    try:
+        if host != HOST:
+            return time.time() - file.stat().st_mtime > STALE_SECONDS
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (FileNotFoundError, PermissionError):  # deleted by another; another user's process
+        pass
+    return False
 
 
 def write_text(target: Path, text: str) -> None:

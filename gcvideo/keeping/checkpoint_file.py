@@ -1,9 +1,6 @@
 """Checkpoint files that are whole or absent, and can be told from damaged ones."""
 
-import errno
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -14,6 +11,7 @@ from lightning.fabric.utilities.types import _PATH
 from torch import Tensor
 
 from gcvideo.archive import examine
+from gcvideo.atomic import replacing
 from gcvideo.keeping.stopping import uninterrupted
 
 MOST_NAMED = 3
@@ -41,19 +39,10 @@ class CheckpointFiles(TorchCheckpointIO):
             OSError: The file cannot be written; one of that name is as it was.
         """
         file = Path(path)
-        unfinished = file.with_name(f".{file.name}.unfinished")
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with uninterrupted():
-                with unfinished.open("wb") as stream:
-                    torch.save(checkpoint, stream)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                unfinished.replace(file)
-                _sync_folder(file.parent)
+            with uninterrupted(), replacing(file) as partial, partial.open("wb") as stream:
+                torch.save(checkpoint, stream)
         except (OSError, RuntimeError) as error:
-            with suppress(OSError):  # where there is no permission, nothing was written
-                unfinished.unlink(missing_ok=True)
             kept = "the older one of that name is kept" if file.exists() else "nothing was written"
             raise OSError(f"{file}: cannot write the checkpoint: {_reason(error)}; {kept}") from error
 
@@ -157,18 +146,6 @@ def read_training_state(file: Path) -> dict[str, Any]:
 
 def _position(file: Path) -> Position:
     return Position(read_training_state(file)["global_step"], file.stat().st_mtime)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name too is on the disk, where the file system can promise that (some network ones cannot)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: BaseException) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
+from gcvideo.atomic import replacing
+
 Row = dict[str, Any]
 
 
@@ -59,13 +61,10 @@ class MetricsFile(Logger):
         """They are in the run's config.yaml."""
 
     def _write_all(self, rows: Sequence[Row]) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.file.with_name(f".{self.file.name}.unfinished")
-        with unfinished.open("w", newline="") as stream:
+        with replacing(self.file) as partial, partial.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, self._columns)
             writer.writeheader()
             writer.writerows(rows)
-        unfinished.replace(self.file)
 
 
 def _read(file: Path) -> list[Row]:
