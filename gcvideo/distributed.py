@@ -10,6 +10,15 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
 
+RANKS = ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "JSM_NAMESPACE_RANK")
+"""Where launchers other than torchrun say which process this is; on rank 0 all of them are 0."""
+
+
+def is_rank_zero() -> bool:
+    """Return whether this process is rank 0, as its launcher says before the processes have met."""
+    names = ("RANK",) if "RANK" in os.environ else RANKS
+    return all(int(os.environ.get(name, "0")) == 0 for name in names)
+
 
 class LaunchedRank(NamedTuple):
     """Which process of how many this is."""

@@ -50,6 +50,15 @@ class RunFolder:
         """The newest checkpoint, from which a stopped run goes on."""
         return self.checkpoints / "last.ckpt"
 
+    def unfinished_checkpoints(self) -> list[Path]:
+        """Return what killed processes left of checkpoints that they were writing."""
+        return [*self.checkpoints.glob(".*.ckpt.*")]
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains there, which it names."""
+        return self.path / ".lock"
+
     @property
     def curves(self) -> Path:
         """What training logged, one row a moment."""

@@ -58,8 +58,8 @@ class PreflightCLI(VideoCLI):
             "step fed. Prints one table; exits with 1 if anything is wrong."
         )
 
-    def require_free(self, run: RunFolder) -> None:
-        """Look at a run that stands too: nothing is written over."""
+    def take(self, run: RunFolder, *, goes_on: bool) -> None:
+        """Look at a run that stands or goes on, too: nothing is written over."""
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Leave it at that."""

@@ -37,9 +37,10 @@ from gcvideo.cli.trainer_arguments import (
     require_supported_processes,
 )
 from gcvideo.data import VideoDataModule
-from gcvideo.distributed import restarts_share_a_store
+from gcvideo.distributed import is_rank_zero, restarts_share_a_store
 from gcvideo.keeping import CheckpointFiles, ExactResume, Safeguard
 from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
+from gcvideo.keeping.run_lock import RunLock
 from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
 from gcvideo.run_folder import Evaluated, RunFolder
@@ -51,9 +52,20 @@ log = logging.getLogger(__name__)
 PROCESS_TIMEOUT = timedelta(minutes=10)
 """How long processes wait for one that hangs; one that is gone is noticed at once. torch waits 30 minutes."""
 
+HANDOVER_SECONDS = 60.0
+"""How long a run that goes on waits for the process before it to leave the folder: it may still be saving."""
+
 
 class VideoCLI(LightningCLI):
     """LightningCLI whose runs live in one folder: config, logs, checkpoints, predictions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.lock: RunLock | None = None
+        try:
+            super().__init__(*args, **kwargs)
+        finally:
+            if self.lock is not None:
+                self.lock.release()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -107,14 +119,15 @@ class VideoCLI(LightningCLI):
         if config.run_dir is None:
             run = run_of(config)
             config.run_dir = run.path if run is not None else None
-        self.resumed_file = self._resumed_file(config)
+        self._require_possible_resume(config)
         if config.run_dir is None:
             config.run_dir = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
         config.trainer.default_root_dir = None  # which is the run_dir
         config.checkpoint.dirpath = str(RunFolder(config.run_dir).checkpoints)
-        resumes = config.resume is not None or config.ckpt_path is not None
-        if self.config.subcommand == "fit" and not resumes:
-            self.require_free(RunFolder(config.run_dir))
+        if self.config.subcommand == "fit":
+            goes_on = config.resume is not None or config.ckpt_path is not None
+            self.take(RunFolder(config.run_dir), goes_on=goes_on)
+        self.resumed_file = self._resumed_file(config)
         self._compare_with_checkpoint(config)
 
     def _class_names(self, data: VideoDataModule) -> list[str]:
@@ -126,9 +139,16 @@ class VideoCLI(LightningCLI):
         matched = data.class_names
         return names if self.config.subcommand == "fit" else matched
 
-    def require_free(self, run: RunFolder) -> None:
-        """Raise ValueError where a new run would write over another."""
-        if run.config.exists():
+    def take(self, run: RunFolder, *, goes_on: bool) -> None:
+        """Keep other trainings out of the run's folder; one that goes on waits for the one before to end.
+
+        Raises:
+            ValueError: Another process trains there, or a new run would write over another.
+        """
+        if is_rank_zero():
+            self.lock = RunLock(run)
+            self.lock.take(wait_seconds=HANDOVER_SECONDS if goes_on else 0.0)
+        if not goes_on and run.config.exists():
             raise ValueError(
                 f"{run.path} holds a run already; choose another run_dir, or go on with --resume auto"
             )
@@ -147,16 +167,20 @@ class VideoCLI(LightningCLI):
             fits = self.config.subcommand == "fit"
             accept_changes(changes(before, asked), fits=fits, checkpoint=self.checkpoint)
 
-    def _resumed_file(self, config: Any) -> Path | None:
-        """With `--resume auto` the newest whole checkpoint of the run folder, if there is one yet."""
+    def _require_possible_resume(self, config: Any) -> None:
         if config.resume is None:
-            return None
+            return
         if self.config.subcommand != "fit":
             raise ValueError("resume is for fit; name a checkpoint as --ckpt_path")
         if config.run_dir is None or config.ckpt_path is not None:
             raise ValueError(
                 "resume auto takes the newest checkpoint of --run_dir; name that, and no ckpt_path"
             )
+
+    def _resumed_file(self, config: Any) -> Path | None:
+        """With `--resume auto` the newest whole checkpoint of the run folder, if there is one yet."""
+        if config.resume is None:
+            return None
         newest = newest_checkpoint(RunFolder(config.run_dir).checkpoints)
         for reason in newest.damaged:
             log.warning("passed over %s", reason)
