@@ -79,8 +79,9 @@ def test_two_processes_train_and_test_as_one(tmp_path: Path) -> None:
     main(with_settings(*test, devices=1))
     table_of_one, metrics_of_one = results_in(run_dir)
     pd.testing.assert_frame_equal(table, table_of_one, atol=2e-6, rtol=1e-4)
+    assert metrics.pop("protocol") == metrics_of_one.pop("protocol")
     assert metrics == pytest.approx(metrics_of_one, rel=1e-4)
 
 
-def results_in(run_dir: Path) -> tuple[pd.DataFrame, dict[str, float]]:
+def results_in(run_dir: Path) -> tuple[pd.DataFrame, dict]:
     return pd.read_csv(run_dir / "predictions.csv"), json.loads((run_dir / "test_metrics.json").read_text())
