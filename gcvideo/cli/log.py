@@ -7,7 +7,9 @@ So no handler may keep the stream that it was made with, neither ours nor Lightn
 import logging
 import os
 import sys
+import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 
@@ -29,6 +31,21 @@ def log_to_stderr() -> None:
     package_log = logging.getLogger("gcvideo")
     package_log.handlers = [StandardError()]
     package_log.setLevel(logging.INFO if first else logging.WARNING)
+    if not isinstance(threading.excepthook, ThreadErrors):
+        threading.excepthook = ThreadErrors(threading.excepthook)
+
+
+class ThreadErrors:
+    """Says in a line what the system refused to a thread, as TensorBoard's; other errors go on as before."""
+
+    def __init__(self, others: Callable[[threading.ExceptHookArgs], Any]) -> None:
+        self.others = others
+
+    def __call__(self, failed: threading.ExceptHookArgs) -> None:
+        if isinstance(failed.exc_value, OSError):
+            logging.getLogger("gcvideo").warning("%s", failed.exc_value)
+        else:
+            self.others(failed)
 
 
 def lightning_likewise() -> None:

@@ -40,7 +40,7 @@ from gcvideo.data import VideoDataModule
 from gcvideo.distributed import is_rank_zero, restarts_share_a_store
 from gcvideo.keeping import CheckpointFiles, ExactResume, Safeguard
 from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
-from gcvideo.keeping.run_lock import RunLock
+from gcvideo.keeping.run_lock import FolderStays, RunLock
 from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
 from gcvideo.run_folder import Evaluated, RunFolder
@@ -63,6 +63,10 @@ class VideoCLI(LightningCLI):
         self.lock: RunLock | None = None
         try:
             super().__init__(*args, **kwargs)
+        except OSError:
+            if self.lock is not None:
+                self.lock.require_in_place()  # else that is the reason
+            raise
         finally:
             if self.lock is not None:
                 self.lock.release()
@@ -202,6 +206,8 @@ class VideoCLI(LightningCLI):
         callbacks = as_list(asked.callbacks)
         if config.trainer.enable_progress_bar is not False:
             callbacks = with_progress(callbacks)
+        if self.lock is not None:
+            callbacks = [*callbacks, FolderStays(self.lock)]
         loggers: list[Any] = as_list(asked.logger if asked.logger is not True else None)
         if self.config.subcommand == "fit" and asked.logger is not False:
             callbacks = with_learning_rates(callbacks)

@@ -9,7 +9,9 @@ import platform
 import time
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from gcvideo.run_folder import RunFolder
 
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 0.2
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 HELD = (errno.EACCES, errno.EAGAIN)
 
 
@@ -82,8 +85,16 @@ class RunLock:
         assert self._descriptor is not None
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.run.lock.stat())
-        except OSError:
-            return False
+        except OSError as error:  # a disk that does not answer takes no folder away
+            return error.errno not in GONE
+
+    def require_in_place(self) -> None:
+        """Raise ValueError if the folder is not in its place any more."""
+        if not self.is_in_place():
+            raise ValueError(
+                f"{self.run.lock} is gone: its folder was deleted or moved away while the run wrote there; "
+                "put it back and go on with --resume auto, or start anew"
+            )
 
     def _try(self) -> Owner | str | None:
         """Take the lock, or return who has it."""
@@ -119,3 +130,20 @@ class RunLock:
             return Owner(**json.loads(os.pread(self._descriptor, 4096, 0)))
         except (ValueError, TypeError):  # it writes its name just now
             return "another process trains there"
+
+
+class FolderStays(Callback):
+    """Ends a training whose folder is deleted or moved away, rather than begin another of that name."""
+
+    def __init__(self, lock: RunLock) -> None:
+        self.lock = lock
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.lock.require_in_place()
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.lock.require_in_place()

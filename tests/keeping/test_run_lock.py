@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -98,6 +99,22 @@ def test_two_runs_do_not_meet_in_one_folder_and_an_evaluation_may_stand_beside(t
     assert "resumed after step" in said(folder)
     assert (folder / "run" / "val_metrics.json").is_file()
     assert differences(folder, whole) == []
+
+
+@pytest.mark.parametrize("what", ["deleted", "moved away"])
+def test_a_run_whose_folder_is_taken_away_ends_in_one_line_and_begins_no_other(tmp_path, what):
+    root = write_dataset(tmp_path / "videos", train=5, val=2, test=1)
+    slow = {"train_transform": SLOW_CLIPS}
+    (process,) = start(write_config(tmp_path, root, data=slow, safeguard={"every_steps": 1}))
+    until((tmp_path / "run" / "checkpoints" / "last.ckpt").is_file)
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    if what == "deleted":
+        shutil.rmtree(tmp_path / "elsewhere")
+    assert finish([process], seconds=LIMIT_SECONDS) == [1]
+    assert "Traceback" not in said(tmp_path)
+    line = said(tmp_path).splitlines()[-1]
+    assert line.startswith(f"gcvideo fit: {tmp_path}/run/.lock is gone: its folder was deleted or moved away")
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def save_for_ever(file: Path) -> None:
