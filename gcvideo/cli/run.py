@@ -21,11 +21,12 @@ from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
 from gcvideo.cli.run_config import (
-    CONFIG,
     RunConfig,
     accept_changes,
     as_asked,
     changes,
+    class_names_in,
+    config_in,
     run_of,
     with_config_of_checkpoint,
 )
@@ -164,8 +165,8 @@ class VideoCLI(LightningCLI):
         if self.checkpoint is None:
             return
         state = read_training_state(self.checkpoint)
-        self.known_classes: list[str] = state["hyper_parameters"]["class_names"]
-        before = state.get(CONFIG)
+        self.known_classes = class_names_in(state, self.checkpoint)
+        before = config_in(state)
         if before is not None:
             asked = as_asked(self._parser(self.config.subcommand), config)
             fits = self.config.subcommand == "fit"

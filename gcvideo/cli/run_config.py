@@ -93,10 +93,31 @@ def with_config_of_checkpoint(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if named.config is not None or named.ckpt_path is None:
         return list(arguments)
-    config = read_training_state(user_path(named.ckpt_path)).get(CONFIG)
+    config = config_in(read_training_state(user_path(named.ckpt_path)))
     if config is None:
         return list(arguments)
     return [arguments[0], "--config", yaml.safe_dump(config), *arguments[1:]]
+
+
+def config_in(state: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the configuration that a checkpoint carries, if it does."""
+    config = state.get(CONFIG)
+    return config if isinstance(config, dict) else None
+
+
+def class_names_in(state: Mapping[str, Any], checkpoint: Path) -> list[str]:
+    """Return the class names that a checkpoint carries.
+
+    Raises:
+        ValueError: It carries none, as those of other programs.
+    """
+    names = state.get("hyper_parameters", {}).get("class_names")
+    if not isinstance(names, list):
+        raise ValueError(
+            f"{checkpoint}: holds no class names; expected a checkpoint that `gcvideo fit` wrote; weights of "
+            "other programs are for --model.weights.path"
+        )
+    return names
 
 
 class Change(NamedTuple):

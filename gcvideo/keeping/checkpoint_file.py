@@ -1,5 +1,6 @@
 """Checkpoint files that are whole or absent, and can be told from damaged ones."""
 
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,6 +16,11 @@ from gcvideo.atomic import replacing
 from gcvideo.keeping.stopping import uninterrupted
 
 MOST_NAMED = 3
+CLOCK_SECONDS = 2.0
+"""How far apart changes of a file must be for its time stamp to show them, on any file system."""
+
+_whole: set[tuple[int, int, int, int]] = set()
+"""Files that were found whole, by device, number, size and time of the last change."""
 
 NAMES_CODE = (
     "names code that loading it would run; nothing was loaded; expected tensors and plain values, as "
@@ -62,13 +68,6 @@ class CheckpointFiles(TorchCheckpointIO):
             raise ValueError(f"{file}: {NAMES_CODE}") from error
 
 
-class Position(NamedTuple):
-    """How far a checkpoint is, and when it was written."""
-
-    global_step: int
-    written: float
-
-
 class NewestCheckpoint(NamedTuple):
     """The checkpoint to go on from, and what is wrong with the others."""
 
@@ -77,21 +76,27 @@ class NewestCheckpoint(NamedTuple):
 
 
 def require_whole(file: Path) -> None:
-    """Check that a checkpoint is as it was written.
+    """Check that a checkpoint is as it was written; one that has not changed since is not read again.
 
     Raises:
         ValueError: It is absent, cut short or changed.
     """
     if not file.is_file():
         raise ValueError(f"{file}: no such checkpoint")
+    status = file.stat()
+    seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if seen in _whole:
+        return
     try:
         damaged = examine(file).damaged
     except ValueError as error:
         raise ValueError(
-            f"{file}: is no checkpoint, or is cut short ({file.stat().st_size} bytes); use another"
+            f"{file}: is no checkpoint, or is cut short ({seen[2]} bytes); use another"
         ) from error
     if damaged is not None:
         raise ValueError(f"{file}: is damaged: {damaged} in it does not have its checksum; use another")
+    if time.time() - status.st_mtime > CLOCK_SECONDS:
+        _whole.add(seen)
 
 
 def require_fit(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
@@ -117,14 +122,14 @@ def require_fit(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
 
 def newest_checkpoint(folder: Path) -> NewestCheckpoint:
     """Of the whole checkpoints in a folder the one with most steps, and of those the one written last."""
-    positions: dict[Path, Position] = {}
+    steps: dict[Path, tuple[int, float]] = {}
     damaged: list[str] = []
     for file in sorted(folder.glob("*.ckpt")):
         try:
-            positions[file] = _position(file)
+            steps[file] = read_training_state(file)["global_step"], file.stat().st_mtime
         except ValueError as error:
             damaged.append(str(error))
-    return NewestCheckpoint(max(positions, key=lambda file: positions[file], default=None), damaged)
+    return NewestCheckpoint(max(steps, key=lambda file: steps[file], default=None), damaged)
 
 
 def read_training_state(file: Path) -> dict[str, Any]:
@@ -142,10 +147,6 @@ def read_training_state(file: Path) -> dict[str, Any]:
     except (RuntimeError, KeyError, TypeError) as error:
         raise ValueError(f"{file}: holds no training state; use another") from error
     return content
-
-
-def _position(file: Path) -> Position:
-    return Position(read_training_state(file)["global_step"], file.stat().st_mtime)
 
 
 def _reason(error: BaseException) -> str:

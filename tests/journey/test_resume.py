@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from gcvideo.archive import Archive, examine
 from gcvideo.cli import main
 from tests.data.annotated import write_dataset
 from tests.training.runs import write_config
@@ -64,6 +65,20 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(folder, capsys):
     assert "resumed after step 2: epoch 1, batch 0" in said
 
 
+def test_a_resumed_run_reads_a_checkpoint_once_to_see_that_it_is_whole(folder, monkeypatch):
+    read: list[str] = []
+
+    def examined(file: Path) -> Archive:
+        read.append(file.name)
+        return examine(file)
+
+    monkeypatch.setattr("gcvideo.keeping.checkpoint_file.examine", examined)
+    for file in (folder / "run" / "checkpoints").iterdir():
+        os.utime(file, (1e9, 1e9))
+    resume(folder)
+    assert sorted(read) == ["best.ckpt", "last.ckpt"]
+
+
 def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_again(folder, refused):
     files = sorted((folder / "run" / "checkpoints").glob("*.ckpt"))
     for file in files:
@@ -82,6 +97,46 @@ def test_a_run_without_a_checkpoint_starts(folder, capsys, left):
     resume(folder)
     assert "has no checkpoint yet; starting" in capsys.readouterr().err
     assert (folder / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("part", "instead", "reason"),
+    [
+        ("learning_rate:", "learning_rates:", "model.learning_rates is no setting; did you mean"),
+        (
+            "networks.TwoLayers",
+            "gone.TwoLayers",
+            "model.network names tests.training.gone.TwoLayers, which does",
+        ),
+        ("schedule:", "schedule: [", "is no YAML: "),
+    ],
+)
+def test_a_config_that_is_none_any_more_is_refused_in_a_line(folder, capsys, part, instead, reason):
+    """In the run's folder, and in a checkpoint."""
+    file, last = folder / "run" / "config.yaml", folder / "run" / "checkpoints" / "last.ckpt"
+    changed = file.read_text().replace(part, instead)
+    file.write_text(changed)
+    commands = [["fit", "--config", str(file), "--resume", "auto"]]
+    if "YAML" not in reason:
+        content = torch.load(last, weights_only=True)
+        torch.save(content | {"config": yaml.safe_load(changed)}, last)
+        commands += [[command, "--ckpt_path", str(last)] for command in ("fit", "test")]
+    for command in commands:
+        with pytest.raises(SystemExit) as stopped:
+            main(command)
+        assert stopped.value.code == 2
+        said = capsys.readouterr().err
+        assert reason in said
+        assert len(said.splitlines()) == 1
+
+
+def test_a_checkpoint_of_another_program_is_refused(folder, refused):
+    last = folder / "run" / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    torch.save(content | {"hyper_parameters": {"lr": 1.0}, "config": "one of theirs"}, last)
+    config = "--config", str(folder / "run" / "config.yaml")
+    for command in (["fit", *config, "--resume", "auto"], ["test", *config, "--ckpt_path", str(last)]):
+        assert f"{last}: holds no class names; expected a checkpoint that" in refused(command)
 
 
 def test_how_a_run_was_started_is_not_part_of_its_config(folder):
