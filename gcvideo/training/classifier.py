@@ -22,13 +22,8 @@ from gcvideo.keeping.checkpoint_file import require_fit
 from gcvideo.run_folder import RunFolder
 from gcvideo.training.empty_batch import loss_of_no_clip
 from gcvideo.training.finetuning import scaled_by_depth
-from gcvideo.training.optimisation import (
-    HalfCosine,
-    Schedule,
-    ScheduledRate,
-    for_own_groups,
-    parameter_groups,
-)
+from gcvideo.training.optimisation import ScheduledRate, for_own_groups, parameter_groups
+from gcvideo.training.schedules import HalfCosine, Schedule
 
 log = logging.getLogger(__name__)
 

@@ -1,10 +1,8 @@
-"""Parameter groups and learning-rate schedules of the Kinetics recipes."""
+"""Parameter groups, and what of an optimizer and its learning rate a resumed run takes over."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -74,17 +72,6 @@ def _places(groups: Iterable[dict[str, Any]]) -> Iterator[tuple[str, int]]:
         yield from zip(group["param_names"], group["params"], strict=True)
 
 
-@runtime_checkable
-class Schedule(Protocol):
-    """The learning rate at some point of a run, as a factor of its peak."""
-
-    def __call__(self, epoch: float, max_epochs: float) -> float:
-        """The factor at `epoch`, 0..max_epochs, fractional between the steps of an epoch.
-
-        max_epochs, too, may be: where max_steps ends the run."""
-        ...
-
-
 class ScheduledRate(LambdaLR):
     """Every group's peak times a factor that follows from the number of steps.
 
@@ -108,47 +95,3 @@ class ScheduledRate(LambdaLR):
         self._last_lr = [peak * factor for peak, factor in zip(self.base_lrs, factors, strict=True)]
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             group["lr"] = rate
-
-
-@dataclass(frozen=True)
-class HalfCosine(Schedule):
-    """(1 + cos(pi * epoch / max_epochs)) / 2, entered by a linear warm-up.
-
-    Loshchilov & Hutter, arXiv:1608.03983, without restarts. During warm-up the factor rises linearly from
-    warmup_start to the cosine's own value at the warm-up's end, so that there is no step.
-
-    Args:
-        warmup_epochs: Length of the warm-up; 0 for none.
-        warmup_start: Factor at the first step of the warm-up.
-    """
-
-    warmup_epochs: float = 0.0
-    warmup_start: float = 0.1
-
-    def __call__(self, epoch: float, max_epochs: float) -> float:
-        if epoch < self.warmup_epochs:
-            end = self(self.warmup_epochs, max_epochs)
-            return self.warmup_start + (end - self.warmup_start) * epoch / self.warmup_epochs
-        return (1 + math.cos(math.pi * epoch / max_epochs)) / 2
-
-
-@dataclass(frozen=True)
-class StepDecay(Schedule):
-    """gamma to the number of milestones passed, entered by a linear warm-up.
-
-    Args:
-        milestones: Epochs at which the rate is multiplied by gamma.
-        gamma: The factor of each milestone.
-        warmup_epochs: Length of the warm-up; 0 for none.
-        warmup_start: Factor at the first step of the warm-up.
-    """
-
-    milestones: tuple[float, ...] = (90.0, 130.0)
-    gamma: float = 0.1
-    warmup_epochs: float = 0.0
-    warmup_start: float = 0.1
-
-    def __call__(self, epoch: float, max_epochs: float) -> float:
-        if epoch < self.warmup_epochs:
-            return self.warmup_start + (1 - self.warmup_start) * epoch / self.warmup_epochs
-        return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
