@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -27,40 +27,50 @@ def base_of(type_: Any) -> type | None:
 
 def choices(type_: Any, path: str) -> str:
     """Return which classes of a type there are in the module that `path` names, or else in our packages."""
-    base = base_of(type_)
-    assert base is not None
-    first = _first_argument(type_)
+    alternatives = list(_alternatives(type_))
     module, _, name = path.rpartition(".")
-    found = _offered(module, base, first)
+    found = _offered(module, alternatives)
     where = f"{module} has"
     if not found:
-        ours = ([f"{package}.{sub}" for sub in _offered(package, base, first)] for package in PACKAGES)
+        ours = ([f"{package}.{sub}" for sub in _offered(package, alternatives)] for package in PACKAGES)
         found = next(filter(None, ours), [])
         where = "there are"
     if not found:
-        return f"expected the class_path of a {base.__name__}"
+        return f"expected the class_path of a {alternatives[0][0].__name__}"
     by_name = {sub.rpartition(".")[2]: sub for sub in found}
     near = get_close_matches(name, by_name, n=1)
     meant = f"did you mean {by_name[near[0]]}? " if near else ""
     return f"{meant}{where} {', '.join(found)}"
 
 
-def _first_argument(type_: Any) -> Any:
-    """What a callable among the alternatives is called with first; None where there is none."""
-    if get_origin(type_) is Callable:
-        return get_args(type_)[0][0]
-    return next(filter(None, map(_first_argument, get_args(type_))), None) if get_origin(type_) else None
+def _alternatives(type_: Any) -> Iterator[tuple[type, Any]]:
+    """Give the classes that a type asks for, and what a class is called with first; None if with nothing."""
+    origin, parts = get_origin(type_), get_args(type_)
+    if origin is Callable:
+        base, first = base_of(parts[-1]), next(iter(parts[0]), None)
+        yield from [(base, first)] if base is not None else []
+    elif origin is not None:
+        for part in parts:
+            yield from _alternatives(part)
+    elif (base := base_of(type_)) is not None:
+        yield base, None
 
 
-def _offered(module: str, base: type, first: Any) -> list[str]:
-    """The names of an imported module's subclasses of `base` that can be made, from a `first` if given."""
+def _offered(module: str, alternatives: Sequence[tuple[type, Any]]) -> list[str]:
+    """Return the names of an imported module's classes that one of the alternatives asks for."""
     namespace = sys.modules.get(module)
     names = getattr(namespace, "__all__", None) or [name for name in dir(namespace) if name[0] != "_"]
     values = {name: getattr(namespace, name, None) for name in names}
     return sorted(
         name
         for name, value in values.items()
-        if inspect.isclass(value) and base in value.__mro__[1:] and not inspect.isabstract(value)
-        if first is None
-        or [p.annotation for p in inspect.signature(value).parameters.values()][:1] == [first]
+        if inspect.isclass(value) and not inspect.isabstract(value)
+        if any(_is_one(value, base, first) for base, first in alternatives)
     )
+
+
+def _is_one(value: type, base: type, first: Any) -> bool:
+    if base not in value.__mro__[1:]:
+        return False
+    annotations = [parameter.annotation for parameter in inspect.signature(value).parameters.values()]
+    return first is None or annotations[:1] in ([first], [getattr(first, "__name__", first)])

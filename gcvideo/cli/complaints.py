@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from gcvideo.cli.choices import base_of, choices
 from gcvideo.cli.expectations import expected
+from gcvideo.cli.former_names import MOVED
 
 UNKNOWN_ARGUMENT = re.compile(r"unrecognized arguments: .*?--([\w.]+)")
 UNKNOWN_OPTION = re.compile(
@@ -113,6 +114,9 @@ def _why_not(root: BaseException, base: type, path: str) -> str:
 
 def _no_setting(key: str, parser: argparse.ArgumentParser) -> str:
     """That there is no such key, and which ones it may have been meant for."""
+    section, _, name = key.partition(".")
+    if section == "model" and (former := next((old for old in MOVED if name.startswith(old)), None)):
+        return f"is no setting any more; it is model.{MOVED[former]}{name.removeprefix(former)}"
     known = sorted({action.dest for action in parser._actions if "help" not in action.dest})
     near = did_you_mean(key, known)
     if not near and "." not in key and 0 < len(known) <= MANY_SETTINGS:

@@ -3,17 +3,19 @@
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import chdir  # pyright: ignore[reportAttributeAccessIssue]  (of 3.11)
+from contextlib import chdir, suppress  # pyright: ignore[reportAttributeAccessIssue]  (of 3.11)
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.complaints import Refusal, complaint_about
 from gcvideo.cli.config_files import before_its_class, config_files, fault_in, place_of
+from gcvideo.cli.former_names import with_current_names
 from gcvideo.paths import user_path
 
 register_type(Path, str, user_path, type_check=isinstance)
@@ -43,6 +45,14 @@ class CommandParser(ArgumentParser):
         finally:
             _given.reset(before)
             _started_in.reset(elsewhere)
+
+    def parse_string(self, content: str, *others: Any, **settings: Any) -> Namespace:
+        """Parse a configuration, an older run's among them."""
+        with suppress(yaml.YAMLError):  # which is refused below, with its line
+            config = yaml.safe_load(content)
+            if isinstance(config, dict) and (current := with_current_names(config)) != config:
+                content = yaml.safe_dump(current)
+        return super().parse_string(content, *others, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong, without the usage of two hundred arguments before it, and exit with 2."""

@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.atomic import write_text
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
+from gcvideo.cli.former_names import with_current_names
 from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
@@ -170,7 +171,7 @@ class VideoCLI(LightningCLI):
         if before is not None:
             asked = as_asked(self._parser(self.config.subcommand), config)
             fits = self.config.subcommand == "fit"
-            accept_changes(changes(before, asked), fits=fits, checkpoint=self.checkpoint)
+            accept_changes(changes(with_current_names(before), asked), fits=fits, checkpoint=self.checkpoint)
 
     def _require_possible_resume(self, config: Any) -> None:
         if config.resume is None:

@@ -126,7 +126,7 @@ def _look_alone(job: Job | str, settings: Preflight, *, rank: int, token: str) -
         "memory": lambda: [check_memory(job.data, processes_here=job.trainer.num_devices)],
         "open files": lambda: [check_open_files(job.data)],
         "videos": lambda: [check_videos(job.data, num_videos=settings.num_videos)],
-        "run_dir": lambda: [check_run_dir(job.run_dir, job.model.network, rank=rank, token=token)],
+        "run_dir": lambda: [check_run_dir(job.run_dir, job.model, rank=rank, token=token)],
     }.items():
         found += attempt(check, work, seconds=max(deadline - time.monotonic(), 0))
     return found, same

@@ -4,14 +4,12 @@ import os
 import shutil
 from pathlib import Path
 
-from torch import nn
-
 from gcvideo.preflight.findings import Finding, Status
+from gcvideo.training import VideoClassifier
+from gcvideo.training.optimisation import state_per_weight
 
 CHECKPOINTS_KEPT = 3
 """best.ckpt, last.ckpt, and the next one while it is written."""
-BYTES_OF_A_WEIGHT = 8
-"""float32, and as much for its momentum."""
 
 
 def mark(run_dir: Path, rank: int) -> Path:
@@ -19,7 +17,7 @@ def mark(run_dir: Path, rank: int) -> Path:
     return run_dir / f".preflight-{rank}"
 
 
-def check_run_dir(run_dir: Path, network: nn.Module, *, rank: int, token: str) -> Finding:
+def check_run_dir(run_dir: Path, model: VideoClassifier, *, rank: int, token: str) -> Finding:
     """A file can be written to the run's folder, and there is room for its checkpoints. The file stays, for
     the other processes to see."""
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -27,8 +25,8 @@ def check_run_dir(run_dir: Path, network: nn.Module, *, rank: int, token: str) -
         file.write(token)
         file.flush()
         os.fsync(file.fileno())
-    num_weights = sum(parameter.numel() for parameter in network.parameters())
-    needed = CHECKPOINTS_KEPT * BYTES_OF_A_WEIGHT * num_weights
+    weights = sum(parameter.nbytes for parameter in model.network.parameters())
+    needed = CHECKPOINTS_KEPT * weights * (1 + state_per_weight(model.optimizer))
     free = shutil.disk_usage(run_dir).free
     if free < needed:
         said = f"{run_dir} has {free / 1e9:.2f} GB free; its checkpoints need {needed / 1e9:.2f} GB"

@@ -112,13 +112,13 @@ def step_clips_per_second(
     *,
     seconds: float,
 ) -> float:
-    """Forward, backward and SGD step on one batch; the first is left out, if there is time for others."""
+    """Forward, backward and step on one batch; the first is left out, if there is time for others."""
     device, precision = trainer.strategy.root_device, trainer.precision_plugin
     network = precision.convert_module(model.network).to(device).train()
     clips = data.device_transform(training=True).to(device)(
         ClipBatch(batch.frames.to(device), batch.label.to(device), batch.video_id)
     )
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-6, momentum=0.9, nesterov=True)
+    optimizer = model.optimizer(model.parameter_groups(1e-6), 1e-6)
     taken: list[float] = []
     while sum(taken) < seconds:
         _wait_for(device)

@@ -4,15 +4,18 @@ from gcvideo.training.activation_checkpointing import ActivationCheckpointing
 from gcvideo.training.classifier import VideoClassifier
 from gcvideo.training.compilation import CompileNetwork
 from gcvideo.training.finetuning import FreezeStages
+from gcvideo.training.optimisation import NesterovSGD
 from gcvideo.training.precise_bn import PreciseBatchNorm
-from gcvideo.training.schedules import HalfCosine, StepDecay
+from gcvideo.training.schedules import HalfCosine, Schedule, StepDecay
 
 __all__ = [
     "ActivationCheckpointing",
     "CompileNetwork",
     "FreezeStages",
     "HalfCosine",
+    "NesterovSGD",
     "PreciseBatchNorm",
+    "Schedule",
     "StepDecay",
     "VideoClassifier",
 ]

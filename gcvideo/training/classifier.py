@@ -4,13 +4,16 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.optimizer import ParamsT
 from torchmetrics import MetricCollection
 
 from gcvideo.backbones import VideoResNet
@@ -22,7 +25,15 @@ from gcvideo.keeping.checkpoint_file import require_fit
 from gcvideo.run_folder import RunFolder
 from gcvideo.training.empty_batch import loss_of_no_clip
 from gcvideo.training.finetuning import scaled_by_depth
-from gcvideo.training.optimisation import ScheduledRate, for_own_groups, parameter_groups
+from gcvideo.training.optimisation import (
+    CountedSchedule,
+    NesterovSGD,
+    ParameterGroups,
+    keep_state_by_name,
+    kind_of,
+    make_schedule,
+    parameter_groups,
+)
 from gcvideo.training.schedules import HalfCosine, Schedule
 
 log = logging.getLogger(__name__)
@@ -31,8 +42,12 @@ log = logging.getLogger(__name__)
 class VideoClassifier(LightningModule):
     """A network, its loss, its optimizer and its metrics.
 
-    Training minimises cross-entropy with SGD and Nesterov momentum. The peak learning rate follows the linear
-    rule (Goyal et al., arXiv:1706.02677): learning_rate * global batch / reference_batch_size.
+    The peak learning rate follows the linear rule (Goyal et al., arXiv:1706.02677): learning_rate * global
+    batch / reference_batch_size. Optimizer and schedule may be torch's, or classes of one's own:
+
+        optimizer: {class_path: torch.optim.AdamW, init_args: {weight_decay: 0.05}}
+        lr_schedule: {class_path: torch.optim.lr_scheduler.MultiStepLR, init_args: {milestones: [90, 130]}}
+        lr_interval: epoch
 
     Args:
         network: The network, a class whose number of classes stays open: gcvideo.backbones.VideoResNet
@@ -45,9 +60,12 @@ class VideoClassifier(LightningModule):
         batch_size: Clips per process and step; from the command line it comes with the data.
         layer_decay: Factor on the learning rate of a stage for every stage behind it; the head has the peak.
             1 is the same rate everywhere; fine-tuning may want less.
-        momentum: Momentum of SGD.
-        weight_decay: Weight decay; norms have none.
-        schedule: Course of the learning rate: HalfCosine or StepDecay.
+        optimizer: A class of torch.optim, or another that is made from parameter groups and a learning rate,
+            which is learning_rate by the linear rule. Norms have no weight decay. Where a class takes the
+            place of another, settings that both have stay.
+        lr_schedule: Course of the learning rate: HalfCosine, StepDecay, another Schedule, or a class of
+            torch.optim.lr_scheduler.
+        lr_interval: How often a schedule of torch's steps; a Schedule gives the rate of every step.
         label_smoothing: Share of the target spread over all classes, 0..1.
         views_per_forward: Views that pass the network together in evaluation; bounds memory.
         channels_last: Keep activations in channels_last_3d order.
@@ -63,9 +81,9 @@ class VideoClassifier(LightningModule):
         reference_batch_size: int = 64,
         batch_size: int = 8,
         layer_decay: float = 1.0,
-        momentum: float = 0.9,
-        weight_decay: float = 1e-4,
-        schedule: Schedule = HalfCosine(),  # noqa: B008 (frozen)
+        optimizer: Callable[[ParamsT, float], Optimizer] = NesterovSGD,
+        lr_schedule: Schedule | Callable[[Optimizer], LRScheduler] = HalfCosine(),  # noqa: B008 (frozen)
+        lr_interval: Literal["step", "epoch"] = "epoch",
         label_smoothing: float = 0.0,
         views_per_forward: int = 30,
         channels_last: bool = True,
@@ -85,9 +103,9 @@ class VideoClassifier(LightningModule):
         self.reference_batch_size = reference_batch_size
         self.batch_size = batch_size
         self.layer_decay = layer_decay
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.schedule = schedule
+        self.optimizer = optimizer
+        self.lr_schedule = lr_schedule
+        self.lr_interval = lr_interval
         self.label_smoothing = label_smoothing
         self.views_per_forward = views_per_forward
         if channels_last:
@@ -233,21 +251,29 @@ class VideoClassifier(LightningModule):
             global_batch,
             self.reference_batch_size,
         )
-        groups = parameter_groups(self.network, weight_decay=self.weight_decay)
-        optimizer = torch.optim.SGD(
-            scaled_by_depth(groups, self.network, peak=peak, layer_decay=self.layer_decay),
-            lr=peak,
-            momentum=self.momentum,
-            nesterov=self.momentum > 0,
-        )
-        optimizer.register_load_state_dict_pre_hook(for_own_groups)
-        steps_per_epoch = self._steps_per_epoch()
-        num_epochs = self.trainer.estimated_stepping_batches / steps_per_epoch
-        scheduler = ScheduledRate(optimizer, lambda step: self.schedule(step / steps_per_epoch, num_epochs))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        optimizer = self.optimizer(self.parameter_groups(peak), peak)
+        keep_state_by_name(optimizer)
+        schedule = {
+            "scheduler": self._schedule(optimizer),
+            "interval": "step",
+            "name": f"lr-{kind_of(optimizer).__name__}",
         }
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def parameter_groups(self, peak: float) -> ParameterGroups:
+        """Return the network's trained parameters in groups of one learning rate and weight decay each."""
+        groups = parameter_groups(self.network)
+        return scaled_by_depth(groups, self.network, peak=peak, layer_decay=self.layer_decay)
+
+    def _schedule(self, optimizer: Optimizer) -> CountedSchedule:
+        steps_per_epoch = self._steps_per_epoch()
+        schedule = self.lr_schedule
+        if isinstance(schedule, Schedule):
+            num_epochs = self.trainer.estimated_stepping_batches / steps_per_epoch
+            factor = LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch, num_epochs))
+            return CountedSchedule(factor)
+        every = 1 if self.lr_interval == "step" else steps_per_epoch
+        return CountedSchedule(make_schedule(schedule, optimizer), every=every)
 
     def _steps_per_epoch(self) -> int:
         if self.trainer.estimated_stepping_batches == float("inf"):

@@ -1,19 +1,19 @@
 """Learning rates over a run, as factors of the peak."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 
-@runtime_checkable
-class Schedule(Protocol):
+class Schedule(ABC):
     """The learning rate at some point of a run, as a factor of its peak."""
 
+    @abstractmethod
     def __call__(self, epoch: float, max_epochs: float) -> float:
-        """The factor at `epoch`, 0..max_epochs, fractional between the steps of an epoch.
+        """Return the factor at `epoch`, 0..max_epochs, fractional between the steps of an epoch.
 
-        max_epochs, too, may be: where max_steps ends the run."""
-        ...
+        max_epochs may be fractional too, if max_steps ends the run.
+        """
 
 
 @dataclass(frozen=True)

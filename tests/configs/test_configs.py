@@ -155,7 +155,7 @@ def test_a_recipe_has_the_published_learning_rates(parsed, made, recipe, epochs,
     model = made(*stack).model
     assert parsed(*stack).fit.trainer.max_epochs == epochs
     for epoch, rate in rates.items():
-        assert model.learning_rate * model.schedule(epoch, float(epochs)) == pytest.approx(rate, abs=1e-6)
+        assert model.learning_rate * model.lr_schedule(epoch, float(epochs)) == pytest.approx(rate, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 
 from gcvideo.cli import main
 from tests.data.annotated import write_dataset
-from tests.training.runs import write_config
+from tests.training.runs import same_values, write_config
 
 PEAK = 0.5 * 2 / 64  # learning rate * clips of a step / reference_batch_size
 
@@ -23,7 +24,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs of three steps, with TensorBoard's file; the folder must stay as it is."""
     folder = tmp_path_factory.mktemp("finished")
     root = write_dataset(folder / "videos", train=6, val=2, test=3)
-    main(["fit", "--config", str(write_config(folder, root, model={"schedule": "HalfCosine"}))])
+    main(["fit", "--config", str(write_config(folder, root, model={"lr_schedule": "HalfCosine"}))])
     return folder
 
 
@@ -55,6 +56,11 @@ def rates(folder: Path) -> dict[int, float]:
     return dict(zip(logged["step"], logged[column], strict=True))
 
 
+def setting(config: dict[str, Any], key: str) -> Any:
+    """The value of a dotted key."""
+    return reduce(lambda section, name: section[name], key.split("."), config)
+
+
 def half_cosine(step: int, *, epochs: int) -> float:
     return (1 + math.cos(math.pi * step / 3 / epochs)) / 2
 
@@ -71,21 +77,21 @@ def test_more_epochs_follow_the_new_curve_from_the_first_step(folder):
     [
         ("learning_rate", 0.25, {}, 0.5),
         ("reference_batch_size", 32, {}, 2.0),
-        ("momentum", 0.5, {"momentum": 0.5}, 1.0),
-        ("weight_decay", 0.01, {"weight_decay": 0.01}, 1.0),
+        ("optimizer.init_args.momentum", 0.5, {"momentum": 0.5}, 1.0),
+        ("optimizer.init_args.weight_decay", 0.01, {"weight_decay": 0.01}, 1.0),
     ],
 )
 def test_a_changed_setting_is_used_said_and_recorded(folder, capsys, key, value, of_optimizer, factor):
-    before = recorded(folder)["model"][key]
+    before = setting(recorded(folder)["model"], key)
     momentum = last(folder)["optimizer_states"][0]["state"]
     resume(folder, "--trainer.max_epochs", "3", f"--model.{key}", str(value))
     said = capsys.readouterr().err
     assert f"model.{key} {value} (was {before})" in said
     assert "trainer.max_epochs 3 (was 2)" in said
-    assert recorded(folder)["model"][key] == value
+    assert setting(recorded(folder)["model"], key) == value
     checkpoint = last(folder)
     assert checkpoint["config"] == recorded(folder)
-    assert checkpoint["hyper_parameters"][key] == value
+    assert setting(checkpoint["hyper_parameters"], key) == value
     (groups,) = (state["param_groups"] for state in checkpoint["optimizer_states"])
     assert {name: groups[0][name] for name in of_optimizer} == of_optimizer
     assert len(checkpoint["optimizer_states"][0]["state"]) == len(momentum)
@@ -99,6 +105,36 @@ def test_a_changed_layer_decay_is_used_and_no_momentum_is_lost(folder, capsys):
     assert "begin without momentum" not in said
     groups = last(folder)["optimizer_states"][0]["param_groups"]
     assert {group["initial_lr"] for group in groups} == {PEAK / 2**depth for depth in range(5)}
+
+
+def as_older_runs_left_it(folder: Path) -> None:
+    """Give the run the names that settings had, and a checkpoint without what came later."""
+    file = folder / "run" / "checkpoints" / "last.ckpt"
+    checkpoint, config = last(folder), recorded(folder)
+    for model in (checkpoint["config"]["model"], checkpoint["hyper_parameters"], config["model"]):
+        model |= model.pop("optimizer")["init_args"]
+        model["schedule"] = model.pop("lr_schedule")
+        del model["lr_interval"]
+    del checkpoint["optimizer_states"][0]["kind"]
+    checkpoint["lr_schedulers"][0]["_step_count"] = 7
+    torch.save(checkpoint, file)
+    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def test_a_run_with_the_names_of_before_goes_on_as_one_with_those_of_now(folder, tmp_path_factory, capsys):
+    older = tmp_path_factory.mktemp("older")
+    shutil.copytree(folder, older, dirs_exist_ok=True)
+    as_older_runs_left_it(older)
+    for run in (older, folder):
+        config = recorded(run)
+        config["run_dir"] = str(run / "run")
+        (run / "run" / "config.yaml").write_text(yaml.safe_dump(config))
+        resume(run, "--trainer.max_epochs", "3", "--model.optimizer.momentum", "0.8")
+        said = capsys.readouterr().err
+        assert "model.optimizer.init_args.momentum 0.8 (was 0.9); trainer.max_epochs 3 (was 2)" in said
+    ends = last(older), last(folder)
+    assert all(same_values(*(end[part] for end in ends)) for part in ("state_dict", "optimizer_states"))
+    assert recorded(older)["model"] == recorded(folder)["model"]
 
 
 def test_a_finished_run_says_that_nothing_is_left(folder, capsys):

@@ -65,7 +65,7 @@ def trained(
             *("--model.network.init_args.width", "0.125", "--model.network.init_args.dropout", "0"),
             *more,
             *("--model.learning_rate", "0.1", "--model.reference_batch_size", "16"),
-            *("--model.schedule", "gcvideo.training.HalfCosine", "--model.schedule.warmup_epochs", "1"),
+            *("--model.lr_schedule", "gcvideo.training.HalfCosine", "--model.lr_schedule.warmup_epochs", "1"),
             *("--trainer.max_epochs", str(epochs), "--trainer.check_val_every_n_epoch", str(epochs)),
             *("--trainer.accelerator", "cpu", "--trainer.logger", "false"),
             *("--trainer.enable_progress_bar", "false"),

@@ -82,9 +82,22 @@ def complaint(capsys: pytest.CaptureFixture[str]):
             "did you mean ScaleJitter? gcvideo.data has AreaJitter, ScaleJitter",
         ),
         (
-            "--model.schedule=gcvideo.training.StepDeca",
-            "model.schedule names gcvideo.training.StepDeca, which does not exist; did you mean StepDecay? "
-            "gcvideo.training has HalfCosine, StepDecay",
+            "--model.lr_schedule=gcvideo.training.StepDeca",
+            "model.lr_schedule names gcvideo.training.StepDeca, which does not exist; did you mean "
+            "StepDecay? gcvideo.training has HalfCosine, StepDecay",
+        ),
+        (
+            "--model.optimizer=torch.optim.AdamV",
+            "model.optimizer names torch.optim.AdamV, which does not exist; did you mean Adam? "
+            "torch.optim has ",
+        ),
+        (
+            "--model.optimizer.lr=0.1",
+            "model.optimizer.init_args.lr is no setting; expected one of momentum, weight_decay",
+        ),
+        (
+            "--model.momentum=0.5",
+            "model.momentum is no setting any more; it is model.optimizer.init_args.momentum",
         ),
         (
             "--model.network=gcvideo.backbone.VideoResNet",

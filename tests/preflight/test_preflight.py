@@ -3,6 +3,7 @@ import shutil
 import threading
 import time
 from collections import namedtuple
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from gcvideo.preflight.run_dir import check_run_dir, check_same_run_dir, mark
 from gcvideo.preflight.speed import clips_per_second
 from gcvideo.preflight.time_limit import within
 from gcvideo.preflight.videos import evenly
+from gcvideo.training import VideoClassifier
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -87,17 +89,19 @@ def test_a_check_that_raises_has_failed_and_says_why():
 
 
 def test_room_for_three_checkpoints_of_weights_and_momentum_is_needed(tmp_path, monkeypatch):
-    network = nn.Linear(999, 1000)  # 1000 * (999 + 1) weights of 4 bytes, momentum of 4: 8 MB, three times
+    # 1000 * (999 + 1) weights of 4 bytes, momentum of 4: 8 MB, three times.
+    model = VideoClassifier(partial(nn.Linear, 999), [str(label) for label in range(1000)])
     for free, status in [(24_000_000, Status.OK), (23_999_999, Status.FAILED)]:
         monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: Usage(0, 0, free))
-        assert check_run_dir(tmp_path / "run", network, rank=0, token="w").status is status
+        assert check_run_dir(tmp_path / "run", model, rank=0, token="w").status is status
 
 
 def test_a_run_folder_that_cannot_be_made_has_failed(tmp_path):
     (tmp_path / "file").touch()
+    model = VideoClassifier(partial(nn.Linear, 1), ["a", "b"])
     (found,) = attempt(
         "run_dir",
-        lambda: [check_run_dir(tmp_path / "file" / "run", nn.Linear(1, 1), rank=0, token="w")],
+        lambda: [check_run_dir(tmp_path / "file" / "run", model, rank=0, token="w")],
         seconds=5.0,
     )
     assert found.status is Status.FAILED

@@ -102,21 +102,21 @@ class Rates(Callback):
 
 def test_the_rate_follows_the_schedule_at_every_step(tmp_path):
     rates, schedule = Rates(), HalfCosine(warmup_epochs=1.5, warmup_start=0.2)
-    model = VideoClassifier(ReadLogits, NAMES, learning_rate=0.8, batch_size=64, schedule=schedule)
+    model = VideoClassifier(ReadLogits, NAMES, learning_rate=0.8, batch_size=64, lr_schedule=schedule)
     run = trainer(tmp_path, max_epochs=4, callbacks=[rates])
     fit(run, model, batches(10, num_views=1, batch_size=2))
     assert rates.seen == pytest.approx([0.8 * schedule(step / 5, 4.0) for step in range(20)])
 
 
-def test_the_optimizer_is_sgd_with_nesterov_momentum_and_the_stated_decay(tmp_path):
-    model = VideoClassifier(TwoLayers, NAMES, momentum=0.8, weight_decay=0.02)
+def test_by_default_the_optimizer_is_sgd_with_nesterov_momentum_that_decays_no_norm(tmp_path):
+    model = VideoClassifier(TwoLayers, NAMES)
     run = trainer(tmp_path)
     views = torch.randn(4, 1, 3, 4, 16, 16)
     fit(run, model, [ViewBatch(views, torch.tensor([0, 1, 2, 3]), list("abcd"))])
     (optimizer,) = run.optimizers
     assert isinstance(optimizer, torch.optim.SGD)
     settings = [(g["momentum"], g["nesterov"], g["weight_decay"]) for g in optimizer.param_groups]
-    assert settings == [(0.8, True, 0.02), (0.8, True, 0.0)]
+    assert settings == [(0.9, True, 1e-4), (0.9, True, 0.0)]
     assert [len(group["params"]) for group in optimizer.param_groups] == [6, 4]
 
 
@@ -272,7 +272,7 @@ def test_max_steps_ends_the_schedule_and_leaves_epochs_their_length(tmp_path, ma
     rates = Rates()
     run = trainer(tmp_path, max_epochs=max_epochs, max_steps=3, callbacks=[rates])
     schedule = HalfCosine(warmup_epochs=1.0, warmup_start=0.0)
-    model = VideoClassifier(ReadLogits, NAMES, learning_rate=64.0, batch_size=1, schedule=schedule)
+    model = VideoClassifier(ReadLogits, NAMES, learning_rate=64.0, batch_size=1, lr_schedule=schedule)
     fit(run, model, batches(4, num_views=1, batch_size=2))
     after_warm_up = (1 + math.cos(math.pi / 1.5)) / 2
     assert rates.seen == pytest.approx([0.0, after_warm_up / 2, after_warm_up], abs=1e-9)

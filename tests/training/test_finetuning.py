@@ -116,7 +116,7 @@ def test_the_learning_rate_falls_with_every_stage_before_the_head(tmp_path):
 
 def test_without_decay_the_groups_are_those_of_before():
     network = NETWORK(3)
-    groups = parameter_groups(network, weight_decay=0.1)
+    groups = parameter_groups(network)
     scaled = scaled_by_depth(groups, network, peak=0.3, layer_decay=1.0)
     assert [group | {"lr": 0.3} for group in groups] == scaled
 

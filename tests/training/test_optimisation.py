@@ -1,26 +1,34 @@
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.optim import Optimizer, lr_scheduler
 
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock
-from gcvideo.training.optimisation import ScheduledRate, for_own_groups, parameter_groups
+from gcvideo.training.optimisation import (
+    CountedSchedule,
+    keep_state_by_name,
+    parameter_groups,
+    state_per_weight,
+)
 
 
 def test_no_decay_falls_on_exactly_the_parameters_of_norms():
     network = VideoResNet(
         5, width=0.125, block=GlobalContextBlock, placement=Placement(res4="all", position="after_1x1x1")
     )
-    decayed, undecayed = parameter_groups(network, weight_decay=1e-4)
+    decayed, undecayed = parameter_groups(network)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
 
     def named(group):
         assert all(names[id(parameter)] == name for name, parameter in group["params"])
         return {name for name, _ in group["params"]}
 
-    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (1e-4, 0.0)
+    assert ("weight_decay" in decayed, undecayed["weight_decay"]) == (False, 0.0)
     # Every norm of this network, and nothing else, has "norm" in its name.
     norms = {name for name in names.values() if "norm" in name}
     assert any(".context." in name for name in norms)
@@ -32,7 +40,7 @@ def test_no_decay_falls_on_exactly_the_parameters_of_norms():
 
 def test_the_batch_norm_of_a_non_local_block_is_not_decayed():
     block = NonLocalBlock(8)
-    _, undecayed = parameter_groups(block, weight_decay=1e-4)
+    _, undecayed = parameter_groups(block)
     norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm1d)]
     assert {id(p) for _, p in undecayed["params"]} == {id(p) for norm in norms for p in norm.parameters()}
     assert len(undecayed["params"]) == 2
@@ -42,7 +50,7 @@ def test_frozen_parameters_are_left_out():
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2), nn.LayerNorm(2))
     network[0].requires_grad_(False)
     network[1].requires_grad_(False)
-    decayed, undecayed = parameter_groups(network, weight_decay=0.1)
+    decayed, undecayed = parameter_groups(network)
     assert decayed["params"] == list(network[2].named_parameters(prefix="2"))
     assert undecayed["params"] == list(network[3].named_parameters(prefix="3"))
 
@@ -50,7 +58,7 @@ def test_frozen_parameters_are_left_out():
 def test_a_step_without_gradient_shrinks_weights_and_keeps_norms():
     network = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    optimizer = torch.optim.SGD(parameter_groups(network, weight_decay=0.1), lr=1.0)
+    optimizer = torch.optim.SGD(parameter_groups(network), lr=1.0, weight_decay=0.1)
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -61,7 +69,7 @@ def test_a_step_without_gradient_shrinks_weights_and_keeps_norms():
 
 def sgd(groups: list[dict[str, Any]], **settings: float) -> torch.optim.SGD:
     optimizer = torch.optim.SGD(groups, **settings)
-    optimizer.register_load_state_dict_pre_hook(for_own_groups)
+    keep_state_by_name(optimizer)
     return optimizer
 
 
@@ -91,19 +99,64 @@ def test_a_state_without_names_is_refused():
         sgd([{"params": [("weight", weight)]}], lr=1.0).load_state_dict(saved)
 
 
-def test_a_schedule_that_goes_on_has_the_rate_of_its_own_peak_and_curve():
-    def schedule(peak: float, slope: float) -> ScheduledRate:
-        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=peak)
-        return ScheduledRate(optimizer, lambda step: 1 + slope * step)
-
-    before, after = schedule(2.0, 1.0), schedule(3.0, 10.0)
-    for _ in range(4):
-        before.optimizer.step()
-        before.step()
-    assert before.get_last_lr() == [2.0 * 5]
+def test_the_state_of_another_optimizer_is_not_taken_over(caplog):
+    weight = nn.Parameter(torch.ones(()))
+    weight.grad = torch.ones(())
+    before = sgd([{"params": [("weight", weight)]}], lr=1.0, momentum=0.9)
+    before.step()
+    after = torch.optim.AdamW([{"params": [("weight", weight)]}], lr=1.0)
+    keep_state_by_name(after)
     after.load_state_dict(before.state_dict())
-    assert after.get_last_lr() == [3.0 * 41]
-    assert after.optimizer.param_groups[0]["lr"] == 3.0 * 41
-    after.optimizer.step()
     after.step()
-    assert after.get_last_lr() == [3.0 * 51]
+    assert after.state_dict()["state"][0]["step"] == 1
+    assert "the optimizer is AdamW (was SGD) and begins without" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings", "bytes_of_a_byte"),
+    [
+        (torch.optim.SGD, {}, 0.0),
+        (torch.optim.SGD, {"momentum": 0.9}, 1.0),
+        (torch.optim.AdamW, {}, 2.0),
+        (torch.optim.AdamW, {"amsgrad": True}, 3.0),
+    ],
+)
+def test_the_room_for_an_optimizers_state_is_what_the_optimizer_takes(optimizer, settings, bytes_of_a_byte):
+    assert state_per_weight(partial(optimizer, **settings)) == pytest.approx(bytes_of_a_byte, abs=1e-3)
+
+
+SCHEDULES: dict[str, Callable[[Optimizer, float], lr_scheduler.LRScheduler]] = {
+    "function": lambda optimizer, x: lr_scheduler.LambdaLR(optimizer, lambda step: 1 + x * step),
+    "steps": lambda optimizer, x: lr_scheduler.StepLR(optimizer, 3, gamma=x),
+    "cosine": lambda optimizer, x: lr_scheduler.CosineAnnealingLR(optimizer, 20, eta_min=x / 10),
+    "one cycle": lambda optimizer, x: lr_scheduler.OneCycleLR(optimizer, max_lr=x, total_steps=40),
+}
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_that_goes_on_is_the_one_that_never_stopped_with_the_settings_of_now(name, every):
+    def schedule(peak: float, x: float) -> CountedSchedule:
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=peak, momentum=0.9)
+        return CountedSchedule(SCHEDULES[name](optimizer, x), every=every)
+
+    def settings(of: CountedSchedule, steps: int) -> list[tuple[float, float]]:
+        seen = []
+        for _ in range(steps):
+            seen.append((of.optimizer.param_groups[0]["lr"], of.optimizer.param_groups[0]["momentum"]))
+            of.optimizer.step()
+            of.step()
+        return seen
+
+    stopped, changed, never = schedule(2.0, 0.5), schedule(3.0, 0.7), schedule(3.0, 0.7)
+    settings(stopped, 9)
+    changed.load_state_dict(stopped.state_dict())
+    assert settings(changed, 9) == settings(never, 18)[9:]
+    assert never.last_epoch == changed.last_epoch == 18
+
+
+def test_the_state_of_an_older_run_is_read():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=2.0)
+    schedule = CountedSchedule(lr_scheduler.LambdaLR(optimizer, lambda step: 1 + step))
+    schedule.load_state_dict({"last_epoch": 4, "_step_count": 5})
+    assert schedule.get_last_lr() == [10.0]
