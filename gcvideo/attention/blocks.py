@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gcvideo.attention.pairs import Vectors
-from gcvideo.backbones import ContextResBlock, VideoResNet
+from gcvideo.backbones import placed_blocks, shown_stages
 from gcvideo.blocks import (
     AttentionPool,
     AveragePool,
@@ -36,16 +36,12 @@ SHARED_CONTEXT_NAMES = {
 def context_blocks(network: nn.Module) -> dict[str, ContextBlock]:
     """The context blocks in the order of the network, named as placement does (`res4.3`).
 
-    In a network other than VideoResNet they have their module names.
+    In a network that does not show its stages they have their module names. A placed block of another kind
+    than ContextBlock, which shows no attention, is not among them.
     """
-    if not isinstance(network, VideoResNet):
-        return {name: part for name, part in network.named_modules() if isinstance(part, ContextBlock)}
-    return {
-        f"{stage_name}.{index}": residual.context
-        for stage_name, stage in network.stages.items()
-        for index, residual in enumerate(stage.res_blocks)
-        if isinstance(residual, ContextResBlock) and isinstance(residual.context, ContextBlock)
-    }
+    stages = shown_stages(network)
+    parts = dict(network.named_modules()) if stages is None else placed_blocks(network)
+    return {name: part for name, part in parts.items() if isinstance(part, ContextBlock)}
 
 
 def choose_blocks(network: nn.Module, names: Sequence[str] | None) -> dict[str, ContextBlock]:
@@ -55,6 +51,14 @@ def choose_blocks(network: nn.Module, names: Sequence[str] | None) -> dict[str, 
         ValueError: The network has no context blocks, or none of a given name.
     """
     blocks = context_blocks(network)
+    placed = {name: type(part).__name__ for name, part in placed_blocks(network).items()}
+    others = {name: kind for name, kind in placed.items() if name not in blocks}
+    for name in [*others] if not blocks else names or ():
+        if name in others:
+            raise ValueError(
+                f"{name} is a {others[name]}, whose attention cannot be looked at; make it a ContextBlock, "
+                "whose Context has a method attention(x) -> [B Q P]"
+            )
     if not blocks:
         raise ValueError(
             f"this {type(network).__name__} has no context blocks, so no attention to look at; "

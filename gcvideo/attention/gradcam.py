@@ -8,20 +8,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gcvideo.attention.maps import Layer, Layers
-from gcvideo.backbones import VideoResNet
+from gcvideo.backbones.protocols import pathways, shown_stages
 
 
 def stage_of(network: nn.Module, name: str) -> nn.Module:
-    """A residual stage by name, as res5; of other networks, any part by its module name.
+    """A stage by name, as res5, or of two pathways fast.res5; of a network that shows none, any part by its
+    module name.
 
     Raises:
         ValueError: There is none of that name.
     """
-    parts = network.stages if isinstance(network, VideoResNet) else dict(network.named_modules())
+    stages = shown_stages(network)
+    if stages is None:
+        parts, known = dict(network.named_modules()), "its module names"
+    else:
+        parts = {
+            f"{pathway}{stage_name}": part
+            for stage_name, stage in stages.items()
+            for pathway, part in pathways(stage).items()
+        }
+        known = ", ".join(parts)
     if name not in parts:
-        known = ", ".join(parts) if isinstance(network, VideoResNet) else "its module names"
         raise ValueError(f"Grad-CAM of {name!r}: {type(network).__name__} has {known}")
-    return cast(nn.Module, parts[name])
+    return parts[name]
 
 
 def grad_cam_layers(

@@ -10,8 +10,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from jaxtyping import Float
-from pytorchvideo.models.resnet import ResBlock, ResStage
+from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
+
+from gcvideo.backbones.protocols import blocks_by_name, residual_blocks, shown_stages
+from gcvideo.blocks import ContextBlock
+
+BlockMaker = Callable[[int], ContextBlock] | Callable[[int], nn.Module]
+"""Makes a context block for a number of channels: a class whose other arguments are bound. Any module will do
+that leaves the shape of its input as it is; what looks at attention takes ContextBlocks alone."""
 
 Blocks = list[int] | int | Literal["all"]
 Position = Literal["after_add", "after_1x1x1"]
@@ -72,6 +79,11 @@ class Placement:
                 )
         return cls(**arguments)
 
+    @property
+    def stages(self) -> list[str]:
+        """The stages that carry context blocks."""
+        return [stage for stage in ("res2", "res3", "res4", "res5") if getattr(self, stage)]
+
     def indices(self, stage: str, depth: int) -> list[int]:
         """The residual blocks of `stage`, which has `depth` of them, that carry a context block."""
         asked: Blocks = getattr(self, stage)
@@ -99,7 +111,7 @@ class ContextResBlock(ResBlock):
     """
 
     branch1_conv: nn.Module | None
-    branch1_norm: nn.Module
+    branch1_norm: nn.Module | None
     branch2: nn.Module
     activation: nn.Module
     branch_fusion: Callable[[Tensor, Tensor], Tensor]
@@ -123,7 +135,9 @@ class ContextBranchResBlock(ContextResBlock):
     def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C2 T2 H2 W2"]:
         shortcut = x
         if self.branch1_conv is not None:
-            shortcut = self.branch1_norm(self.branch1_conv(x))
+            shortcut = self.branch1_conv(x)
+        if self.branch1_norm is not None:
+            shortcut = self.branch1_norm(shortcut)
         return self.activation(self.branch_fusion(shortcut, self.context(self.branch2(x))))
 
 
@@ -133,27 +147,113 @@ RESIDUAL_WITH_CONTEXT: dict[Position, type[ContextResBlock]] = {
 }
 
 
-def place(
-    block: Callable[[int], nn.Module], stages: Mapping[str, ResStage], placement: Placement
-) -> list[str]:
+def place(block: BlockMaker, stages: Mapping[str, nn.Module], placement: Placement) -> list[str]:
     """Put `block(channels)` wherever `placement` says, in place.
+
+    A residual block of pytorchvideo's may carry it in either position. One of another kind says how many
+    channels it makes, by an attribute `out_channels`, and carries it behind itself.
+
+    Args:
+        block: Makes the context block.
+        stages: Stages by name, of one pathway each.
+        placement: Where to put it.
 
     Returns:
         The residual blocks that carry a context block now, named as `res4.3`.
 
     Raises:
-        ValueError: The placement names a block that a stage does not have, or none at all.
+        ValueError: The placement names a stage that is not there, a block that a stage does not have, or none
+            at all; or a residual block cannot carry one.
     """
-    wanted = {name: placement.indices(name, len(stage.res_blocks)) for name, stage in stages.items()}
+    residuals = {name: residual_blocks(stage) for name, stage in stages.items()}
+    for name in placement.stages:
+        if not len(residuals.get(name, ())):
+            shown = ", ".join(stage for stage, blocks in residuals.items() if len(blocks))
+            raise ValueError(f"placement.{name} names a stage that is not there; the network has {shown}")
+    wanted = {name: placement.indices(name, len(residuals[name])) for name in placement.stages}
     if not any(wanted.values()):
         raise ValueError(
             "a context block is given, but placement names no residual block; "
             "name some, as in {res3: [1, 3], res4: [1, 3, 5]}"
         )
-    residual_class = RESIDUAL_WITH_CONTEXT[placement.position]
-    for name, indices in wanted.items():
-        blocks = stages[name].res_blocks
-        for index in indices:
-            last_conv = cast(nn.Conv3d, blocks[index].get_submodule("branch2.conv_c"))
-            blocks[index] = residual_class(blocks[index], block(last_conv.out_channels))
-    return [f"{name}.{index}" for name, indices in wanted.items() for index in indices]
+    chosen = {(name, index): residuals[name][index] for name, indices in wanted.items() for index in indices}
+    channels = {
+        at: _channels_out(residual, placement, "{}.{}".format(*at)) for at, residual in chosen.items()
+    }
+    for (name, index), residual in chosen.items():
+        residuals[name][index] = _with_context(residual, _make(block, channels[name, index]), placement)
+    return [f"{name}.{index}" for name, index in chosen]
+
+
+def _make(block: BlockMaker, channels: int) -> nn.Module:
+    """Return the context block for a number of channels."""
+    name = getattr(block, "__name__", block)
+    try:
+        made = block(channels)
+    except TypeError as error:
+        raise ValueError(
+            f"block {name} cannot be made for {channels} channels: {error}; expected a class whose first "
+            "argument is their number, as gcvideo.blocks.GlobalContextBlock"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"block {name} makes a {type(made).__name__}; expected a module")
+    return made
+
+
+def _channels_out(residual: nn.Module, placement: Placement, name: str) -> int:
+    """Return how many channels a context block in this position reads."""
+    if isinstance(residual, ResBlock):
+        return cast(nn.Conv3d, residual.get_submodule("branch2.conv_c")).out_channels
+    kind = type(residual).__name__
+    if placement.position != "after_add":
+        raise ValueError(
+            f"{name} is a {kind}, and only pytorchvideo's ResBlock has a place {placement.position}; "
+            "use position: after_add"
+        )
+    channels = getattr(residual, "out_channels", None)
+    if not isinstance(channels, int):
+        raise ValueError(
+            f"{name} is a {kind}, which does not say how many channels it makes; give it an attribute "
+            "out_channels"
+        )
+    return channels
+
+
+def _with_context(residual: nn.Module, context: nn.Module, placement: Placement) -> nn.Module:
+    if isinstance(residual, ResBlock):
+        return RESIDUAL_WITH_CONTEXT[placement.position](residual, context)
+    residual.add_module("context", context)
+    residual.register_forward_hook(_read_by_context)
+    return residual
+
+
+def _read_by_context(residual: nn.Module, _: object, output: Tensor) -> Tensor:
+    """z = context(residual(x)), as a forward hook: the residual block stays what it is."""
+    return residual.get_submodule("context")(output)
+
+
+def placed_blocks(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the context blocks of a network, named by the residual blocks that carry them, as `res4.3`.
+
+    A network that does not show its stages has none that can be named so.
+    """
+    return {name: residual.get_submodule("context") for name, residual in _carriers(network).items()}
+
+
+def _carriers(network: nn.Module) -> dict[str, nn.Module]:
+    residuals = blocks_by_name(shown_stages(network) or {})
+    return {name: block for name, block in residuals.items() if "context" in dict(block.named_children())}
+
+
+def describe_placed(network: nn.Module) -> str:
+    """Return how many context blocks there are, of which class, and where."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, residual in _carriers(network).items():
+        position: Position = "after_1x1x1" if isinstance(residual, ContextBranchResBlock) else "after_add"
+        kind = type(residual.get_submodule("context")).__name__
+        groups.setdefault((kind, position), []).append(name)
+    placed = [
+        f"{len(places)} context blocks ({kind}) {position}: {', '.join(places)}"
+        for (kind, position), places in groups.items()
+    ]
+    return "; ".join(placed) or "no context block"

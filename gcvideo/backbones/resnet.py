@@ -5,14 +5,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
-from jaxtyping import Float
-from pytorchvideo.models.resnet import ResStage, create_bottleneck_block, create_resnet
-from torch import Tensor, nn
+from pytorchvideo.models.resnet import create_bottleneck_block, create_resnet
+from torch import nn
 
-from gcvideo.backbones.placement import Placement, PlacementMapping, place
-from gcvideo.blocks import ContextBlock
+from gcvideo.backbones.placement import BlockMaker, Placement, PlacementMapping
+from gcvideo.backbones.staged import StagedNetwork, require_depth, stem_width
 
 Kernel = tuple[int, int, int]
 POINT: Kernel = (1, 1, 1)
@@ -59,7 +58,6 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 DEPTHS = (50, 101, 152)
-STAGES = ("res2", "res3", "res4", "res5")
 
 # Even numbers of frames halve; an odd last frame (or a single image) is kept.
 TemporalMaxPool = partial(nn.MaxPool3d, ceil_mode=True)
@@ -71,7 +69,7 @@ def create_strided_1x1_bottleneck(*, conv_a_stride: Kernel, conv_b_stride: Kerne
     return create_bottleneck_block(conv_a_stride=(time, height, width), conv_b_stride=POINT, **parts)
 
 
-class VideoResNet(nn.Module):
+class VideoResNet(StagedNetwork):
     """A 3-D residual network for clips, with context blocks where the placement says.
 
     Without blocks its state-dict keys and logits are those of pytorchvideo's `slow_r50`, `i3d_r50` and
@@ -92,7 +90,8 @@ class VideoResNet(nn.Module):
         zero_init_residual: Start the last norm of every residual branch at 0, so that the network starts
             shallow (Goyal et al., arXiv:1706.02677, section 5.1), which long runs want; a short run on little
             data learns sooner from 1.
-        block: The context block to place, a class of `gcvideo.blocks` whose channels stay open.
+        block: The context block to place, a class of `gcvideo.blocks`, or one of your own, whose channels
+            stay open.
         placement: Where to place it, as a Placement or as a mapping of its arguments.
 
     Raises:
@@ -110,26 +109,17 @@ class VideoResNet(nn.Module):
         stride_on: Literal["3x3", "1x1"] = "3x3",
         dropout: float = 0.5,
         zero_init_residual: bool = True,
-        block: Callable[[int], ContextBlock] | None = None,
+        block: BlockMaker | None = None,
         placement: Placement | PlacementMapping | None = None,
     ) -> None:
-        super().__init__()
-        if depth not in DEPTHS:
-            raise ValueError(f"depth is {depth}; expected one of 50, 101, 152")
-        stem_channels = round(64 * width)
-        if stem_channels < 4:
-            raise ValueError(f"width is {width}, which leaves {stem_channels} of 64 channels; at least 4")
-        if (block is None) != (placement is None):
-            given, missing = ("block", "placement") if placement is None else ("placement", "block")
-            raise ValueError(f"{given} is given without {missing}; a context block needs both")
-
+        require_depth(depth, DEPTHS)
         table = ARCHITECTURES[architecture]
         conv_stride, pool_stride = table.stem_strides
         bare = create_resnet(
             model_depth=depth,
             model_num_class=num_classes,
             dropout_rate=dropout,
-            stem_dim_out=stem_channels,
+            stem_dim_out=stem_width(width, least=4),
             stem_conv_kernel_size=table.stem_kernel,
             stem_conv_stride=(conv_stride, 2, 2),
             stem_pool=table.stem_pool,
@@ -139,46 +129,6 @@ class VideoResNet(nn.Module):
             bottleneck=(create_bottleneck_block if stride_on == "3x3" else create_strided_1x1_bottleneck),
             head_pool=nn.AdaptiveAvgPool3d,
         )
+        super().__init__(bare, zero_init_residual=zero_init_residual, block=block, placement=placement)
         self.architecture: ArchitectureName = architecture
         self.stride_on: Literal["3x3", "1x1"] = stride_on
-        self.blocks = cast(nn.ModuleList, bare.blocks)
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):  # strides of shortcuts are NumPy's, unknowns to torch.compile
-                module.stride = tuple(int(step) for step in module.stride)
-        if not zero_init_residual:
-            for stage in self.stages.values():
-                for residual in stage.res_blocks:
-                    nn.init.ones_(residual.get_parameter("branch2.norm_c.weight"))
-
-        self.context_places: list[str] = []
-        if block is not None and placement is not None:
-            if not isinstance(placement, Placement):
-                placement = Placement.of(placement)
-            self.context_places = place(block, self.stages, placement)
-            self.context_position = placement.position
-
-    @property
-    def placed(self) -> str:
-        """How many context blocks there are, and where."""
-        if not self.context_places:
-            return "no context block"
-        places = ", ".join(self.context_places)
-        return f"{len(self.context_places)} context blocks {self.context_position}: {places}"
-
-    @property
-    def stages(self) -> dict[str, ResStage]:
-        """The residual stages by their names in the paper's placement: res2, res3, res4, res5."""
-        return dict(zip(STAGES, (b for b in self.blocks if isinstance(b, ResStage)), strict=True))
-
-    def features(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B C"]:
-        """What the last layer reads: the last stage's output, averaged over all positions."""
-        features = clip
-        for block in self.blocks[:-1]:
-            features = block(features)
-        return features.mean(dim=(2, 3, 4))
-
-    def forward(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B K"]:
-        features = clip
-        for block in self.blocks:
-            features = block(features)
-        return features

@@ -28,7 +28,8 @@ REFUSED = re.compile(
 )
 FOUND = re.compile(r"(?:Got value|path string): (.*)")
 CLASS_PATH = re.compile(
-    r"class_path[ =]'([\w.]+)'|Import path ([\w.]+) |Expected '([\w.]+)' to be|Expected a path but ([\w.]+) "
+    r"class_path[ =]'([\w.]+)'|Import path ([\w.]+) |Expected '([\w.]+)' to be|Expected a path but ([\w.]+) |"
+    r"(?:import path string|callable class: .*Got value): ([A-Za-z_][\w.]*)$"
 )
 MANY_SETTINGS = 20
 LONG = 100

@@ -58,15 +58,18 @@ def clip_features(
         ValueError: The network has no such method.
     """
     features = getattr(network, "features", None)
-    if features is None:
-        raise ValueError(
-            f"{type(network).__name__} has no method features(clip) -> [B C]; give it one that returns what "
-            "its last layer reads"
-        )
+    lacks = (
+        f"{type(network).__name__} has no method features(clip) -> [B C]; give it one that returns what its"
+    )
+    if not callable(features):
+        raise ValueError(f"{lacks} last layer reads")
     device = next(network.parameters()).device
     batch = ClipBatch(frames.to(device), torch.zeros(1, dtype=torch.long, device=device), [""])
     views = transform(batch).views[0]
-    pooled = torch.cat([features(part) for part in views.split(views_per_forward)])
+    parts: list[Tensor] = [features(part) for part in views.split(views_per_forward)]  # pyright: ignore[reportAssignmentType]
+    pooled = torch.cat(parts)
+    if pooled.ndim != 2:  # as of layers that are called features, too
+        raise ValueError(f"{lacks} last layer reads, instead of {list(pooled.shape)}")
     return pooled.float().unflatten(0, (-1, num_crops)).mean(dim=1).cpu()
 
 

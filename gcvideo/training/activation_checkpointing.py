@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -11,9 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from gcvideo.backbones import VideoResNet
-
-Stage = Literal["res2", "res3", "res4", "res5"]
+from gcvideo.backbones.protocols import blocks_of, chosen_stages
 
 
 class ActivationCheckpointing(Callback):
@@ -29,13 +26,13 @@ class ActivationCheckpointing(Callback):
                 stages: [res2, res3]
 
     Args:
-        stages: Any of res2, res3, res4, res5. The early ones hold the most memory.
+        stages: Any of the network's stages: res2, res3, res4, res5. The early ones hold the most memory.
 
     Raises:
-        ValueError: No stage is named, or the network is no VideoResNet.
+        ValueError: No stage is named, or the network shows none of a name.
     """
 
-    def __init__(self, stages: list[Stage]) -> None:
+    def __init__(self, stages: list[str]) -> None:
         if not stages:
             raise ValueError("stages is empty; name some of res2, res3, res4, res5")
         self.stages = stages
@@ -49,14 +46,9 @@ class ActivationCheckpointing(Callback):
             del block.forward  # the class's own is behind it
 
     def _blocks(self, pl_module: LightningModule) -> Iterator[nn.Module]:
-        network = pl_module.network
-        if not isinstance(network, VideoResNet):
-            raise ValueError(
-                f"ActivationCheckpointing takes stages of a VideoResNet, and the network is a "
-                f"{type(network).__name__}; leave the callback out"
-            )
-        for stage in self.stages:
-            yield from network.stages[stage].res_blocks
+        network = pl_module.get_submodule("network")
+        for stage in chosen_stages(network, self.stages, asker="ActivationCheckpointing").values():
+            yield from blocks_of(stage)
 
 
 def recompute(block: nn.Module) -> None:

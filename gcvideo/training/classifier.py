@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.optimizer import ParamsT
 from torchmetrics import MetricCollection
 
-from gcvideo.backbones import VideoResNet
+from gcvideo.backbones import describe_placed, shown_stages
 from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
 from gcvideo.distributed import gather_rows, totals
@@ -145,7 +145,7 @@ class VideoClassifier(LightningModule):
 
     def setup(self, stage: str) -> None:
         num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        placed = f", {self.network.placed}" if isinstance(self.network, VideoResNet) else ""
+        placed = f", {describe_placed(self.network)}" if shown_stages(self.network) else ""
         log.info("%s: %.2f M parameters%s", type(self.network).__name__, num_parameters / 1e6, placed)
 
     def on_validation_start(self) -> None:

@@ -7,11 +7,9 @@ from typing import Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
-from gcvideo.backbones import VideoResNet
+from gcvideo.backbones.protocols import chosen_stages, shown_stages
 
 log = logging.getLogger(__name__)
-
-Stage = Literal["stem", "res2", "res3", "res4", "res5"]
 
 
 class FreezeStages(Callback):
@@ -27,17 +25,15 @@ class FreezeStages(Callback):
                 stages: [stem, res2]
 
     Args:
-        stages: Any of stem, res2, res3, res4, res5.
+        stages: Any of the network's stages: stem, res2, res3, res4, res5.
         context_blocks: What happens to context blocks in these stages: frozen with them, or trained, as
             blocks that start fresh must be.
 
     Raises:
-        ValueError: No stage is named, or the network is no VideoResNet.
+        ValueError: No stage is named, or the network shows none of a name.
     """
 
-    def __init__(
-        self, stages: list[Stage], *, context_blocks: Literal["frozen", "trained"] = "frozen"
-    ) -> None:
+    def __init__(self, stages: list[str], *, context_blocks: Literal["frozen", "trained"] = "frozen") -> None:
         if not stages:
             raise ValueError("stages is empty; name some of stem, res2, res3, res4, res5")
         self.stages = stages
@@ -63,16 +59,10 @@ class FreezeStages(Callback):
     def _layers(self, classifier: LightningModule) -> list[nn.Module]:
         """Every module of the frozen stages, context blocks left out where they are trained."""
         network = classifier.get_submodule("network")
-        if not isinstance(network, VideoResNet):
-            raise ValueError(
-                f"FreezeStages knows the stages of VideoResNet, and the network is {type(network).__name__}; "
-                "freeze its layers where it is made"
-            )
-        parts = {"stem": network.blocks[0], **network.stages}
         return [
             layer
-            for stage in self.stages
-            for name, layer in parts[stage].named_modules()
+            for stage in chosen_stages(network, self.stages, asker="FreezeStages").values()
+            for name, layer in stage.named_modules()
             if self.context_blocks == "frozen" or "context" not in name.split(".")
         ]
 
@@ -102,7 +92,11 @@ def scaled_by_depth(
 
 
 def _stages_in_order(network: nn.Module) -> list[nn.Module]:
-    """The network's children that have parameters, from the input on; an only child's children instead."""
+    """The stages that a network shows and its head, from the input on; of another network its children that
+    have parameters, an only child's children instead."""
+    if (stages := shown_stages(network)) is not None:
+        head = nn.Module()  # whose parameters have the peak, as those of no stage
+        return [*stages.values(), head]
     children = list(network.children())
     while len(children) == 1:
         children = list(children[0].children())

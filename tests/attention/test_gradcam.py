@@ -48,5 +48,5 @@ def test_a_frozen_network_has_grad_cam_too(network: VideoResNet) -> None:
 
 
 def test_a_stage_that_does_not_exist_is_refused(network: VideoResNet) -> None:
-    with pytest.raises(ValueError, match="Grad-CAM of 'res6': VideoResNet has res2, res3, res4, res5"):
+    with pytest.raises(ValueError, match="Grad-CAM of 'res6': VideoResNet has stem, res2, res3, res4, res5"):
         stage_of(network, "res6")

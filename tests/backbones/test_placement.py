@@ -10,7 +10,9 @@ from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
 
 from gcvideo.backbones import ContextResBlock, Placement, VideoResNet, place
+from gcvideo.backbones.protocols import blocks_by_name
 from gcvideo.blocks import (
+    Add,
     GlobalContextBlock,
     NonLocalBlock,
     SimplifiedNonLocalBlock,
@@ -91,12 +93,11 @@ def test_a_gate_changes_the_logits_from_the_start(bare, clips, position):
 def test_every_placed_block_runs_once_and_every_other_residual_block_stays(position):
     network = small(block=GlobalContextBlock, placement=Placement(**SEVERAL, position=position))
     calls: list[str] = []
-    for stage, blocks in network.stages.items():
-        for index, residual in enumerate(blocks.res_blocks):
-            if isinstance(residual, ContextResBlock):
-                residual.context.register_forward_hook(lambda *_, name=f"{stage}.{index}": calls.append(name))
-            else:
-                assert type(residual) is ResBlock
+    for name, residual in blocks_by_name(network.stages).items():
+        if isinstance(residual, ContextResBlock):
+            residual.context.register_forward_hook(lambda *_, name=name: calls.append(name))
+        else:
+            assert type(residual) is ResBlock
     network(torch.zeros(1, 3, 2, 32, 32))
     assert calls == ["res3.1", "res3.3", "res4.0", "res4.5", "res5.0", "res5.1", "res5.2"]
     assert network.context_places == calls
@@ -178,7 +179,10 @@ def test_a_block_can_stand_in_res2():
 
 def test_a_network_says_how_many_blocks_were_placed_and_where():
     network = small(block=GlobalContextBlock, placement=Placement(res3=[1, 3], res4=[1, 3, 5]))
-    assert network.placed == "5 context blocks after_add: res3.1, res3.3, res4.1, res4.3, res4.5"
+    assert (
+        network.placed
+        == "5 context blocks (GlobalContextBlock) after_add: res3.1, res3.3, res4.1, res4.3, res4.5"
+    )
     assert small().placed == "no context block"
 
 
@@ -196,6 +200,18 @@ def test_a_placement_that_cannot_be_is_refused_and_places_nothing(bare, placemen
     with pytest.raises(ValueError, match=message):
         place(GlobalContextBlock, network.stages, placement)
     assert network.state_dict().keys() == bare.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (Add, "block Add cannot be made for 64 channels: .*; expected a class whose first argument"),
+        (lambda channels: channels, "block <lambda> makes a int; expected a module"),
+    ],
+)
+def test_what_makes_no_block_for_a_number_of_channels_is_refused(bare, block, said):
+    with pytest.raises(ValueError, match=said):
+        place(block, copy.deepcopy(bare).stages, Placement(res3=[1]))
 
 
 def test_a_placement_may_be_a_mapping_as_in_a_configuration():

@@ -215,7 +215,7 @@ def test_readable_videos_are_measured_and_the_others_named(
         ),
         (["--query", "0.5,0.5,1.5"], "query '0.5,0.5,1.5': x is 1.5; expected 0..1"),
         (["--query", "middle"], "query 'middle' is not three numbers; expected T,Y,X"),
-        (["--gradcam", "res9"], "Grad-CAM of 'res9': VideoResNet has res2, res3, res4, res5"),
+        (["--gradcam", "res9"], "Grad-CAM of 'res9': VideoResNet has stem, res2, res3, res4, res5"),
         (["--data", "{empty}"], "empty: no video in this folder"),
         (["--videos", "{empty}"], "empty: no video in this folder"),
         (["--data", "missing.csv"], "missing.csv: no such file or folder"),

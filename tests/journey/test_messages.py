@@ -142,8 +142,8 @@ def test_an_argument_is_named_with_what_would_do(complaint, argument, said):
             f"did you mean GlobalContextBlock? {BLOCKS}",
         ),
         (
-            "model:\n  network:\n    init_args:\n      block: {class_path: gcvideo.blocks.Add}\n",
-            f"4: {NETWORK}.block names gcvideo.blocks.Add, which is no ContextBlock; {BLOCKS}",
+            "model:\n  network:\n    init_args:\n      block: {class_path: gcvideo.training.HalfCosine}\n",
+            f"4: {NETWORK}.block names gcvideo.training.HalfCosine, which is no ContextBlock; there are ",
         ),
         (
             "model:\n  network:\n    init_args:\n      block: GlobalContextBlok\n",

@@ -57,7 +57,9 @@ def test_inner_activations_of_the_stages_are_not_kept(tmp_path: Path) -> None:
 def test_other_networks_are_named() -> None:
 
     model = VideoClassifier(partial(TwoLayers), ["a", "b"])
-    with pytest.raises(ValueError, match="takes stages of a VideoResNet, and the network is a TwoLayers"):
+    with pytest.raises(
+        ValueError, match="by its stages, and TwoLayers does not show them; give it a property"
+    ):
         ActivationCheckpointing(["res2"]).on_fit_start(Trainer(**QUIET), model)
 
 

@@ -93,7 +93,9 @@ def test_frozen_stages_are_in_no_group_of_the_optimizer(tmp_path):
 def test_freezing_nothing_or_an_unknown_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match="stages is empty; name some of stem"):
         FreezeStages([])
-    with pytest.raises(ValueError, match="the network is TwoLayers"):
+    with pytest.raises(
+        ValueError, match="FreezeStages takes a network by its stages, and TwoLayers does not show them"
+    ):
         fit(VideoClassifier(TwoLayers, NAMES), tmp_path, FreezeStages(["stem"]))
 
 
