@@ -24,6 +24,7 @@ from gcvideo.backbones.checkpoints import (
 from gcvideo.backbones.checkpoints.configurations import Skeleton, mmlab, ours, pyslowfast
 from gcvideo.backbones.checkpoints.files import non_finite, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation
+from gcvideo.backbones.checkpoints.kinds import KINDS
 from gcvideo.backbones.checkpoints.loading import Format, complete, refuse_folded
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.resnet import ARCHITECTURES, ArchitectureName
@@ -114,7 +115,7 @@ def run(arguments: Sequence[str]) -> None:
         log.info("%s computes the same with %s", NAMINGS[chosen.to].title, there.strip())
     else:
         names = [*ours.hyperparameters(checkpoint.record).get("class_names", ())]
-        record = ours.write(settings, source.input, class_names=names)
+        record = ours.write(settings, source.input, block=source.block, class_names=names)
         record["source"] = f"{chosen.path.name}: {source}"
         write_state(chosen.out, state, record=record)
         log.info("its network has %s", ", ".join(f"{name} {value}" for name, value in settings.items()))
@@ -225,6 +226,10 @@ def _naming(to: Target, source: Recognised, settings: Mapping[str, str], refused
         ValueError: None can.
     """
     able = [name for name in NAMINGS if name.startswith("pytorchvideo" if to == "gcvideo" else to)]
+    others = {*source.blocks.values()} - {known.kind for known in KINDS}
+    if others and to != "gcvideo":
+        title = NAMINGS[able[0]].title
+        raise ValueError(f"{refused} it has {' and '.join(others)} blocks, and {title} has none")
     if "squeeze-excitation" in source.blocks.values():
         title = NAMINGS[able[0]].title
         able = [name for name in able if name.endswith("_squeeze") or to == "gcvideo"]

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from gcvideo.backbones.checkpoints.classes import compare_classes
 from gcvideo.backbones.checkpoints.files import Checkpoint, non_finite, read_checkpoint, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
+from gcvideo.backbones.checkpoints.kinds import own_class, same_class
 from gcvideo.backbones.checkpoints.namings import NAMINGS
 from gcvideo.backbones.checkpoints.prefixes import find_network
 from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, recognise
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, write_naming
 from gcvideo.backbones.checkpoints.settings import ARGUMENTS, OF_BLOCKS, settings_of
 from gcvideo.backbones.checkpoints.variants import refuse_variants
+from gcvideo.backbones.placement import placed_blocks
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +76,7 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
             log.warning("%s: nan or infinite are numbers of %s", weights.path, ", ".join(found))
         log.info("loaded %s: all %d tensors of %s", weights.path, len(checkpoint.state), name)
         return
-    own = recognise(Checkpoint(Path(name), dict(network.state_dict()), [], {}))
-    own = own._replace(settings=own.settings | {key: (value,) for key, value in settings_of(network).items()})
+    own = _as_built(network)
     checkpoint = find_network(checkpoint)
     source = recognise(checkpoint, format=weights.format)
     refuse_folded(checkpoint, source)
@@ -118,6 +119,15 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
     if source.format != own.format and source.input.mean is None:
         naming = NAMINGS[source.format]
         log.info("recipes of %s normalise with %s; compare data.mean, data.std", naming.title, naming.pixels)
+
+
+def _as_built(network: nn.Module) -> Recognised:
+    """Return what the network's tensors, its settings and the classes of its context blocks tell."""
+    own = recognise(Checkpoint(Path(type(network).__name__), dict(network.state_dict()), [], {}))
+    settings = {name: (value,) for name, value in settings_of(network).items()}
+    classes = {place: own_class(block) for place, block in placed_blocks(network).items()}
+    blocks = {place: classes.get(place) or kind for place, kind in own.blocks.items()}
+    return own._replace(settings=own.settings | settings, blocks=blocks)
 
 
 def load_exactly(
@@ -178,6 +188,8 @@ def _refuse_other_function(
         way_out = f"; weights.new: [{', '.join(parts)}] leaves that behind" if "network" not in parts else ""
         said = ", ".join(setting for _, setting in foreign)
         raise ValueError(f"{file} was trained with {said}, which nothing here has{way_out}")
+    if source.block is not None and "blocks" not in new:
+        _refuse_other_block(network, source.block, file)
     left_open: dict[str, None] = {}
     for name, module in network.named_modules():
         for setting, value in settings_of(module).items():
@@ -195,6 +207,16 @@ def _refuse_other_function(
             if len(meant) > 1:
                 left_open[f"{setting} {value}"] = None
     return list(left_open)
+
+
+def _refuse_other_block(network: nn.Module, class_path: str, file: Path) -> None:
+    """Refuse context blocks of another class, whose tensors may have the same names and shapes."""
+    for name, block in placed_blocks(network).items():
+        if not same_class(block, class_path):
+            raise ValueError(
+                f"{name} is a {type(block).__name__}, but {file} was trained with {class_path}; set "
+                "block.class_path to that, or start the blocks fresh with weights.new: [blocks]"
+            )
 
 
 def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:

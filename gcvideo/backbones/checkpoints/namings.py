@@ -14,7 +14,8 @@ class Naming(NamedTuple):
 
     title: str
     outside: dict[str, str]
-    """Layers outside the residual stages: theirs to ours."""
+    """Layers outside the residual stages: theirs to ours. A name that ends in a dot, here and in `inside`,
+    stands for all layers below it, which have the same names on both sides."""
     stages: tuple[str, str, str, str]
     """What stands before the layers of res2, res3, res4 and res5."""
     inside: dict[str, str]
@@ -63,7 +64,6 @@ def _pytorchvideo(*stages: int, head: int, architectures: tuple[str, ...]) -> Na
     res2, res3, res4, res5 = (f"blocks.{number}.res_blocks" for number in stages)
     residual = [f"branch2.{kind}_{letter}" for letter in "abc" for kind in ("conv", "norm")]
     residual += ["branch1_conv", "branch1_norm"]
-    context = [f"context.{part}" for part in CONTEXT_PARTS]
     return Naming(
         title="pytorchvideo",
         outside={
@@ -72,7 +72,7 @@ def _pytorchvideo(*stages: int, head: int, architectures: tuple[str, ...]) -> Na
             f"blocks.{head}.proj": "head.proj",
         },
         stages=(res2, res3, res4, res5),
-        inside={f"{{i}}.{part}": part for part in residual + context},
+        inside={f"{{i}}.{part}": part for part in [*residual, "context."]},
         pixels=GREY,
         position_axes=0,
         settings={"architecture": architectures} | OURS,
@@ -118,18 +118,6 @@ def _mmaction2(*, pooled: bool) -> Naming:
         unbiased={"context.transform.0": "context.transform.1"},
     )
 
-
-CONTEXT_PARTS = (
-    # non-local
-    *("context.query", "context.key", "context.value", "context.affinity.score"),
-    *("transform.0", "transform.1"),
-    # simplified non-local, in its two orders (context.key and context.value stand above)
-    "transform",
-    # global context and squeeze-excitation; with both fusions each has a bottleneck
-    *("transform.reduce", "transform.norm", "transform.expand"),
-    *(f"transform.transforms.{n}.{part}" for n in (0, 1) for part in ("reduce", "norm", "expand")),
-)
-"""Every layer that a context block of ours can have."""
 
 # He et al.'s names as torchvision writes them, and timm, mmcv and mmdetection after it.
 IMAGE_RESIDUAL = {

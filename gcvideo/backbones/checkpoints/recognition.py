@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gcvideo.backbones.checkpoints.configurations import Foreign, Input, Skeleton, read_configuration
 from gcvideo.backbones.checkpoints.files import Checkpoint
+from gcvideo.backbones.checkpoints.kinds import kinds_of_blocks
 from gcvideo.backbones.checkpoints.namings import NAMINGS, Naming
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, Named, read_naming
 from gcvideo.backbones.checkpoints.settings import GLOBAL_CONTEXT, NON_LOCAL
@@ -19,17 +20,6 @@ DEPTH_OF_BLOCKS: dict[tuple[int, ...], int] = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 
 
 FRAMEWISE: tuple[str, ...] = ("c2d_nopool", "c2d_unpadded")
 """MMAction2's 2-D networks for video: they see frame by frame, and their heads know classes of videos."""
-
-KIND_OF_BLOCK = {
-    # The first layer that a context block has tells its kind.
-    "context.transform.1.weight": "non-local",
-    "context.transform.weight": "simplified non-local",
-    "context.context.value.weight": "simplified non-local",
-    "context.transform.norm.weight": "global context",
-    "context.transform.transforms.0.reduce.weight": "global context",
-    "context.context.key.weight": "global context",
-    "context.transform.reduce.weight": "squeeze-excitation",
-}
 
 
 class Recognised(NamedTuple):
@@ -44,6 +34,8 @@ class Recognised(NamedTuple):
     num_classes: int | None
     blocks: dict[str, str]
     """Residual blocks with a context block, as res3.1, and its kind."""
+    block: str | None
+    """The class_path of these context blocks, where the file names it."""
     settings: dict[str, tuple[str, ...]]
     """What the file tells of settings that no weight has: the values that may be meant, the usual first."""
     foreign: list[Foreign]
@@ -117,7 +109,7 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
     head = state.get("head.proj.weight")
     skeleton = _skeleton(state, best)
     said = read_configuration(checkpoint, skeleton)
-    blocks = _blocks(state)
+    blocks = kinds_of_blocks(state, said.block)
     possible = _possible(state, NAMINGS[best], skeleton, kinds=set(blocks.values()))
     return Recognised(
         format=best,
@@ -127,6 +119,7 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
         width=len(stem) / 64,
         num_classes=None if head is None else len(head),
         blocks=blocks,
+        block=said.block,
         settings=possible | {name: (said.settings[name],) for name in possible if name in said.settings},
         foreign=said.foreign,
         input=said.input if said.input.num_frames else said.input._replace(**_clip_in_name(checkpoint.path)),
@@ -171,14 +164,6 @@ def _lengths(architecture: str) -> tuple[int, ...]:
     """Frames that the stem and the first blocks of res2 and res4 look at."""
     table = ARCHITECTURES[architecture]
     return table.stem_kernel[0], table.first_kernels[0][0][0], table.first_kernels[2][0][0]
-
-
-def _blocks(state: Mapping[str, Tensor]) -> dict[str, str]:
-    places = dict.fromkeys(".".join(key.split(".")[:2]) for key in state if ".context." in key)
-    return {
-        place: next((kind for part, kind in KIND_OF_BLOCK.items() if f"{place}.{part}" in state), "unknown")
-        for place in places
-    }
 
 
 def _possible(

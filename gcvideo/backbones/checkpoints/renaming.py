@@ -1,5 +1,6 @@
 """State dicts from one naming to another, by the tables of `namings`."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
@@ -52,11 +53,11 @@ def read_naming(state: Mapping[str, Tensor], format: str) -> Named:
     naming, table = NAMINGS[format], layers(format)
     named = Named({}, {}, [])
     for key, tensor in state.items():
-        layer, _, leaf = key.rpartition(".")
+        ours = _renamed(key, table)
         if naming.not_ours and key.startswith(naming.not_ours):
             named.not_ours.append(key)
-        elif layer in table:
-            named.state[f"{table[layer]}.{leaf}"] = _without_position_axes(table[layer], tensor)
+        elif ours is not None:
+            named.state[ours] = _without_position_axes(ours, tensor) if naming.position_axes else tensor
         else:
             named.unknown[key] = tensor
     for layer, _ in _unbiased(named.state, naming):
@@ -77,16 +78,30 @@ def write_naming(state: Mapping[str, Tensor], format: str) -> dict[str, Tensor]:
     state = dict(state)
     for layer, norm in _unbiased(state, naming):
         state[f"{norm}.running_mean"] = state[f"{norm}.running_mean"] - state.pop(f"{layer}.bias")
-    nameless = sorted({key.rpartition(".")[0] for key in state} - table.keys())
+    written, nameless = {}, []
+    for key, tensor in state.items():
+        theirs = _renamed(key, table)
+        if theirs is None:
+            nameless.append(key.rpartition(".")[0])
+        else:
+            written[theirs] = _with_position_axes(key.rpartition(".")[0], tensor, naming)
     if nameless:
         raise ValueError(
-            f"{naming.title} has no name for {', '.join(nameless)}; choose another naming, as pytorchvideo"
+            f"{naming.title} has no name for {', '.join(sorted({*nameless}))}; choose another naming, as "
+            "pytorchvideo"
         )
-    written = {}
-    for key, tensor in state.items():
-        layer, _, leaf = key.rpartition(".")
-        written[f"{table[layer]}.{leaf}"] = _with_position_axes(layer, tensor, naming)
     return written
+
+
+def _renamed(key: str, table: Mapping[str, str]) -> str | None:
+    """Return a tensor's name by a table of layers, or None if the table knows neither its layer nor one that
+    stands for all below it."""
+    layer, _, leaf = key.rpartition(".")
+    if layer in table:
+        return f"{table[layer]}.{leaf}"
+    starts = (key[: dot.end()] for dot in re.finditer(r"\.", key))
+    known = next((start for start in starts if start in table), None)
+    return None if known is None else table[known] + key.removeprefix(known)
 
 
 def _unbiased(state: Mapping[str, Tensor], naming: Naming) -> list[tuple[str, str]]:
@@ -99,7 +114,8 @@ def _unbiased(state: Mapping[str, Tensor], naming: Naming) -> list[tuple[str, st
     ]
 
 
-def _without_position_axes(layer: str, tensor: Tensor) -> Tensor:
+def _without_position_axes(key: str, tensor: Tensor) -> Tensor:
+    layer = key.rpartition(".")[0]
     if ".context." not in layer or tensor.ndim < 2:
         return tensor
     return tensor.flatten() if layer.endswith(".norm") else tensor.flatten(1)

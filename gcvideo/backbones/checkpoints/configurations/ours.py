@@ -24,10 +24,14 @@ def read(record: Mapping[str, Any]) -> Said:
     """Return what the hyperparameters of a checkpoint or of a converted file say."""
     model, data = hyperparameters(record), hyperparameters(record, "datamodule_hyper_parameters")
     network = model.get("network")
+    block: str | None = None
     if isinstance(model.get(CONVERTED), Mapping):
         settings, data = model[CONVERTED]["settings"], model[CONVERTED]["input"]
+        block = model[CONVERTED].get("block")
     else:
         settings = network.get("init_args") if isinstance(network, Mapping) else None
+        made = settings.get("block") if isinstance(settings, Mapping) else None
+        block = made.get("class_path") if isinstance(made, Mapping) else None
     clip = data.get("clip") or {}
     return Said(
         settings={name: value for name, value in _leaves(settings) if name in ARGUMENTS},
@@ -38,13 +42,18 @@ def read(record: Mapping[str, Any]) -> Said:
             mean=tuple(data["mean"]) if data.get("mean") else None,
             std=tuple(data["std"]) if data.get("std") else None,
         ),
+        block=block if isinstance(block, str) else None,
     )
 
 
-def write(settings: Mapping[str, str], of: Input, *, class_names: list[str]) -> dict[str, str]:
+def write(
+    settings: Mapping[str, str], of: Input, *, block: str | None, class_names: list[str]
+) -> dict[str, str]:
     """Return what `read` gives back, with the names of the classes."""
     clip = {"num_frames": of.num_frames, "stride": of.stride}
     converted = {"settings": settings, "input": {"clip": clip, "mean": of.mean, "std": of.std}}
+    if block is not None:
+        converted["block"] = block
     return {"hyper_parameters": json.dumps({CONVERTED: converted, "class_names": class_names})}
 
 

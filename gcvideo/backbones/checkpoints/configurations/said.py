@@ -53,6 +53,8 @@ class Said(NamedTuple):
     """Arguments of ours that no weight shows."""
     foreign: list[Foreign]
     input: Input
+    block: str | None = None
+    """The class_path of the context blocks, where the configuration names it."""
 
 
 NOTHING = Said({}, [], Input())
