@@ -1,9 +1,10 @@
-"""What must be the same on every process: versions, configuration and lists, as names and values."""
+"""What must be the same on every rank, as names and values, and in what ranks differ."""
 
 import hashlib
 import json
 import platform
-import re
+import sys
+from collections import Counter
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -12,34 +13,58 @@ from typing import Any
 import torch
 
 import gcvideo
-from gcvideo.data import VideoDataModule
 
-PACKAGE = re.compile(r"[\w.-]+")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "pytorchvideo",
+    "lightning",
+    "jsonargparse",
+    "torchmetrics",
+    "numpy",
+    "av",
+    "decord",
+    "torchcodec",
+)
+"""Packages that have a part in what a step computes."""
+MAY_DIFFER = ("data.root", "data.videos", "data.num_workers", "model.weights.path")
+"""Settings that say where files are, whose content is compared, or how many processes read them."""
 DIGITS = 12
-"""Of a hash, as shown."""
+"""Of a digest, as shown."""
+BYTES_AT_ONCE = 1 << 20
+LETTERS = 80
+"""Of a value, as shown."""
 
 
 def versions() -> dict[str, str]:
-    """Of Python, of every package that gcvideo requires, of CUDA, and a hash of gcvideo's own files."""
+    """Return the versions of Python, CUDA and PACKAGES, and a digest of gcvideo's own source."""
     found = {"python": platform.python_version(), "CUDA": str(torch.version.cuda)}
-    required = [line for line in metadata.requires("gcvideo") or [] if "extra ==" not in line]
-    for line in required:
-        name = PACKAGE.match(line)
-        assert name is not None
+    for name in PACKAGES:
         try:
-            found[name[0]] = metadata.version(name[0])
-        except metadata.PackageNotFoundError:  # decord, where it has no wheel
-            found[name[0]] = "not installed"
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
     folder = Path(str(gcvideo.__file__)).parent
-    source = hashlib.sha256()
-    for file in sorted(folder.rglob("*.py")):
-        source.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes() + b"\0")
-    found["gcvideo's source"] = source.hexdigest()[:DIGITS]
-    return found
+    files = {str(file.relative_to(folder)): digest_of_file(file) for file in sorted(folder.rglob("*.py"))}
+    return {**found, "gcvideo's source": digest_of_values(files)}
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return a configuration as dotted keys and values, without those that may differ between ranks.
+
+    The module of each class_path comes with a digest of its source, since it may be the user's own.
+    """
+    found = flat(config)
+    paths = {json.loads(value) for key, value in found.items() if key.endswith("class_path")}
+    modules = {str(path).rpartition(".")[0] for path in paths}
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in modules}
+    sources = {f"source of {name}": digest_of_file(Path(file)) for name, file in files.items() if file}
+    compared = {key: value for key, value in found.items() if key.replace("init_args.", "") not in MAY_DIFFER}
+    return compared | sources
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested configuration as dotted keys and values; lists of mappings are numbered."""
+    """Return a nested configuration as dotted keys and values; lists of mappings are numbered."""
     found = {}
     for key, value in config.items():
         if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
@@ -51,21 +76,32 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def digest(values: Mapping[str, str]) -> str:
-    """A hash of names and values."""
+def digest_of_values(values: Mapping[str, str]) -> str:
+    """Return a digest of names and values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 
-def lists(data: VideoDataModule) -> dict[str, str]:
-    """Number of videos and hash of the training and validation list, and hash of the class names.
+def digest_of_file(file: Path) -> str:
+    """Return a digest of a file's content."""
+    found = hashlib.sha256()
+    with file.open("rb") as content:
+        while part := content.read(BYTES_AT_ONCE):
+            found.update(part)
+    return found.hexdigest()[:DIGITS]
 
-    Raises:
-        AnnotationError: A list is missing or broken.
-    """
-    found = {}
-    for split in ("train", "val"):
-        num_videos, file = len(data.records(split)), data.lists[split]
-        content = hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS]
-        found[str(file)] = f"{num_videos} videos ({content})"
-    found["class names"] = digest({str(label): name for label, name in enumerate(data.class_names)})
+
+def differences(values: Mapping[int, Mapping[str, str]]) -> dict[int, list[str]]:
+    """Return, by rank, in what it differs from most others; of equally common values the first counts."""
+    found: dict[int, list[str]] = {rank: [] for rank in values}
+    names = sorted({name for named in values.values() for name in named})
+    for name in names:
+        by_rank = {rank: named.get(name, "missing") for rank, named in sorted(values.items())}
+        usual = Counter(by_rank.values()).most_common(1)[0][0]
+        for rank, value in by_rank.items():
+            if value != usual:
+                found[rank].append(f"{name} is {_short(value)}, elsewhere {_short(usual)}")
     return found
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LETTERS else f"{value[:LETTERS]}..."

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 
@@ -65,10 +64,8 @@ class PreflightCLI(VideoCLI):
         """Leave it at that."""
 
     def job(self) -> Job:
-        """What was put together."""
-        config = self.parser.dump(self.config, skip_link_targets=False, skip_none=False)
-        run_dir = self.config["fit"].run_dir
-        return Job(self.trainer, self.model, self.datamodule, yaml.safe_load(config)["fit"], run_dir)
+        """Return what was put together."""
+        return Job(self.trainer, self.model, self.datamodule, self.common(), self.config["fit"].run_dir)
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -3,10 +3,11 @@
 import json
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -15,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 
+from gcvideo.agreement import digest_of_file, settings, versions
 from gcvideo.atomic import write_text
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
 from gcvideo.cli.former_names import with_current_names
@@ -31,6 +33,7 @@ from gcvideo.cli.run_config import (
     run_of,
     with_config_of_checkpoint,
 )
+from gcvideo.cli.run_ranks import AgreeingRanks, Common, new_run_dir
 from gcvideo.cli.trainer_arguments import (
     reason_of_class,
     require_monitored_metrics,
@@ -127,7 +130,7 @@ class VideoCLI(LightningCLI):
             config.run_dir = run.path if run is not None else None
         self._require_possible_resume(config)
         if config.run_dir is None:
-            config.run_dir = Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+            config.run_dir = new_run_dir()
         config.trainer.default_root_dir = None  # which is the run_dir
         config.checkpoint.dirpath = str(RunFolder(config.run_dir).checkpoints)
         if self.config.subcommand == "fit":
@@ -214,6 +217,7 @@ class VideoCLI(LightningCLI):
         if self.config.subcommand == "fit" and asked.logger is not False:
             callbacks = with_learning_rates(callbacks)
             loggers = with_run_log(loggers, RunFolder(config.run_dir))
+        callbacks = [AgreeingRanks(self.common()), *callbacks]
         kwargs |= {"callbacks": callbacks, "logger": loggers, "default_root_dir": str(config.run_dir)}
         if self.resumed_file is not None:
             self.config_init[self.config.subcommand].ckpt_path = str(self.resumed_file)
@@ -231,6 +235,21 @@ class VideoCLI(LightningCLI):
                 "start with scripts/train_torchrun.sh, or give torchrun TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
             )
         return trainer
+
+    def common(self) -> Common:
+        """Return what must be the same on every rank, each computed when it is asked for."""
+        return {"versions": versions, "config": self._settings, "files": self._files}
+
+    def _settings(self) -> dict[str, str]:
+        """Return the configuration, but for what may differ between ranks."""
+        config = self.parser.dump(self.config, skip_link_targets=False, skip_none=False)
+        return settings(yaml.safe_load(config)[self.config.subcommand])
+
+    def _files(self) -> dict[str, str]:
+        """Return digests of the lists, and of the file that the weights come from."""
+        source = self.checkpoint or (self.model.weights.path if self.model.weights else None)
+        weights = f"{source.name} ({digest_of_file(source)})" if source is not None else "random"
+        return {**self.datamodule.list_digests(self.config.subcommand), "weights": weights}
 
     def instantiate_classes(self) -> None:
         try:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningDataModule
 
+from gcvideo.agreement import digest_of_file, digest_of_values
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.annotations import largest_label, read_annotations
 from gcvideo.data.class_files import read_class_names
@@ -218,9 +219,18 @@ class VideoDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Look for the videos of fit, validate or test before it begins, without opening them."""
-        splits = {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}.get(stage, [])
-        if stage == "fit" and self.trainer is not None and not self.trainer.enable_validation:
-            splits = ["train"]
+        warnings = self.look_for_videos(stage)
+        if self.trainer is None or self.trainer.is_global_zero:
+            for warning in warnings:
+                log.warning(warning)
+
+    def look_for_videos(self, stage: str) -> list[str]:
+        """Return what to warn of: videos of a stage's lists that are not there, or that are in both lists.
+
+        Raises:
+            ValueError: All videos of a list are absent, or more of the training list than may be.
+        """
+        splits = self._splits(stage)
         max_share = {"train": self.max_unreadable_share if self.on_error == "skip" else 0.0}
         said = [
             said_of_missing(self.records(split), file=self.lists[split], max_share=max_share.get(split, 1.0))
@@ -228,9 +238,26 @@ class VideoDataModule(LightningDataModule):
         ]
         if "train" in splits and "val" in splits:
             said.append(said_of_shared(self.records("val"), self.records("train"), file=self.lists["val"]))
-        if self.trainer is None or self.trainer.is_global_zero:
-            for warning in filter(None, said):
-                log.warning(warning)
+        return list(filter(None, said))
+
+    def list_digests(self, stage: str) -> dict[str, str]:
+        """Return the number of videos and a digest of each list of a stage, and a digest of the class names.
+
+        Raises:
+            AnnotationError: A list is missing or broken.
+        """
+        found = {
+            f"{split} list": f"{len(self.records(split))} videos ({digest_of_file(self.lists[split])})"
+            for split in self._splits(stage)
+        }
+        names = {str(label): name for label, name in enumerate(self.class_names)}
+        return {**found, "class names": digest_of_values(names)}
+
+    def _splits(self, stage: str) -> list[str]:
+        """Return the splits that fit, validate or test reads."""
+        if stage == "fit" and self.trainer is not None and not self.trainer.enable_validation:
+            return ["train"]
+        return {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}.get(stage, [])
 
     def train_dataloader(self) -> VideoLoader:
         dataset = self.training_dataset(self.records("train"))

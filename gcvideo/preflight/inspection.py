@@ -2,16 +2,16 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lightning.pytorch import Trainer
 
-from gcvideo.agreement import digest, flat, lists, versions
+from gcvideo.agreement import differences, digest_of_values, versions
 from gcvideo.data import VideoDataModule
-from gcvideo.preflight.findings import Finding, Status, attempt, differences
+from gcvideo.preflight.findings import Finding, Status, attempt
 from gcvideo.preflight.rendezvous import Rendezvous
 from gcvideo.preflight.report import Report
 from gcvideo.preflight.resources import check_memory, check_open_files
@@ -55,7 +55,8 @@ class Job(NamedTuple):
     trainer: Trainer
     model: VideoClassifier
     data: VideoDataModule
-    config: dict[str, Any]
+    common: Mapping[str, Callable[[], dict[str, str]]]
+    """By check, names and values that must be the same on every rank."""
     run_dir: Path
 
 
@@ -113,15 +114,13 @@ def _look_alone(job: Job | str, settings: Preflight, *, rank: int, token: str) -
     def note(check: str, values: Callable[[], dict[str, str]]) -> list[Finding]:
         def work() -> list[Finding]:
             same[check] = values()
-            return [Finding(check, Status.OK, digest(same[check]))]
+            return [Finding(check, Status.OK, digest_of_values(same[check]))]
 
         return attempt(check, work, seconds=max(deadline - time.monotonic(), 0))
 
-    found = note("versions", versions)
     if not isinstance(job, Job):
-        return [*found, Finding("config", Status.FAILED, job)], same
-    found += note("config", lambda: flat(job.config))
-    found += note("lists", lambda: lists(job.data))
+        return [*note("versions", versions), Finding("config", Status.FAILED, job)], same
+    found = [finding for check, values in job.common.items() for finding in note(check, values)]
     for check, work in {
         "memory": lambda: [check_memory(job.data, processes_here=job.trainer.num_devices)],
         "open files": lambda: [check_open_files(job.data)],
@@ -142,7 +141,7 @@ def _tell(
 
 
 def _compare(of_ranks: dict[int, Same], report: Report) -> None:
-    for check in ("config", "versions", "lists"):
+    for check in sorted({check for same in of_ranks.values() for check in same}):
         values = {rank: same[check] for rank, same in of_ranks.items() if check in same}
         for rank, said in differences(values).items():
             if said:

@@ -11,7 +11,7 @@ from gcvideo.preflight.findings import Finding, Status
 CHECKS = (
     "config",
     "versions",
-    "lists",
+    "files",
     "memory",
     "open files",
     "videos",

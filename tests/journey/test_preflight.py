@@ -2,82 +2,32 @@
 
 import os
 import re
-import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from gcvideo.cli import main
-from tests.data.annotated import write_dataset
-from tests.training.runs import context, free_port, write_config
+from tests.journey.machines import on_machines, other_configuration, other_version, write_machines
 
 TIMEOUT_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Machines, each with a folder of its own that holds the same videos, and a run folder that all see."""
-    folder = tmp_path_factory.mktemp("machines")
-    videos = write_dataset(folder / "videos", train=10, val=5, test=2)
-    for rank in range(5):
-        shutil.copytree(videos, folder / f"machine{rank}" / "videos")
-    rows = (videos / "train.csv").read_text().splitlines()
-    (folder / "machine3" / "videos" / "train.csv").write_text("\n".join([rows[0], *rows[:0:-1]]) + "\n")
-    (folder / "machine4" / "videos" / "09.mp4").write_bytes(b"")
-    write_config(folder, Path("videos"))
-    return folder
+    return write_machines(tmp_path_factory.mktemp("machines"))
 
 
-def preflight(
-    folder: Path,
-    *arguments: str,
-    ranks: int = 2,
-    faults: Mapping[int, Callable[[], None]] | None = None,
-    waited_for: int = 0,
-) -> tuple[list[int | None], str]:
-    """The exit codes of processes that are on a machine each, and what they say.
-
-    Args:
-        faults: What is done on a machine before the command begins.
-        waited_for: The rank that must end by itself; the others have little more time.
-    """
-    port = str(free_port())
-    line = ["preflight", "--config", str(folder / "run.yaml"), f"--trainer.devices={ranks}"]
-    line += ["--preflight.measure_seconds=0.2", f"--preflight.timeout_seconds={TIMEOUT_SECONDS}", *arguments]
-    started = []
-    for rank in range(ranks):
-        environment = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
-        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-        fault = (faults or {}).get(rank, bool)
-        process = context.Process(target=be, args=(folder / f"machine{rank}", environment, line, fault))
-        process.start()
-        started.append(process)
-    for process in [started[waited_for], *started]:
-        process.join(90 if process is started[waited_for] else 5)
-    codes = [process.exitcode for process in started]
-    for process in started:
-        process.kill()
-        process.join()
-    return codes, "".join((folder / f"machine{rank}" / "said").read_text() for rank in range(ranks))
-
-
-def be(machine: Path, environment: dict[str, str], line: list[str], fault: Callable[[], None]) -> None:
-    """The life of one process."""
-    os.chdir(machine)
-    os.environ.update(environment)
-    stream = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(stream, sys.stdout.fileno())
-    os.dup2(stream, sys.stderr.fileno())
-    sys.argv = ["gcvideo", *line]
-    fault()
-    main(sys.argv[1:])
+def preflight(folder: Path, *arguments: str, **settings: Any) -> tuple[list[int | None], str]:
+    brief = ["--preflight.measure_seconds=0.2", f"--preflight.timeout_seconds={TIMEOUT_SECONDS}"]
+    return on_machines("preflight", folder, *brief, *arguments, **settings)
 
 
 def failures(said: str) -> list[tuple[str, str]]:
@@ -95,15 +45,6 @@ def test_machines_that_are_well_pass(folder):
     assert not list((folder / "run").glob(".preflight*"))
 
 
-def other_version() -> None:
-    version = metadata.version
-    metadata.version = lambda name: "1.0" if name == "torch" else version(name)
-
-
-def other_configuration() -> None:
-    sys.argv.append("--model.learning_rate=0.2")
-
-
 def other_clock() -> None:
     now = time.time
     time.time = lambda: now() + 100
@@ -112,12 +53,12 @@ def other_clock() -> None:
 def test_every_machine_that_differs_is_named_and_no_other(folder):
     faults = {1: other_version, 2: other_configuration, 3: other_clock}
     codes, said = preflight(folder, ranks=5, faults=faults)
-    found = {("1", "versions"), ("2", "config"), ("3", "clock"), ("3", "lists"), ("4", "videos")}
+    found = {("1", "versions"), ("2", "config"), ("3", "clock"), ("3", "files"), ("4", "videos")}
     assert (codes, set(failures(said))) == ([1] * 5, found), said
     assert f"versions: torch is 1.0, elsewhere {metadata.version('torch')}" in said
     assert "config: model.learning_rate is 0.2, elsewhere 0.5" in said
     assert "clock: is +100.0 s from that of rank 0" in said
-    assert re.search(r"lists: videos/train.csv is 10 videos \(\w+\), elsewhere 10 videos", said)
+    assert re.search(r"files: train list is 10 videos \(\w+\), elsewhere 10 videos", said)
     assert re.search(r"videos: 1 of 13 cannot be read, such as \S+machine4/videos/09.mp4: .*empty", said)
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from gcvideo.agreement import flat, versions
+from gcvideo.agreement import differences, flat, versions
 from gcvideo.clip import ClipBatch, VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.distributed import LaunchedRank
 from gcvideo.preflight import AbsentError, Rendezvous, resources
-from gcvideo.preflight.findings import Status, attempt, differences
+from gcvideo.preflight.findings import Status, attempt
 from gcvideo.preflight.resources import VERSION_2, check_memory, check_open_files, free_in_groups
 from gcvideo.preflight.run_dir import check_run_dir, check_same_run_dir, mark
 from gcvideo.preflight.speed import clips_per_second

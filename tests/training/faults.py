@@ -5,6 +5,7 @@ import json
 import os
 import threading
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,6 +134,15 @@ class BadGradient(Callback):
     def on_after_backward(self, trainer: Trainer, pl_module) -> None:
         if trainer.global_step + 1 == self.step:
             next(pl_module.parameters()).grad[0, 0] = torch.nan
+
+
+class OtherVersion(Callback):
+    """Makes one rank believe that it has another numpy."""
+
+    def __init__(self, *, rank: int) -> None:
+        if os.environ.get("LOCAL_RANK", "0") == str(rank):
+            version = metadata.version
+            metadata.version = lambda name: "1.0" if name == "numpy" else version(name)
 
 
 class InEvaluation(Callback):
