@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from jsonargparse._common import parsing_settings
 
 install_import_hook("gcvideo", "beartype.beartype")
 
@@ -24,3 +25,14 @@ def no_log_settings_of_a_command_outlive_its_test() -> Iterator[None]:
     yield
     logging.getLogger("gcvideo").handlers.clear()
     logging.getLogger("gcvideo").setLevel(logging.NOTSET)
+
+
+AS_IMPORTED = dict(parsing_settings)
+
+
+@pytest.fixture(autouse=True)
+def no_trust_of_a_command_outlives_its_test() -> Iterator[None]:
+    """A process of `gcvideo` runs one command, and what it distrusts once it distrusts to its end."""
+    parsing_settings.update(AS_IMPORTED)
+    yield
+    parsing_settings.update(AS_IMPORTED)

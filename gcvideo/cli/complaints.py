@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from gcvideo.cli.choices import base_of, choices
 from gcvideo.cli.expectations import expected
 from gcvideo.cli.former_names import MOVED
+from gcvideo.cli.trust import distrusted_name
 
 UNKNOWN_ARGUMENT = re.compile(r"unrecognized arguments: .*?--([\w.]+)")
 UNKNOWN_OPTION = re.compile(
@@ -24,7 +25,7 @@ UNKNOWN_OPTION = re.compile(
 KEY = re.compile(r'Parser key "(?P<key>[^"]+)"')
 REQUIRED = re.compile(r"the following arguments are required: (.*)")
 REFUSED = re.compile(
-    r"(?P<key>[\w.]+) (?P<text>(?:is no setting|cannot take|must be given|names [\w.]+, which).*)"
+    r"(?P<key>[\w.]+) (?P<text>(?:is no setting|cannot take|must be given|names [\w.]+, wh).*)"
 )
 FOUND = re.compile(r"(?:Got value|path string): (.*)")
 CLASS_PATH = re.compile(
@@ -86,6 +87,8 @@ def _action(parser: argparse.ArgumentParser, key: str) -> argparse.Action | None
 
 def _misfit(type_: Any, causes: Sequence[BaseException]) -> str:
     """What is wrong with a value, and what the key's type would be."""
+    if refused := next(filter(None, (distrusted_name(str(cause)) for cause in causes)), None):
+        return refused
     base = base_of(type_)
     path = next(filter(None, map(_class_path, causes)), None)
     if base is not None and path is not None:

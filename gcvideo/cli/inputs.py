@@ -1,14 +1,20 @@
 """What commands on videos are given: video files, folders or lists of them, and a checkpoint."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from argparse import ArgumentError
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch import LightningDataModule, LightningModule
 
 from gcvideo.backbones.checkpoints import read_checkpoint
+from gcvideo.backbones.checkpoints.configurations.ours import hyperparameters
 from gcvideo.backbones.checkpoints.files import refuse_non_finite
 from gcvideo.backbones.checkpoints.recognition import is_residual
+from gcvideo.cli.trust import distrust, distrusted_name
 from gcvideo.data import VideoDataModule
 from gcvideo.data.annotations import read_paths
 from gcvideo.keeping.checkpoint_file import require_whole
@@ -20,6 +26,8 @@ log = logging.getLogger(__name__)
 
 LIST_SUFFIXES = {".csv", ".txt"}
 MOST_NAMED = 5
+MAKER = "lightning.pytorch.cli.instantiate_module"
+"""What makes classes of the hyperparameters in a checkpoint."""
 
 
 def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[Path]:
@@ -88,10 +96,42 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, VideoDataMo
     place = usable_device(device)
     if place.type == "cpu":
         keep_freed_memory()
-    model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
-    data = VideoDataModule.load_from_checkpoint(checkpoint, weights_only=True)
+    distrust(checkpoint)
+    try:
+        for section in ("hyper_parameters", "datamodule_hyper_parameters"):
+            _import_class(checkpoint, hyperparameters(stored.record, section))
+        model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
+        data = VideoDataModule.load_from_checkpoint(checkpoint, weights_only=True)
+    except ArgumentError as error:
+        raise ValueError(_reason(error, checkpoint)) from error
     data.follow(model.class_names, checkpoint=checkpoint)
     return model.eval(), data
+
+
+def _import_class(checkpoint: Path, values: Mapping[str, Any]) -> None:
+    """Import the class that hyperparameters are of, if it is one of the user's own; Lightning never would.
+
+    Raises:
+        ValueError: Another function than Lightning's is to make it.
+        ArgumentError: It is not trusted, or not there.
+    """
+    if (maker := values.get("_instantiator", MAKER)) != MAKER:
+        raise ValueError(
+            f"{checkpoint}: is to be loaded by {maker}; expected {MAKER}, as `gcvideo fit` writes"
+        )
+    if "_class_path" in values:
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_argument("--class", type=type[LightningModule] | type[LightningDataModule])
+        parser.parse_object({"class": values["_class_path"]})
+
+
+def _reason(error: BaseException, checkpoint: Path) -> str:
+    """Return in a line why classes could not be made, from the first cause."""
+    if refused := distrusted_name(str(error)):
+        return f"a class_path {refused}"
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{checkpoint}: cannot be loaded: {' '.join(str(error).split())}"
 
 
 def usable_device(name: str) -> torch.device:

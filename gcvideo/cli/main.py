@@ -48,6 +48,7 @@ USAGE = "\n".join(
         *(f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()),
         "",
         "`gcvideo COMMAND --help` explains the command's arguments.",
+        "With --trust MODULE, or GCVIDEO_TRUST=MODULE, checkpoints may name classes of your module.",
         "Set GCVIDEO_TRACEBACK=1 to see where an error comes from.",
     ]
 )
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         command = importlib.import_module(COMMANDS[name].module)
         lightning_likewise()
-        command.run(arguments)
+        command.run(_trusting(arguments))
     except KeyboardInterrupt:
         sys.exit(_complaint(f"gcvideo {name}: interrupted", code=INTERRUPTED))
     except SystemExit as ended:
@@ -86,6 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if unforeseen or os.environ.get("GCVIDEO_TRACEBACK"):
             raise
         sys.exit(_complaint(f"gcvideo {name}: {error_message(error)}", code=1))
+
+
+def _trusting(arguments: Sequence[str]) -> list[str]:
+    """Trust the modules that the user names, and return the other arguments."""
+    from gcvideo.cli.trust import named_modules, trust  # which imports the parsers' library
+
+    modules, others = named_modules(arguments)
+    trust(modules)
+    return others
 
 
 def error_message(error: Exception) -> str:

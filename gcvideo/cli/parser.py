@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from gcvideo.cli.complaints import Refusal, complaint_about
 from gcvideo.cli.config_files import before_its_class, config_files, fault_in, place_of
 from gcvideo.cli.former_names import with_current_names
+from gcvideo.cli.trust import EXPLAINED
 from gcvideo.paths import user_path
 
 register_type(Path, str, user_path, type_check=isinstance)
@@ -28,7 +29,7 @@ class CommandParser(ArgumentParser):
     """The parser of a command of ours."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **{"allow_abbrev": False, "epilog": EXPLAINED, **kwargs})
 
     def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Namespace:
         """Parse a command's arguments, which errors are then compared with."""

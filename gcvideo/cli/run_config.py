@@ -15,6 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from gcvideo import __version__
 from gcvideo.agreement import flat
 from gcvideo.atomic import write_text
+from gcvideo.cli.trust import distrust
 from gcvideo.keeping.checkpoint_file import read_training_state
 from gcvideo.paths import user_path
 from gcvideo.run_folder import Evaluated, RunFolder
@@ -83,9 +84,13 @@ def run_of(config: Any) -> RunFolder | None:
 
 
 def with_config_of_checkpoint(arguments: Sequence[str]) -> list[str]:
-    """Put the configuration that a checkpoint carries before arguments that name a checkpoint and no file."""
+    """Put the configuration that a checkpoint carries before arguments that name a checkpoint and no file.
+
+    It may be a stranger's: from then on only trusted modules are imported. Where the run lies, and how it
+    is started are not taken from it.
+    """
     options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    options.add_argument("--config")
+    options.add_argument("--config", "-c")
     options.add_argument("--ckpt_path")
     try:
         named, _ = options.parse_known_args(arguments)
@@ -93,10 +98,13 @@ def with_config_of_checkpoint(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if named.config is not None or named.ckpt_path is None:
         return list(arguments)
-    config = config_in(read_training_state(user_path(named.ckpt_path)))
+    file = user_path(named.ckpt_path)
+    config = config_in(read_training_state(file))
     if config is None:
         return list(arguments)
-    return [arguments[0], "--config", yaml.safe_dump(config), *arguments[1:]]
+    distrust(file, typed=[argument for argument in arguments if argument != named.ckpt_path])
+    carried = {key: value for key, value in config.items() if key not in (*HOW_STARTED, "run_dir", "config")}
+    return [arguments[0], "--config", yaml.safe_dump(carried), *arguments[1:]]
 
 
 def config_in(state: Mapping[str, Any]) -> dict[str, Any] | None:

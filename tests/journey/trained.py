@@ -12,9 +12,8 @@ from tests.parity.weights import with_every_layer_mattering
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-def write_checkpoint(folder: Path, *, model: str = "paper/slow_r50_gc5") -> Path:
-    """Clips of 4 frames at stride 4 and 32 pixels; test with 2 clips x 1 crop. The network's weights are then
-    such that every layer matters to the output."""
+def train(folder: Path, *arguments: str, model: str = "paper/slow_r50_gc5") -> Path:
+    """Clips of 4 frames at stride 4 and 32 pixels; test with 2 clips x 1 crop."""
     root = write_dataset(folder / "data", train=2, val=2, test=2)
     views = "{num_clips: 2, num_crops: 1, short_side: 32, crop_size: 32}"
     main(
@@ -31,9 +30,15 @@ def write_checkpoint(folder: Path, *, model: str = "paper/slow_r50_gc5") -> Path
             *("--model.network.init_args.width", "0.0625"),
             *("--trainer.accelerator", "cpu", "--trainer.logger", "false"),
             *("--trainer.enable_progress_bar", "false", "--trainer.max_epochs", "1"),
+            *arguments,
         ]
     )
-    path = folder / "run" / "checkpoints" / "last.ckpt"
+    return folder / "run" / "checkpoints" / "last.ckpt"
+
+
+def write_checkpoint(folder: Path, *, model: str = "paper/slow_r50_gc5") -> Path:
+    """Train, and then give the network weights such that every layer matters to the output."""
+    path = train(folder, model=model)
     classifier, _ = load(path, device="cpu")
     with_every_layer_mattering(classifier.network)
     saved = torch.load(path, weights_only=True)
