@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from gcvideo.atomic import replacing
 from gcvideo.attention.maps import Layer, Layers, Query
 
 MOST_COLUMNS = 8
@@ -88,7 +89,8 @@ def draw_grid(frames: UInt8[Tensor, "T H W 3"], layers: Layers, file: Path, *, t
     bar.set_label(layers.legend, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(file)
+    with replacing(file) as unfinished:
+        figure.savefig(unfinished, format="png")
 
 
 def chosen_frames(num_frames: int, points: Sequence[Query | None]) -> list[int]:
@@ -156,7 +158,7 @@ def write_mp4(pictures: UInt8[np.ndarray, "T h w 3"], file: Path) -> None:
     """H.264, at a rate slow enough to follow."""
     height, width = pictures.shape[1:3]
     even = np.pad(pictures, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with av.open(str(file), "w", format="mp4") as container:
+    with replacing(file) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
         stream.height, stream.width = even.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -168,7 +170,9 @@ def write_mp4(pictures: UInt8[np.ndarray, "T h w 3"], file: Path) -> None:
 def write_gif(pictures: UInt8[np.ndarray, "T h w 3"], file: Path) -> None:
     """The same without end."""
     first, *others = (Image.fromarray(picture) for picture in pictures)
-    first.save(file, save_all=True, append_images=others, duration=1000 // FRAMES_PER_SECOND, loop=0)
+    times = {"duration": 1000 // FRAMES_PER_SECOND, "loop": 0}
+    with replacing(file) as unfinished:
+        first.save(unfinished, "GIF", save_all=True, append_images=others, **times)
 
 
 def draw_channels(weights: Float[Tensor, " C"], file: Path, *, title: str) -> None:
@@ -181,4 +185,5 @@ def draw_channels(weights: Float[Tensor, " C"], file: Path, *, title: str) -> No
     in_rank.bar(np.arange(len(values)), np.sort(values)[::-1], width=1.0, color="#0072B2")
     in_rank.set(xlabel="rank", xlim=(-0.5, len(values) - 0.5))
     figure.suptitle(title, fontsize=10)
-    figure.savefig(file, dpi=120)
+    with replacing(file) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gcvideo.atomic import replacing
 from gcvideo.attention.distances import ONE_MAP
 from gcvideo.attention.table import ACROSS
 
@@ -61,7 +62,8 @@ def plot_block(summary: pd.DataFrame, block: str, file: Path) -> None:
     shared = "" if "att." in shown else f"\n{ONE_MAP}: no distance behind the input"
     axes.set_title(f"{block}: {first['context']}, {size}{shared}", fontsize=11)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(file, dpi=150)
+    with replacing(file) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=150)
 
 
 def plot_network(summary: pd.DataFrame, file: Path) -> None:
@@ -84,7 +86,8 @@ def plot_network(summary: pd.DataFrame, file: Path) -> None:
     for axes in (left, right):
         axes.tick_params("x", rotation=45 if len(blocks) > 6 else 0)
         axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.13))
-    figure.savefig(file, dpi=150)
+    with replacing(file) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=150)
 
 
 def _line(axes: Axes, blocks: list[str], found: pd.DataFrame, *, color: str, label: str, marker: str) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from torch import nn
 
+from gcvideo.atomic import write_text
 from gcvideo.attention import (
     TWO_FRAMES_BY_TWO_PLACES,
     DistanceTable,
@@ -187,8 +188,8 @@ def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
     """Write and print the table."""
     summary = table.summary()
     said = [*notes(summary), *said_of_videos]
-    summary.to_csv(out / "distances.csv", index=False)
-    (out / "distances.md").write_text(as_markdown(summary, said))
+    write_text(out / "distances.csv", summary.to_csv(index=False))
+    write_text(out / "distances.md", as_markdown(summary, said))
     plot_network(summary, out / "distances.png")
     for block in summary["block"].unique():
         plot_block(summary, block, out / f"distances_{block}.png")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
+from gcvideo.atomic import write_text
 from gcvideo.cli.config_files import config_files
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
@@ -93,11 +94,9 @@ def run(arguments: Sequence[str]) -> None:
         frame = beside_the_paper(frame)
     notes = notes_on(measured, num_classes=size["num_classes"], paper=options.paper)
     print_rows(frame, notes)
-    options.out.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(options.out / "complexity.csv", index=False)
-    (options.out / "complexity.md").write_text(
-        frame.to_markdown(index=False) + "\n\n" + "\n".join(f"- {note}" for note in notes) + "\n"
-    )
+    listed = "\n".join(f"- {note}" for note in notes)
+    write_text(options.out / "complexity.csv", frame.to_csv(index=False))
+    write_text(options.out / "complexity.md", f"{frame.to_markdown(index=False)}\n\n{listed}\n")
     log.info("wrote complexity.csv and complexity.md to %s", options.out)
 
 

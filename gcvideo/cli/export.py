@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from gcvideo.atomic import replacing, write_text
 from gcvideo.backbones.checkpoints import read_checkpoint, write_state
 from gcvideo.backbones.checkpoints.folding import fold_batch_norms
 from gcvideo.cli.inputs import find_videos, load
@@ -122,7 +123,7 @@ def run(arguments: Sequence[str]) -> None:
         "batch_norms_folded": options.fold_batch_norms,
         "relative_differences": differences,
     }
-    (options.out / "export.json").write_text(json.dumps(description, indent=2) + "\n")
+    write_text(options.out / "export.json", json.dumps(description, indent=2) + "\n")
     print_differences(differences, clips, opset=options.opset)
 
     failed = {file: found for file, found in differences.items() if not found <= options.tolerance}
@@ -182,7 +183,8 @@ def export_program(network: nn.Module, clips: Float[Tensor, "B 3 T H W"]) -> tor
 
 
 def write_program(network: nn.Module, clips: Tensor, path: Path, opset: int) -> None:
-    torch.export.save(export_program(network, clips), path)
+    with replacing(path) as unfinished, unfinished.open("wb") as stream:
+        torch.export.save(export_program(network, clips), stream)  # pyright: ignore[reportArgumentType]
 
 
 def read_program(network: nn.Module, path: Path) -> Forward:
@@ -200,7 +202,8 @@ def write_onnx(network: nn.Module, clips: Tensor, path: Path, opset: int) -> Non
         verbose=False,
     )
     assert program is not None
-    program.save(path)
+    with replacing(path) as unfinished:
+        program.save(unfinished)
 
 
 def read_onnx(network: nn.Module, path: Path) -> Forward:

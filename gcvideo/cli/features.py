@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gcvideo.atomic import write_text
 from gcvideo.cli.inputs import find_videos, load
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.datamodule import available_workers
@@ -117,7 +118,7 @@ def run(arguments: Sequence[str]) -> None:
     log.info("wrote features of %d videos to %s", len(videos) - len(unreadable), options.out)
     if unreadable:
         listed = options.out.with_name(f"{options.out.name}.unreadable.txt")
-        listed.write_text("\n".join(unreadable) + "\n")
+        write_text(listed, "\n".join(unreadable) + "\n")
         more = f"\n  and {len(unreadable) - MOST_NAMED} more" if len(unreadable) > MOST_NAMED else ""
         raise DecodeError(
             f"{len(unreadable)} of {len(videos)} videos could not be read ({listed}):\n  "

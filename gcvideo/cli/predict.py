@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
+from gcvideo.atomic import write_text
 from gcvideo.cli.inputs import find_videos, load, unique_names
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.datamodule import available_workers
@@ -173,7 +174,6 @@ def write(
     class_names: Sequence[str],
 ) -> None:
     """predictions.csv and predictions.json; of timelines, every window in timeline.csv."""
-    folder.mkdir(parents=True, exist_ok=True)
     table = PredictionTable(class_names)
     windows = []
     for prediction in done:
@@ -183,12 +183,12 @@ def write(
     if done:
         table.write(folder / "predictions.csv")
     if windows:
-        pd.DataFrame(windows).to_csv(folder / "timeline.csv", index=False)
+        write_text(folder / "timeline.csv", pd.DataFrame(windows).to_csv(index=False))
     said = {
         "videos": [prediction.as_json() for prediction in done],
         "unreadable": [{"video": str(path), "reason": reason} for path, reason in unreadable],
     }
-    (folder / "predictions.json").write_text(json.dumps(said, indent=2) + "\n")
+    write_text(folder / "predictions.json", json.dumps(said, indent=2) + "\n")
 
 
 def print_prediction(prediction: Prediction) -> None:

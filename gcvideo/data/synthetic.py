@@ -1,8 +1,7 @@
 """The embedded default data set: a small set of real, encoded video files that anyone can make."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
 
+from gcvideo.atomic import replacing, write_text
 from gcvideo.data.synthetic_scene import DIRECTIONS, random_video
 
 CLASSES = tuple(DIRECTIONS)
@@ -83,10 +83,10 @@ def write_synthetic(
                 continue
             rng = np.random.default_rng([seed, split_index, label, index])
             video = random_video(rng, motion, num_frames=num_frames, height=height, width=width)
-            with renamed_when_done(root / path) as unfinished:
+            with replacing(root / path) as unfinished:
                 encode_h264(unfinished, video, fps=fps)
-        write_lines(root / f"{split}.csv", ["path,label", *rows])
-    write_lines(root / "classes.txt", CLASSES)
+        write_if_absent(root / f"{split}.csv", ["path,label", *rows])
+    write_if_absent(root / "classes.txt", CLASSES)
 
 
 def check_settings(settings: dict[str, int]) -> None:
@@ -111,29 +111,16 @@ def claim_folder(root: Path, settings: dict[str, int]) -> None:
                     f"{name}={found.get(name)}; ask for the same, or name another folder"
                 )
         return
-    if root.exists() and any(path.suffix != ".part" for path in root.iterdir()):
+    if root.exists() and any(path.suffix != ".partial" for path in root.iterdir()):
         raise ValueError(f"{root}: holds files but no dataset.json; expected a new or an empty folder")
     versions = {package: version(package) for package in ("gcvideo", "av", "numpy")}
-    write_lines(description, [json.dumps({"settings": settings, "versions": versions}, indent=2)])
+    write_if_absent(description, [json.dumps({"settings": settings, "versions": versions}, indent=2)])
 
 
-@contextmanager
-def renamed_when_done(path: Path) -> Iterator[Path]:
-    """A temporary name in the folder of `path`, which becomes `path` unless the body raises.
-
-    An interrupted run leaves `.<name>.part` behind; the next one writes over it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    yield unfinished
-    unfinished.rename(path)
-
-
-def write_lines(path: Path, lines: Sequence[str]) -> None:
+def write_if_absent(file: Path, lines: Sequence[str]) -> None:
     """Write a text file, or keep the one that is there."""
-    if not path.exists():
-        with renamed_when_done(path) as unfinished:
-            unfinished.write_text("\n".join(lines) + "\n")
+    if not file.exists():
+        write_text(file, "\n".join(lines) + "\n")
 
 
 def encode_h264(path: Path, video: UInt8[np.ndarray, "T H W 3"], *, fps: int) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from gcvideo.atomic import write_text
 from gcvideo.clip import Unreadable
 
 
@@ -55,7 +56,4 @@ class PredictionTable:
         frame = pd.DataFrame(self.rows if rows is None else rows).sort_values("video", kind="stable")
         if "unreadable" in frame:  # stands last, wherever the first of them stands
             frame["unreadable"] = frame.pop("unreadable")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_name(f".{file.name}.unfinished")
-        frame.to_csv(unfinished, index=False)
-        unfinished.replace(file)
+        write_text(file, frame.to_csv(index=False))

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from gcvideo.atomic import replacing, write_text
 from gcvideo.clip import ClipBatch, Span
 from gcvideo.prediction.reading import UnreadableVideo
 
@@ -121,19 +122,18 @@ class FeatureFile:
         spans = np.array([span for video in read for span in video.spans], dtype=np.float64).reshape(-1, 2)
         unreadable = [video for video in videos if isinstance(video, UnreadableVideo)]
         file = self._part(self.videos.index(first) // self.videos_per_part)
-        unfinished = file.with_suffix(".unfinished.npz")
-        np.savez(
-            unfinished,
-            video=np.array(
-                [str(video.path) for video, part in zip(read, rows, strict=True) for _ in part], dtype=str
-            ),
-            clip=np.array([clip for part in rows for clip in range(len(part))], dtype=np.int64),
-            start_seconds=spans[:, 0],
-            end_seconds=spans[:, 1],
-            features=torch.cat(rows).numpy() if rows else np.empty((0, 0), np.float32),
-            unreadable=np.array([f"{path}: {reason}" for path, reason in unreadable], dtype=str),
-        )
-        unfinished.replace(file)
+        with replacing(file) as unfinished, unfinished.open("wb") as stream:
+            np.savez(
+                stream,
+                video=np.array(
+                    [str(video.path) for video, part in zip(read, rows, strict=True) for _ in part], dtype=str
+                ),
+                clip=np.array([clip for part in rows for clip in range(len(part))], dtype=np.int64),
+                start_seconds=spans[:, 0],
+                end_seconds=spans[:, 1],
+                features=torch.cat(rows).numpy() if rows else np.empty((0, 0), np.float32),
+                unreadable=np.array([f"{path}: {reason}" for path, reason in unreadable], dtype=str),
+            )
 
     def finish(self) -> list[str]:
         """Join the parts to the file, and say which videos could not be read."""
@@ -146,17 +146,16 @@ class FeatureFile:
         return unreadable
 
     def _write(self, columns: dict[str, np.ndarray]) -> None:
-        unfinished = self.file.with_name(f".unfinished.{self.file.name}")
-        if self.file.suffix == ".npz":
-            np.savez(unfinished, **columns)  # pyright: ignore[reportArgumentType]
-        else:
+        with replacing(self.file) as unfinished, unfinished.open("wb") as stream:
+            if self.file.suffix == ".npz":
+                np.savez(stream, **columns)  # pyright: ignore[reportArgumentType]
+                return
             width = columns["features"].shape[1]
             flat = pa.array(columns["features"].ravel())
             rest = {name: pa.array(column) for name, column in columns.items() if name != "features"}
             pq.write_table(
-                pa.table({**rest, "features": pa.FixedSizeListArray.from_arrays(flat, width)}), unfinished
+                pa.table({**rest, "features": pa.FixedSizeListArray.from_arrays(flat, width)}), stream
             )
-        unfinished.replace(self.file)
 
     def _claim(self, settings: dict[str, object]) -> None:
         listed = hashlib.sha256("\n".join(map(str, self.videos)).encode()).hexdigest()
@@ -172,8 +171,7 @@ class FeatureFile:
                     f"{self.folder} holds parts of another extraction ({', '.join(differs)} differ); finish "
                     "that one, remove the folder, or choose another --out"
                 )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        description.write_text(json.dumps(wanted, indent=2))
+        write_text(description, json.dumps(wanted, indent=2))
 
     @property
     def _num_parts(self) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from gcvideo.atomic import replacing
 from gcvideo.prediction.timeline import Timeline
 
 MOST_CURVES = 6
@@ -33,4 +34,5 @@ def plot_timeline(timeline: Timeline, *, title: str, file: Path) -> None:
         strip.broken_barh([span], (0, 1), color=colours.get(segment.name, "lightgrey"))
     strip.set(yticks=[], xlabel="seconds", xlim=(0, timeline.boundaries[-1]))
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=120)
+    with replacing(file) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from gcvideo import __version__
+from gcvideo.atomic import write_text
 from gcvideo.report import figures
 from gcvideo.report.confusion import (
     class_accuracy,
@@ -67,10 +68,7 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
         costs=html_table(costs(runs)),
         trade_offs=[plot(figure) for figure in trade_offs(runs, colours)],
     )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.part")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(file)
+    write_text(file, page)
 
 
 def settings(run: Run) -> dict[str, Any]:

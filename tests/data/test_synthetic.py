@@ -11,7 +11,7 @@ from av.video.frame import PictureType
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvideo.data.synthetic import renamed_when_done, write_synthetic
+from gcvideo.data.synthetic import write_synthetic
 from gcvideo.data.synthetic_scene import (
     DIRECTIONS,
     LobedObject,
@@ -113,26 +113,11 @@ def test_a_second_call_writes_what_is_missing_and_touches_nothing_else(tmp_path:
     deleted = {root / "train" / "move_up" / "0001.mp4", root / "val.csv"}
     for path in deleted:
         path.unlink()
-    (root / "train" / "move_up" / ".0001.mp4.part").write_bytes(b"cut off")
 
     write_tiny(root)
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == content
     kept = set(files) - deleted
     assert all((p.stat().st_mtime_ns, p.stat().st_ino) == before[p] for p in kept)
-
-
-def test_a_file_has_its_name_only_once_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-
-    def write_half() -> None:
-        with renamed_when_done(path) as unfinished:
-            unfinished.write_bytes(b"half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert not path.exists()
-    assert len(list(tmp_path.iterdir())) == 1  # in the same folder, so that renaming is atomic
 
 
 def test_a_folder_made_with_other_settings_is_refused_and_left_alone(tiny: Path) -> None:

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pandas as pd
-import pytest
 import torch
 
 from gcvideo.clip import Unreadable, VideoRecord
@@ -76,22 +75,6 @@ def test_writing_replaces_the_old_file_whole_and_leaves_nothing_else(tmp_path):
     table.write(file)
     assert file.read_text() == "video,prediction,probability,top1,top1_probability\nx,a,1.0,a,1.0\n"
     assert list(tmp_path.iterdir()) == [file]
-
-
-def test_a_failed_write_leaves_the_old_file_as_it_was(tmp_path, monkeypatch):
-    file = tmp_path / "p.csv"
-    file.write_text("old\n")
-    table = PredictionTable(["a"])
-    table.add(["x"], probabilities([1.0]))
-
-    def full_disk(frame, path, **options):
-        path.write_text("vid")
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        table.write(file)
-    assert file.read_text() == "old\n"
 
 
 def test_a_video_that_could_not_be_read_is_a_row_with_the_reason(tmp_path):
