@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
+PLOT_OF_BLOCK = "distances_"
+"""How the plots of single blocks begin in the folder of attention maps."""
+
 Evaluated = Literal["val", "test"]
 """What a validation or a test was of, as its files begin."""
 

@@ -40,7 +40,7 @@ from gcvideo.cli.untrained import from_configs, without_overrides
 from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import DecodeError
-from gcvideo.run_folder import RunFolder
+from gcvideo.run_folder import PLOT_OF_BLOCK, RunFolder
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
     write_text(out / "distances.md", as_markdown(summary, said))
     plot_network(summary, out / "distances.png")
     for block in summary["block"].unique():
-        plot_block(summary, block, out / f"distances_{block}.png")
+        plot_block(summary, block, out / f"{PLOT_OF_BLOCK}{block}.png")
     print_means(as_in_the_paper(summary, "mean"), said)
     log.info("wrote distances.csv, distances.md and plots to %s", out)
 

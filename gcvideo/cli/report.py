@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> None:
             for one in runs:
                 if one.name in costs:
                     one.cost = cost_of(costs[one.name], first)
-    out = options.out or (RunFolder(runs[0].folder).report if len(runs) == 1 else Path("report.html"))
+    out = options.out or RunFolder(runs[0].folder if len(runs) == 1 else Path()).report
     write_report(runs, out)
     log.info("wrote %s", out)
 

@@ -97,7 +97,7 @@ class VideoCLI(LightningCLI):
             {
                 "checkpoint.monitor": "val/top1",
                 "checkpoint.mode": "max",
-                "checkpoint.filename": "best",
+                "checkpoint.filename": RunFolder(Path()).best.stem,
                 "checkpoint.enable_version_counter": False,
                 # Our sampler shares the videos out itself, without Lightning's repeated ones.
                 "trainer.use_distributed_sampler": False,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-from gcvideo.run_folder import Evaluated, RunFolder
+from gcvideo.run_folder import PLOT_OF_BLOCK, Evaluated, RunFolder
 
 EVALUATED: tuple[Evaluated, ...] = ("test", "val")
 PICTURE_KINDS = {".png": "image/png", ".gif": "image/gif"}
@@ -117,7 +117,7 @@ def read_run(folder: Path) -> Run:
         attention={
             file.name: data_uri(file.read_bytes(), PICTURE_KINDS[file.suffix])
             for file in sorted(run.attention.glob("*"))
-            if file.suffix in PICTURE_KINDS and not file.name.startswith("distances_")
+            if file.suffix in PICTURE_KINDS and not file.name.startswith(PLOT_OF_BLOCK)
         },
     )
 
