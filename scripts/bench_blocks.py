@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from interleaved import describe_machine, save
+from bench_results import describe_machine, save
 from pytorchvideo.layers.nonlocal_net import create_nonlocal
 from rich.console import Console
 from rich.progress import track

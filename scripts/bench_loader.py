@@ -29,7 +29,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench_reading import KINDS, encode
-from interleaved import describe_machine
+from bench_results import describe_machine
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table

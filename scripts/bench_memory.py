@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from bench_network import Case, Step, Workload, as_long, forward, placed
-from interleaved import describe_machine, save
+from bench_results import describe_machine, save
 from rich.console import Console
 from rich.table import Table
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from interleaved import describe_machine, save
+from bench_results import describe_machine, save
 from pytorchvideo.models.hub import slow_r50
 from rich.console import Console
 from rich.table import Table

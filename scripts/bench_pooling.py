@@ -15,7 +15,7 @@ from itertools import product
 from typing import NamedTuple
 
 import torch
-from interleaved import describe_machine
+from bench_results import describe_machine
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table

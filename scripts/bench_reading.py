@@ -25,7 +25,7 @@ import av  # before decord, which brings FFmpeg libraries of its own
 import decord
 import numpy as np
 import torch
-from interleaved import describe_machine, save
+from bench_results import describe_machine, save
 from pytorchvideo.data.encoded_video import EncodedVideo
 from rich.console import Console
 from rich.progress import track
