@@ -8,11 +8,10 @@ backward. Memory is the largest sum of intermediate results that operators hold 
 
 import argparse
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from bench_results import describe_machine, save
+from benchmark import add_save, benchmark_parser, describe_machine, save, with_quartiles
 from pytorchvideo.layers.nonlocal_net import create_nonlocal
 from rich.console import Console
 from rich.progress import track
@@ -70,7 +69,7 @@ def main() -> None:
             "forward + backward": compare(pair, step, rounds=arguments.rounds),
         }
         save(arguments.save, f"{pair.name}, {size}, {memory_format}", ratios)
-        shown = [f"{ratio.median:.2f} [{ratio.lower:.2f} - {ratio.upper:.2f}]" for ratio in ratios.values()]
+        shown = [with_quartiles(ratio) for ratio in ratios.values()]
         table.add_row(pair.name, size, memory_format, *shown, compare_memory(pair))
     console.print(table)
     console.print(
@@ -180,12 +179,9 @@ def compare_memory(pair: Pair) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=15, help="how often each pair takes turns")
+    parser = benchmark_parser(__doc__, rounds=15)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
+    add_save(parser)
     parser.add_argument("--only", default="", help="only pairs whose name contains this")
     parser.add_argument(
         "--keep-memory",

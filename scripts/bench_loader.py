@@ -29,7 +29,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench_reading import KINDS, encode
-from bench_results import describe_machine
+from benchmark import benchmark_parser, describe_machine, with_quartiles
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -220,7 +220,7 @@ def views(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Ta
         table.add_row(
             name,
             f"{rate:.1f}",
-            f"{ratio.median:.2f} \\[{ratio.lower:.2f} - {ratio.upper:.2f}]",
+            with_quartiles(ratio),
             f"{resident_bytes(process) / 1e6:.0f}",
         )
         close(loader)
@@ -283,11 +283,8 @@ SECTIONS: dict[str, Callable[[argparse.Namespace, Path, list[Path]], Table]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each alternative (default: 5)")
     parser.add_argument("--num-workers", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
     parser.add_argument("--growth-videos", type=int, default=2000, help="(default: 2000)")
     return parser

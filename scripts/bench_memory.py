@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from bench_network import Case, Step, Workload, as_long, forward, placed
-from bench_results import describe_machine, save
+from benchmark import add_save, benchmark_parser, describe_machine, save
 from rich.console import Console
 from rich.table import Table
 
@@ -110,9 +110,7 @@ def compare(row: str, batch_size: int, *, rounds: int, file: Path | None) -> Tab
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, rounds=3)
     parser.add_argument(
         "--networks",
         nargs="+",
@@ -121,8 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rows of the paper's table (default: slow_r50)",
     )
     parser.add_argument("--batch-size", type=int, nargs="+", default=[4], help="(default: 4)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each alternative (default: 3)")
-    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
+    add_save(parser)
     return parser
 
 

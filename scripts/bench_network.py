@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from bench_results import describe_machine, save
+from benchmark import add_save, benchmark_parser, describe_machine, save, with_quartiles
 from pytorchvideo.models.hub import slow_r50
 from rich.console import Console
 from rich.table import Table
@@ -113,7 +113,7 @@ def compare(
 def as_long(seconds: list[float], of_first: list[float]) -> str:
     """How many times as long as the first."""
     ratio = times_faster(seconds, of_first)
-    return f"{ratio.median:.3f} x [{ratio.lower:.3f} - {ratio.upper:.3f}]"
+    return with_quartiles(ratio, digits=3)
 
 
 def placed(case: Case, work: Workload) -> Case:
@@ -232,9 +232,7 @@ SECTIONS: dict[str, Callable[[torch.dtype], dict[str, Case]]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, rounds=7)
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--batch-size", type=int, nargs="+", default=[1], help="clips at once (default: 1)")
     parser.add_argument(
@@ -244,8 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["float32", "bfloat16"],
         help="(default: float32)",
     )
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each alternative (default: 7)")
-    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
+    add_save(parser)
     parser.add_argument("--num-frames", type=int, default=8, help="(default: 8)")
     parser.add_argument("--crop-size", type=int, default=224, help="(default: 224)")
     return parser

@@ -15,7 +15,7 @@ from itertools import product
 from typing import NamedTuple
 
 import torch
-from bench_results import describe_machine
+from benchmark import benchmark_parser, describe_machine, with_quartiles
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -174,15 +174,11 @@ def check(case: Case, pools: dict[str, Pool]) -> None:
 
 
 def ratio(theirs: list[float], ours: list[float]) -> str:
-    faster = times_faster(theirs, ours)
-    return f"{faster.median:.2f} [{faster.lower:.2f} - {faster.upper:.2f}]"
+    return with_quartiles(times_faster(theirs, ours))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=9, help="how often the alternatives take turns")
+    parser = benchmark_parser(__doc__, rounds=9)
     parser.add_argument("--only", default="", help="only maps in whose shape this occurs")
     return parser
 

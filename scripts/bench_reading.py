@@ -25,7 +25,7 @@ import av  # before decord, which brings FFmpeg libraries of its own
 import decord
 import numpy as np
 import torch
-from bench_results import describe_machine, save
+from benchmark import add_save, benchmark_parser, describe_machine, save
 from pytorchvideo.data.encoded_video import EncodedVideo
 from rich.console import Console
 from rich.progress import track
@@ -263,14 +263,11 @@ def drifting_noise(seed: int) -> Iterator[np.ndarray]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, rounds=12)
     parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
     parser.add_argument("--num-videos", type=int, default=4, help="clips of each kind")
-    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
+    add_save(parser)
     parser.add_argument("--only", choices=["training", "testing"], help="(default: both)")
-    parser.add_argument("--rounds", type=int, default=12, help="turns per clip and way")
     return parser
 
 

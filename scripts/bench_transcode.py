@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from benchmark import benchmark_parser
 from rich.console import Console
 from rich.table import Table
 
@@ -169,13 +170,10 @@ def _verified(path: Path) -> Verified:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, rounds=3)
     defaults = EncodingSettings()
     parser.add_argument("--videos", type=Path, required=True, help="folder of originals")
     parser.add_argument("--num-videos", type=int, default=12, help="how many of them (default: 12)")
-    parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     parser.add_argument("--short-side", type=int, default=defaults.short_side, help="(default: 256)")
     parser.add_argument(
         "--larger-than", type=int, default=0, help="take videos whose short side exceeds this (default: 0)"

@@ -1,5 +1,6 @@
-"""What benchmarks save and say of alternatives measured in turns (gcvideo/complexity/turns.py)."""
+"""What benchmarks of alternatives in turns (gcvideo/complexity/turns.py) ask, save and say."""
 
+import argparse
 import csv
 import platform
 from collections.abc import Mapping
@@ -11,6 +12,28 @@ import torch
 from gcvideo.complexity.turns import Spread
 
 PACKAGES = ("torch", "torchvision", "pytorchvideo", "lightning", "av", "decord")
+
+
+def benchmark_parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark, with the number of rounds that it takes unless asked for another."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=rounds, help=f"turns of each alternative (default: {rounds})"
+    )
+    return parser
+
+
+def add_save(parser: argparse.ArgumentParser) -> None:
+    """Add the option for `save`."""
+    parser.add_argument("--save", type=Path, help="CSV file to add the ratios to, for plot_speed.py")
+
+
+def with_quartiles(ratio: Spread, *, digits: int = 2) -> str:
+    """Return a median over the rounds with its quartiles, as rich prints it."""
+    median, lower, upper = (f"{value:.{digits}f}" for value in ratio)
+    return f"{median} \\[{lower} - {upper}]"
 
 
 def save(file: Path | None, comparison: str, ratios: Mapping[str, Spread]) -> None:
