@@ -34,7 +34,8 @@ class LaunchedRank(NamedTuple):
 
     rank: int = 0
     world_size: int = 1
-    node_rank: int = 0
+    local_rank: int = 0
+    """Which of the processes on its node."""
     master_address: str = ""
     """Where the processes meet."""
     master_port: int = 0
@@ -48,7 +49,7 @@ class LaunchedRank(NamedTuple):
                 return cls(
                     launched.global_rank(),
                     launched.world_size(),
-                    launched.node_rank(),
+                    launched.local_rank(),
                     launched.main_address,
                     launched.main_port,
                 )

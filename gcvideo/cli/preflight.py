@@ -52,7 +52,8 @@ class PreflightCLI(VideoCLI):
         self._subcommand_parsers["fit"].prog = "gcvideo preflight"
         self._subcommand_parsers["fit"].description = (
             "Check, with the arguments of fit and under the same launcher (torchrun, srun), from every "
-            "process: versions, configuration, lists and clocks agree; videos can be read; run_dir is shared "
+            "process: versions, configuration, files and clocks agree; no listed video is absent (looked for "
+            "by the first rank of every node) and a sample can be read; run_dir is shared "
             "and can be written to; gradients can be exchanged, and how fast; the loader keeps the training "
             "step fed. Prints one table; exits with 1 if anything is wrong."
         )
@@ -65,6 +66,7 @@ class PreflightCLI(VideoCLI):
 
     def job(self) -> Job:
         """Return what was put together."""
+        self.datamodule.trainer = self.trainer  # which says whether there is validation, and how many ranks
         return Job(self.trainer, self.model, self.datamodule, self.common(), self.config["fit"].run_dir)
 
 

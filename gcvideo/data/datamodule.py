@@ -230,7 +230,7 @@ class VideoDataModule(LightningDataModule):
         Raises:
             ValueError: All videos of a list are absent, or more of the training list than may be.
         """
-        splits = self._splits(stage)
+        splits = self.splits(stage)
         max_share = {"train": self.max_unreadable_share if self.on_error == "skip" else 0.0}
         said = [
             said_of_missing(self.records(split), file=self.lists[split], max_share=max_share.get(split, 1.0))
@@ -248,15 +248,17 @@ class VideoDataModule(LightningDataModule):
         """
         found = {
             f"{split} list": f"{len(self.records(split))} videos ({digest_of_file(self.lists[split])})"
-            for split in self._splits(stage)
+            for split in self.splits(stage)
         }
         names = {str(label): name for label, name in enumerate(self.class_names)}
         return {**found, "class names": digest_of_values(names)}
 
-    def _splits(self, stage: str) -> list[str]:
+    def splits(self, stage: str) -> list[str]:
         """Return the splits that fit, validate or test reads."""
-        if stage == "fit" and self.trainer is not None and not self.trainer.enable_validation:
-            return ["train"]
+        if stage == "fit" and self.trainer is not None:
+            begun = self.trainer.state.fn is not None  # before, Lightning knows of no validation
+            validates = self.trainer.enable_validation if begun else self.trainer.limit_val_batches != 0
+            return ["train", "val"] if validates else ["train"]
         return {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}.get(stage, [])
 
     def train_dataloader(self) -> VideoLoader:

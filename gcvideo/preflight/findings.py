@@ -10,7 +10,7 @@ from gcvideo.shortage import shortage
 
 class Status(str, Enum):
     OK = "ok"
-    SLOW = "slow"
+    WARNING = "warning"
     FAILED = "FAILED"
 
 

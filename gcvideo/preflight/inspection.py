@@ -17,7 +17,7 @@ from gcvideo.preflight.report import Report
 from gcvideo.preflight.resources import check_memory, check_open_files
 from gcvideo.preflight.run_dir import check_run_dir, check_same_run_dir, mark
 from gcvideo.preflight.speed import check_all_reduce, check_feeding
-from gcvideo.preflight.videos import check_videos
+from gcvideo.preflight.videos import check_listed, check_videos, seconds_to_look
 from gcvideo.training import VideoClassifier
 
 SLACK_SECONDS = 5.0
@@ -72,13 +72,13 @@ def inspect(job: Job | str, rendezvous: Rendezvous, settings: Preflight, report:
     Raises:
         AbsentError: Processes said nothing in time.
     """
-    patience, rank = settings.timeout_seconds, rendezvous.launched.rank
+    patience, launched = settings.timeout_seconds, rendezvous.launched
     # A process that is still starting is waited for; from here on all of them do the same.
     report.hosts.update(rendezvous.gather("host", socket.gethostname(), seconds=patience))
     token = rendezvous.shared_token(seconds=patience)
 
     deadline = time.monotonic() + patience
-    found, same = _look_alone(job, settings, rank=rank, token=token)
+    found, same = _look_alone(job, settings, rank=launched.rank, token=token)
     _tell(rendezvous, report, "facts", found, deadline=deadline)
     _compare(rendezvous.gather("values", same, seconds=SLACK_SECONDS), report)
     for other, offset in rendezvous.clock_offsets(seconds=patience).items():
@@ -87,6 +87,13 @@ def inspect(job: Job | str, rendezvous: Rendezvous, settings: Preflight, report:
     if rendezvous.all_agree("begin", isinstance(job, Job), seconds=SLACK_SECONDS):
         assert isinstance(job, Job)
         trainer, model, data, _, run_dir = job
+        # The first rank of each node looks for all videos: a node may lack what the others see.
+        looks = launched.local_rank == 0 and "files" in same
+        limit = patience + (seconds_to_look(data) if "files" in same else 0)
+        deadline = time.monotonic() + limit
+        looked = attempt("listed videos", lambda: [check_listed(data)], seconds=limit) if looks else []
+        _tell(rendezvous, report, "listed", looked, deadline=deadline)
+
         shared = attempt("run_dir", lambda: [check_same_run_dir(run_dir, token=token)], seconds=patience)
         device = trainer.strategy.root_device
         deadline = time.monotonic() + patience
@@ -94,7 +101,7 @@ def inspect(job: Job | str, rendezvous: Rendezvous, settings: Preflight, report:
             "all-reduce", lambda: [check_all_reduce(rendezvous, device, seconds=patience)], seconds=patience
         )
         _tell(rendezvous, report, "all-reduce", shared + reduced, deadline=deadline)
-        mark(run_dir, rank).unlink(missing_ok=True)
+        mark(run_dir, launched.rank).unlink(missing_ok=True)
 
         limit = patience + 2 * settings.measure_seconds
         deadline = time.monotonic() + limit

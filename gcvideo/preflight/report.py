@@ -12,6 +12,7 @@ CHECKS = (
     "config",
     "versions",
     "files",
+    "listed videos",
     "memory",
     "open files",
     "videos",
@@ -63,8 +64,8 @@ class Report:
         return table
 
     def sentences(self) -> list[str]:
-        """What is wrong, and where; what is merely slow after it."""
-        return self._sentences(Status.FAILED) + self._sentences(Status.SLOW)
+        """Return what is wrong, and where; after it what is merely slow, or is left out."""
+        return self._sentences(Status.FAILED) + self._sentences(Status.WARNING)
 
     def _sentences(self, status: Status) -> list[str]:
         return [

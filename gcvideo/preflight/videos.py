@@ -1,4 +1,4 @@
-"""Whether videos can be read."""
+"""Whether videos are there and can be read."""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from gcvideo.data.dataset import EpochOrder
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.unreadable import ReportUnreadable
 from gcvideo.preflight.findings import Finding, Status
+
+VIDEOS_PER_SECOND = 1000
 
 
 def evenly(records: Sequence[VideoRecord], count: int) -> list[VideoRecord]:
@@ -21,8 +23,9 @@ def evenly(records: Sequence[VideoRecord], count: int) -> list[VideoRecord]:
 
 def check_videos(data: VideoDataModule, *, num_videos: int) -> Finding:
     """A sample of the training and the validation videos is read, as validation reads them."""
-    records = evenly(data.records("train"), math.ceil(num_videos / 2))
-    records += evenly(data.records("val"), num_videos // 2)
+    splits = data.splits("fit")
+    of_each = math.ceil(num_videos / len(splits))
+    records = [record for split in splits for record in evenly(data.records(split), of_each)]
     loader = VideoLoader(
         data.evaluation_dataset(records, data.val_views),
         order=EpochOrder(len(records), shuffle=False, even=False, seed=0, rank=0, num_processes=1),
@@ -38,4 +41,22 @@ def check_videos(data: VideoDataModule, *, num_videos: int) -> Finding:
     record, reason = unreadable[0]
     said = f"{len(unreadable)} of {len(records)} cannot be read, such as {record.path}: {reason}"
     left_out = data.on_error == "skip" and len(unreadable) < len(records)
-    return Finding("videos", Status.SLOW if left_out else Status.FAILED, said)
+    return Finding("videos", Status.WARNING if left_out else Status.FAILED, said)
+
+
+def seconds_to_look(data: VideoDataModule) -> float:
+    """Return how long looking for all videos may take, on the disk of another machine."""
+    return sum(len(data.records(split)) for split in data.splits("fit")) / VIDEOS_PER_SECOND
+
+
+def check_listed(data: VideoDataModule) -> Finding:
+    """Look for the file of every training and validation video, by listing folders.
+
+    Raises:
+        ValueError: More are absent than `gcvideo fit` would begin with.
+    """
+    warnings = data.look_for_videos("fit")
+    if warnings:
+        return Finding("listed videos", Status.WARNING, "; ".join(warnings))
+    num_videos = sum(len(data.records(split)) for split in data.splits("fit"))
+    return Finding("listed videos", Status.OK, f"{num_videos} there")

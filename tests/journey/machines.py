@@ -43,10 +43,16 @@ def on_machines(
         seconds: How long it has.
     """
     port = str(free_port())
-    line = [command, "--config", str(folder / "run.yaml"), f"--trainer.devices={ranks}", *arguments]
+    line = [command, "--config", str(folder / "run.yaml"), "--trainer.devices=1"]
+    line += [f"--trainer.num_nodes={ranks}", *arguments]
     started = []
     for rank in range(ranks):
-        environment = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+        environment = {
+            "RANK": str(rank),
+            "GROUP_RANK": str(rank),
+            "LOCAL_RANK": "0",
+            "WORLD_SIZE": str(ranks),
+        }
         environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
         fault = (faults or {}).get(rank, bool)
         process = context.Process(target=be, args=(folder / f"machine{rank}", environment, line, fault))

@@ -52,11 +52,16 @@ def other_clock() -> None:
 
 def test_every_machine_that_differs_is_named_and_no_other(folder):
     faults = {1: other_version, 2: other_configuration, 3: other_clock}
+    absent = folder / "machine2" / "videos" / "03.mp4"
+    absent.rename(absent.with_suffix(".away"))
     codes, said = preflight(folder, ranks=5, faults=faults)
+    absent.with_suffix(".away").rename(absent)
     found = {("1", "versions"), ("2", "config"), ("3", "clock"), ("3", "files"), ("4", "videos")}
+    found |= {("2", "listed videos"), ("2", "videos")}
     assert (codes, set(failures(said))) == ([1] * 5, found), said
     assert f"versions: torch is 1.0, elsewhere {metadata.version('torch')}" in said
     assert "config: model.learning_rate is 0.2, elsewhere 0.5" in said
+    assert "listed videos: videos/train.csv: 1 of 10 videos are not there: '03.mp4' below" in said
     assert "clock: is +100.0 s from that of rank 0" in said
     assert re.search(r"files: train list is 10 videos \(\w+\), elsewhere 10 videos", said)
     assert re.search(r"videos: 1 of 13 cannot be read, such as \S+machine4/videos/09.mp4: .*empty", said)

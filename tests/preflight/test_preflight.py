@@ -20,8 +20,9 @@ from gcvideo.preflight.resources import VERSION_2, check_memory, check_open_file
 from gcvideo.preflight.run_dir import check_run_dir, check_same_run_dir, mark
 from gcvideo.preflight.speed import clips_per_second
 from gcvideo.preflight.time_limit import within
-from gcvideo.preflight.videos import evenly
+from gcvideo.preflight.videos import check_listed, evenly
 from gcvideo.training import VideoClassifier
+from tests.data.annotated import write_dataset
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -121,7 +122,10 @@ def test_the_batches_of_all_loader_processes_need_room(tmp_path, monkeypatch):
             Status.FAILED,
             "2 x 3 loader processes hold up to 0.13 GB in training, and 0.13 GB are",
         ),
-        test - 1: (Status.SLOW, "2 x 3 loader processes hold up to 1.23 GB in a test, and 1.23 GB are free"),
+        test - 1: (
+            Status.WARNING,
+            "2 x 3 loader processes hold up to 1.23 GB in a test, and 1.23 GB are",
+        ),
         test: (Status.OK, "1.23 of 1 GB"),
     }
     for free, (status, said) in statuses.items():
@@ -160,6 +164,20 @@ def test_a_limit_on_open_files_that_loader_processes_exceed_has_failed(tmp_path)
     assert "3 loader processes need" in found.said
     assert f"the limit is {limit}; raise it (ulimit -n" in found.said
     assert check_open_files(data_module(tmp_path)).status is Status.OK
+
+
+def test_an_absent_video_is_found_though_no_sample_has_it_and_warned_of_where_it_may_be_skipped(tmp_path):
+    root = write_dataset(tmp_path, train=8, val=1, test=1)
+    rows = (root / "train.csv").read_text().splitlines()
+    for split, listed in {"train": rows[1:7], "val": rows[7:]}.items():
+        (root / f"{split}.csv").write_text("\n".join([rows[0], *listed]) + "\n")
+    assert check_listed(VideoDataModule(root, num_workers=0)) == ("listed videos", Status.OK, "8 there")
+    (root / "03.mp4").unlink()
+    with pytest.raises(ValueError, match=r"train\.csv: 1 of 6 videos are not there: '03\.mp4'"):
+        check_listed(VideoDataModule(root, num_workers=0))
+    found = check_listed(VideoDataModule(root, num_workers=0, on_error="skip", max_unreadable_share=0.2))
+    assert found.status is Status.WARNING
+    assert "'03.mp4'; they are counted as unreadable" in found.said
 
 
 def test_what_an_earlier_preflight_left_does_not_make_a_folder_shared(tmp_path):
