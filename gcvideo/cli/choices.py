@@ -10,7 +10,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin
 
+from torch import nn
+
 PACKAGES = ("gcvideo.backbones", "gcvideo.blocks", "gcvideo.data", "gcvideo.training")
+MOST_NAMED = 20
 PLAIN = (int, float, str, list, tuple, dict, set, Path, Enum, NoneType)
 
 
@@ -31,7 +34,7 @@ def choices(type_: Any, path: str) -> str:
     module, _, name = path.rpartition(".")
     found = _offered(module, alternatives)
     where = f"{module} has"
-    if not found:
+    if not found and (nn.Module, None) not in alternatives:  # not just any module
         ours = ([f"{package}.{sub}" for sub in _offered(package, alternatives)] for package in PACKAGES)
         found = next(filter(None, ours), [])
         where = "there are"
@@ -40,7 +43,8 @@ def choices(type_: Any, path: str) -> str:
     by_name = {sub.rpartition(".")[2]: sub for sub in found}
     near = get_close_matches(name, by_name, n=1)
     meant = f"did you mean {by_name[near[0]]}? " if near else ""
-    return f"{meant}{where} {', '.join(found)}"
+    shown = found if len(found) <= MOST_NAMED else [*found[:MOST_NAMED], "..."]
+    return f"{meant}{where} {', '.join(shown)}"
 
 
 def _alternatives(type_: Any) -> Iterator[tuple[type, Any]]:
@@ -72,5 +76,6 @@ def _offered(module: str, alternatives: Sequence[tuple[type, Any]]) -> list[str]
 def _is_one(value: type, base: type, first: Any) -> bool:
     if base not in value.__mro__[1:]:
         return False
-    annotations = [parameter.annotation for parameter in inspect.signature(value).parameters.values()]
+    parameters = inspect.signature(value).parameters.values()
+    annotations = [parameter.annotation for parameter in parameters]
     return first is None or annotations[:1] in ([first], [getattr(first, "__name__", first)])

@@ -7,6 +7,7 @@ MOVED = {
     "momentum": "optimizer.init_args.momentum",
     "weight_decay": "optimizer.init_args.weight_decay",
     "schedule": "lr_schedule",
+    "label_smoothing": "loss.init_args.label_smoothing",
 }
 """Keys of `model`, and what they are called now."""
 
@@ -19,6 +20,9 @@ def with_current_names(config: Mapping[str, Any]) -> dict[str, Any]:
     current = {key: value for key, value in model.items() if key not in MOVED}
     if "schedule" in model:
         current["lr_schedule"] = model["schedule"]
+    if "label_smoothing" in model:
+        smoothing = {"label_smoothing": model["label_smoothing"]}
+        current["loss"] = {"class_path": "torch.nn.CrossEntropyLoss", "init_args": smoothing}
     of_sgd = {name: model[name] for name in ("momentum", "weight_decay") if name in model}
     if of_sgd:
         current["optimizer"] = {"class_path": "gcvideo.training.NesterovSGD", "init_args": of_sgd}

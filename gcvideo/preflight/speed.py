@@ -9,7 +9,6 @@ from statistics import median
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from lightning.pytorch import Trainer
 
 from gcvideo.clip import ClipBatch
@@ -123,7 +122,7 @@ def step_clips_per_second(
         _wait_for(device)
         start = time.perf_counter()
         with precision.forward_context():
-            loss = F.cross_entropy(network(clips.views.flatten(0, 1)), clips.target)
+            loss = model.loss(network(clips.views.flatten(0, 1)), clips.target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

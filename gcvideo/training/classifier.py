@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -66,7 +65,8 @@ class VideoClassifier(LightningModule):
         lr_schedule: Course of the learning rate: HalfCosine, StepDecay, another Schedule, or a class of
             torch.optim.lr_scheduler.
         lr_interval: How often a schedule of torch's steps; a Schedule gives the rate of every step.
-        label_smoothing: Share of the target spread over all classes, 0..1.
+        loss: A class whose instance gives, for logits [B K] and labels [B], or targets [B K] where clips are
+            blended, the mean over the clips; label_smoothing is a setting of torch.nn.CrossEntropyLoss.
         views_per_forward: Views that pass the network together in evaluation; bounds memory.
         channels_last: Keep activations in channels_last_3d order.
     """
@@ -84,15 +84,13 @@ class VideoClassifier(LightningModule):
         optimizer: Callable[[ParamsT, float], Optimizer] = NesterovSGD,
         lr_schedule: Schedule | Callable[[Optimizer], LRScheduler] = HalfCosine(),  # noqa: B008 (frozen)
         lr_interval: Literal["step", "epoch"] = "epoch",
-        label_smoothing: float = 0.0,
+        loss: Callable[[], nn.Module] = nn.CrossEntropyLoss,
         views_per_forward: int = 30,
         channels_last: bool = True,
     ) -> None:
         super().__init__()
         if views_per_forward < 1:
             raise ValueError(f"views_per_forward is {views_per_forward}; expected at least 1")
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing is {label_smoothing}; expected 0..1")
         if not 0 < layer_decay <= 1:
             raise ValueError(f"layer_decay is {layer_decay}; expected more than 0, up to 1")
         self.save_hyperparameters()
@@ -106,7 +104,12 @@ class VideoClassifier(LightningModule):
         self.optimizer = optimizer
         self.lr_schedule = lr_schedule
         self.lr_interval = lr_interval
-        self.label_smoothing = label_smoothing
+        self.loss = loss()
+        if any(True for _ in self.loss.parameters()):
+            raise ValueError(
+                f"model.loss is {type(self.loss).__name__}, which has weights to train, and the optimizer "
+                "has those of the network; make them the network's"
+            )
         self.views_per_forward = views_per_forward
         if channels_last:
             self.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
@@ -158,16 +161,22 @@ class VideoClassifier(LightningModule):
         self.start_from_weights()
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, ""]:
-        """L = 1/B sum_b CE_b over the B videos of the batch; one that could not be read adds 0, on whichever
-        process it is."""
+        """Return the mean loss over the B videos of the batch: L = 1/B sum_b L_b.
+
+        A video that could not be read counts in B and has no L_b, so that the mean over ranks weighs every
+        video the same.
+        """
         if len(batch.views) == 0:
             loss = loss_of_no_clip(self.network, batch.views)
         else:
             logits = self.network(batch.views.flatten(0, 1))
-            losses = F.cross_entropy(
-                logits, batch.target, label_smoothing=self.label_smoothing, reduction="sum"
-            )
-            loss = losses / (len(logits) + len(batch.unreadable))
+            loss = self.loss(logits, batch.target)
+            if loss.ndim > 0:
+                raise ValueError(
+                    f"model.loss gives {list(loss.shape)} numbers for {list(logits.shape)} logits; expected "
+                    "one, the mean over the clips"
+                )
+            loss = loss * (len(logits) / (len(logits) + len(batch.unreadable)))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.views) + len(batch.unreadable))
         return loss
 

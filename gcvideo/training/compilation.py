@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch._inductor import list_mode_options
@@ -60,16 +59,17 @@ class CompileNetwork(Callback):
         self.tried = True
         network = pl_module.get_submodule("network")
         with trainer.strategy.precision_plugin.forward_context():
-            self._try(network, batch.views.flatten(0, 1), batch.target)
+            loss = pl_module.get_submodule("loss")
+            self._try(network, loss, batch.views.flatten(0, 1), batch.target)
 
-    def _try(self, network: nn.Module, views: Tensor, target: Tensor) -> None:
-        eager = _loss_of_a_trial(network, views, target)
+    def _try(self, network: nn.Module, loss: nn.Module, views: Tensor, target: Tensor) -> None:
+        eager = _loss_of_a_trial(network, loss, views, target)
         # Dropout draws what it would draw without compilation: losses can be compared, and runs repeated.
         network.compile(options={**list_mode_options(self.mode), "fallback_random": True})
         start = time.monotonic()
         try:
             with _time_limit(60 * self.max_minutes):
-                compiled = _loss_of_a_trial(network, views, target)
+                compiled = _loss_of_a_trial(network, loss, views, target)
         except TimeoutError:
             network._compiled_call_impl = None  # what Module.compile sets
             torch.compiler.reset()
@@ -91,12 +91,12 @@ class CompileNetwork(Callback):
         )
 
 
-def _loss_of_a_trial(network: nn.Module, views: Tensor, target: Tensor) -> float:
+def _loss_of_a_trial(network: nn.Module, criterion: nn.Module, views: Tensor, target: Tensor) -> float:
     """The loss of a forward and a backward pass that leave no trace in gradients, buffers or random state."""
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     with torch.random.fork_rng(devices=[views.device] if views.is_cuda else []):
         torch.manual_seed(0)
-        loss = F.cross_entropy(network(views).float(), target)
+        loss = criterion(network(views).float(), target)
         loss.backward()
     for parameter in network.parameters():
         parameter.grad = None

@@ -114,6 +114,7 @@ def as_older_runs_left_it(folder: Path) -> None:
     for model in (checkpoint["config"]["model"], checkpoint["hyper_parameters"], config["model"]):
         model |= model.pop("optimizer")["init_args"]
         model["schedule"] = model.pop("lr_schedule")
+        model["label_smoothing"] = model.pop("loss")["init_args"]["label_smoothing"]
         del model["lr_interval"]
     del checkpoint["optimizer_states"][0]["kind"]
     checkpoint["lr_schedulers"][0]["_step_count"] = 7
