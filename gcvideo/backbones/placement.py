@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
 
-from gcvideo.backbones.protocols import blocks_by_name, residual_blocks, shown_stages
+from gcvideo.backbones.protocols import blocks_by_name, pathways, residual_blocks, shown_stages
 from gcvideo.blocks import ContextBlock
 
 BlockMaker = Callable[[int], ContextBlock] | Callable[[int], nn.Module]
@@ -155,7 +155,7 @@ def place(block: BlockMaker, stages: Mapping[str, nn.Module], placement: Placeme
 
     Args:
         block: Makes the context block.
-        stages: Stages by name, of one pathway each.
+        stages: Stages by name; of two pathways, the slow one carries the blocks.
         placement: Where to put it.
 
     Returns:
@@ -165,7 +165,7 @@ def place(block: BlockMaker, stages: Mapping[str, nn.Module], placement: Placeme
         ValueError: The placement names a stage that is not there, a block that a stage does not have, or none
             at all; or a residual block cannot carry one.
     """
-    residuals = {name: residual_blocks(stage) for name, stage in stages.items()}
+    residuals = {name: residual_blocks(pathways(stage)[""]) for name, stage in stages.items()}
     for name in placement.stages:
         if not len(residuals.get(name, ())):
             shown = ", ".join(stage for stage, blocks in residuals.items() if len(blocks))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gcvideo.backbones import Placement, VideoResNet
+from gcvideo.backbones import CSN, Placement, R2Plus1D, SlowFast, VideoResNet
 from gcvideo.blocks import GlobalContextBlock
 from gcvideo.complexity.paper import PAPER_ROWS, paper_network
 
@@ -48,6 +48,13 @@ def test_slow_r50_with_and_without_nl_has_mmaction2s_parameters_to_the_last_one(
 def test_bare_networks_have_the_zoos_parameters(architecture, depth, millions):
     network = partial(VideoResNet, architecture=architecture, depth=depth)
     assert num_parameters(network) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("network", "millions"), [(R2Plus1D, 28.11), (CSN, 22.21), (SlowFast, 34.57)], ids=["r50", "r101", "r50"]
+)
+def test_other_families_have_the_parameters_of_pytorchvideos_zoo(network, millions):
+    assert num_parameters(network) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
 def test_gc_resnet_50_for_images_has_the_papers_parameters():

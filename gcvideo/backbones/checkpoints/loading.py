@@ -19,6 +19,7 @@ from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, r
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, write_naming
 from gcvideo.backbones.checkpoints.settings import ARGUMENTS, OF_BLOCKS, settings_of
 from gcvideo.backbones.checkpoints.variants import refuse_variants
+from gcvideo.backbones.families import FAMILIES
 from gcvideo.backbones.placement import placed_blocks
 
 log = logging.getLogger(__name__)
@@ -199,10 +200,13 @@ def _refuse_other_function(
             if setting == "architecture" and source.image and value not in meant:  # inflated to any
                 continue
             if value not in meant:
+                argument, wanted = ARGUMENTS[setting], "that"
+                if meant[0] in FAMILIES:
+                    argument, wanted = "network", f"gcvideo.backbones.{FAMILIES[meant[0]].__name__}"
                 fresh = ", or start the blocks fresh with weights.new: [blocks]" * (setting in OF_BLOCKS)
                 raise ValueError(
                     f"{name or type(network).__name__} has {setting} {value}, but {file} was trained with "
-                    f"{' or '.join(meant)}; set {ARGUMENTS[setting]} to that{fresh}"
+                    f"{' or '.join(meant)}; set {argument} to {wanted}{fresh}"
                 )
             if len(meant) > 1:
                 left_open[f"{setting} {value}"] = None

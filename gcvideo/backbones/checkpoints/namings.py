@@ -6,6 +6,7 @@ it, and the name that our network gives the part. A tensor is its layer's name a
 `res3.1.branch2.conv_a.weight`.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -59,20 +60,26 @@ IMAGE_SETTINGS = STRIDES | {
 }
 
 
-def _pytorchvideo(*stages: int, head: int, architectures: tuple[str, ...]) -> Naming:
-    """pytorchvideo counts top-level blocks; C2D and I3D have a temporal pool among them, as block 2."""
-    res2, res3, res4, res5 = (f"blocks.{number}.res_blocks" for number in stages)
+def _pytorchvideo(
+    *stages: int, head: int, architectures: tuple[str, ...], pathway: str = "", beside: Mapping[str, str] = {}
+) -> Naming:
+    """pytorchvideo counts top-level blocks; C2D and I3D have a temporal pool among them, as block 2.
+
+    The stem and the stages are those of one pathway; `beside` it are layers that keep their names.
+    """
+    res2, res3, res4, res5 = (f"blocks.{number}{pathway}.res_blocks" for number in stages)
     residual = [f"branch2.{kind}_{letter}" for letter in "abc" for kind in ("conv", "norm")]
     residual += ["branch1_conv", "branch1_norm"]
     return Naming(
         title="pytorchvideo",
         outside={
-            "blocks.0.conv": "stem.conv",
-            "blocks.0.norm": "stem.norm",
+            f"blocks.0{pathway}.conv": "stem.conv",
+            f"blocks.0{pathway}.norm": "stem.norm",
             f"blocks.{head}.proj": "head.proj",
+            **beside,
         },
         stages=(res2, res3, res4, res5),
-        inside={f"{{i}}.{part}": part for part in [*residual, "context."]},
+        inside={f"{{i}}.{part}": part for part in [*residual, "branch2.conv_b.", "context."]},
         pixels=GREY,
         position_axes=0,
         settings={"architecture": architectures} | OURS,
@@ -119,6 +126,14 @@ def _mmaction2(*, pooled: bool) -> Naming:
     )
 
 
+# The fast pathway of a SlowFast network, and the convolutions from it to the slow one.
+BESIDE_SLOW = {
+    "blocks.0.multipathway_blocks.1.": "fast.stem.",
+    "blocks.0.multipathway_fusion.": "lateral.stem.",
+    **{f"blocks.{n}.multipathway_blocks.1.res_blocks.": f"fast.res{n + 1}." for n in (1, 2, 3, 4)},
+    **{f"blocks.{n}.multipathway_fusion.": f"lateral.res{n + 1}." for n in (1, 2, 3, 4)},
+}
+
 # He et al.'s names as torchvision writes them, and timm, mmcv and mmdetection after it.
 IMAGE_RESIDUAL = {
     "{i}.conv1": "branch2.conv_a",
@@ -155,9 +170,20 @@ IMAGE_SQUEEZE_EXCITATION = {
 
 NAMINGS: dict[str, Naming] = {
     # Our own checkpoints as well: every key of a network without blocks is pytorchvideo's.
-    "pytorchvideo": _pytorchvideo(*(1, 2, 3, 4), head=5, architectures=("slow", "i3d_nopool", "c2d_nopool")),
+    "pytorchvideo": _pytorchvideo(
+        *(1, 2, 3, 4),
+        head=5,
+        architectures=("slow", "i3d_nopool", "c2d_nopool", "r2plus1d", "csn"),
+    ),
     "pytorchvideo_pooled": _pytorchvideo(
         *(1, 3, 4, 5), head=6, architectures=("i3d", "i3d_strided", "c2d", "c2d_unpadded")
+    ),
+    "pytorchvideo_slowfast": _pytorchvideo(
+        *(1, 2, 3, 4),
+        head=6,
+        architectures=("slowfast",),
+        pathway=".multipathway_blocks.0",
+        beside=BESIDE_SLOW,
     ),
     "torchvision": Naming(
         title="torchvision / timm",

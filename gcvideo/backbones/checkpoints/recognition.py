@@ -14,6 +14,7 @@ from gcvideo.backbones.checkpoints.namings import NAMINGS, Naming
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, Named, read_naming
 from gcvideo.backbones.checkpoints.settings import GLOBAL_CONTEXT, NON_LOCAL
 from gcvideo.backbones.checkpoints.variants import refuse_variants
+from gcvideo.backbones.families import FAMILIES
 from gcvideo.backbones.resnet import ARCHITECTURES
 
 DEPTH_OF_BLOCKS: dict[tuple[int, ...], int] = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
@@ -110,6 +111,8 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
     skeleton = _skeleton(state, best)
     said = read_configuration(checkpoint, skeleton)
     blocks = kinds_of_blocks(state, said.block)
+    # The name of a SlowFast network tells the clip of its slow pathway, which is not what it reads.
+    clip_in_name = {} if "slowfast" in skeleton.architectures else _clip_in_name(checkpoint.path)
     possible = _possible(state, NAMINGS[best], skeleton, kinds=set(blocks.values()))
     return Recognised(
         format=best,
@@ -122,7 +125,7 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
         block=said.block,
         settings=possible | {name: (said.settings[name],) for name in possible if name in said.settings},
         foreign=said.foreign,
-        input=said.input if said.input.num_frames else said.input._replace(**_clip_in_name(checkpoint.path)),
+        input=said.input if said.input.num_frames else said.input._replace(**clip_in_name),
         folded="stem.norm.weight" not in state and "stem.conv.bias" in state,
         wrappers=checkpoint.wrappers,
     )
@@ -152,12 +155,25 @@ def _skeleton(state: Mapping[str, Tensor], format: str) -> Skeleton:
 
 def _architectures(state: Mapping[str, Tensor], format: str) -> list[str]:
     """Architectures whose names and kernels the state dict has, the usual one of its naming first."""
+    named = NAMINGS[format].settings.get("architecture", ())
+    if family := _family(state):
+        return [family] if family in named else []
     layers = ("stem.conv", "res2.0.branch2.conv_a", "res4.0.branch2.conv_a")
     kernels = [state[f"{layer}.weight"] for layer in layers if f"{layer}.weight" in state]
     if all(kernel.ndim == 4 for kernel in kernels):
         return [*FRAMEWISE] if format.startswith("mmaction2") else []
     lengths = tuple(kernel.shape[2] for kernel in kernels if kernel.ndim == 5)
-    return [name for name in NAMINGS[format].settings.get("architecture", ()) if _lengths(name) == lengths]
+    return [name for name in named if name in ARCHITECTURES and _lengths(name) == lengths]
+
+
+def _family(state: Mapping[str, Tensor]) -> str | None:
+    """Return which other family than that of Slow-only, I3D and C2D a state dict is of."""
+    second = state.get("res2.0.branch2.conv_b.weight")
+    if "res2.0.branch2.conv_b.conv_t.weight" in state:
+        return "r2plus1d"
+    if any(key.startswith("fast.") for key in state):
+        return "slowfast"
+    return "csn" if second is not None and second.ndim == 5 and second.shape[1] < len(second) else None
 
 
 def _lengths(architecture: str) -> tuple[int, ...]:
@@ -170,7 +186,8 @@ def _possible(
     state: Mapping[str, Tensor], naming: Naming, skeleton: Skeleton, *, kinds: set[str]
 ) -> dict[str, tuple[str, ...]]:
     """What the settings of a network of this naming can be, without its configuration."""
-    relevant = ["stride_on", *(["position"] if kinds else [])]
+    relevant = ["position"] if kinds else []
+    relevant += [] if {*skeleton.architectures} & FAMILIES.keys() else ["stride_on"]
     relevant += NON_LOCAL if "non-local" in kinds else []
     relevant += GLOBAL_CONTEXT if kinds & {"global context", "squeeze-excitation"} else []
     possible = {name: naming.settings[name] for name in relevant if name in naming.settings}
