@@ -16,6 +16,7 @@ from gcvideo.cli.choices import base_of, choices
 from gcvideo.cli.expectations import expected
 from gcvideo.cli.former_names import MOVED
 from gcvideo.cli.trust import distrusted_name
+from gcvideo.private_names import actions_of, type_of
 
 UNKNOWN_ARGUMENT = re.compile(r"unrecognized arguments: .*?--([\w.]+)")
 UNKNOWN_OPTION = re.compile(
@@ -63,7 +64,7 @@ def complaint_about(parser: argparse.ArgumentParser, message: str, error: BaseEx
     if outer and inner:
         return Complaint(".init_args.".join(filter(None, (outer["key"], inner.key))), inner.text)
     if outer and (action := _action(parser, outer["key"])):
-        return Complaint(outer["key"], _misfit(getattr(action, "_typehint", action.type), causes))
+        return Complaint(outer["key"], _misfit(type_of(action), causes))
     if unknown := UNKNOWN_ARGUMENT.match(message):
         return Complaint(unknown[1], _no_setting(unknown[1], parser))
     if unknown := UNKNOWN_OPTION.match(message):
@@ -82,7 +83,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _action(parser: argparse.ArgumentParser, key: str) -> argparse.Action | None:
-    return next((action for action in parser._actions if action.dest == key and key != "config"), None)
+    return next((action for action in actions_of(parser) if action.dest == key and key != "config"), None)
 
 
 def _misfit(type_: Any, causes: Sequence[BaseException]) -> str:
@@ -121,7 +122,7 @@ def _no_setting(key: str, parser: argparse.ArgumentParser) -> str:
     section, _, name = key.partition(".")
     if section == "model" and (former := next((old for old in MOVED if name.startswith(old)), None)):
         return f"is no setting any more; it is model.{MOVED[former]}{name.removeprefix(former)}"
-    known = sorted({action.dest for action in parser._actions if "help" not in action.dest})
+    known = sorted({action.dest for action in actions_of(parser) if "help" not in action.dest})
     near = did_you_mean(key, known)
     if not near and "." not in key and 0 < len(known) <= MANY_SETTINGS:
         near = f"; expected one of {', '.join(known)}"

@@ -18,6 +18,7 @@ from gcvideo.cli.config_files import before_its_class, config_files, fault_in, p
 from gcvideo.cli.former_names import with_current_names
 from gcvideo.cli.trust import EXPLAINED
 from gcvideo.paths import user_path
+from gcvideo.private_names import subcommands_of
 
 register_type(Path, str, user_path, type_check=isinstance)
 
@@ -77,8 +78,7 @@ class CommandParser(ArgumentParser):
     def _chosen(self) -> Any:
         """The parser of the subcommand that was given, or this one."""
         given = _given.get()
-        of_subcommands = self._subcommands_action.choices if self._subcommands_action else {}
-        return of_subcommands.get(given[0], self) if given else self
+        return subcommands_of(self).get(given[0], self) if given else self
 
     def _fault(self) -> str | None:
         return fault_in(config_files(_given.get()), self._chosen.groups)

@@ -8,6 +8,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run import VideoCLI
 from gcvideo.data import VideoDataModule
+from gcvideo.private_names import parsers_of_subcommands
 from gcvideo.training import VideoClassifier
 
 
@@ -35,5 +36,5 @@ class _Options(VideoCLI):
     """The command line with all of its options, and nothing to run."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        commands = self._subcommand_parsers.values()
+        commands = parsers_of_subcommands(self).values()
         raise _Collected({key for command in commands for key in command.get_defaults().as_dict()})

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from gcvideo.private_names import TorchDispatchMode, storage_number, tree_leaves
 
 
 def peak_bytes(network: Callable[[torch.Tensor], object], view: torch.Tensor) -> int:
@@ -34,23 +34,23 @@ class _LiveMemory(TorchDispatchMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         given = {
-            leaf.untyped_storage()._cdata
+            storage_number(leaf.untyped_storage())
             for leaf in tree_leaves((args, kwargs))
             if isinstance(leaf, torch.Tensor)
         }
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor) and leaf.untyped_storage()._cdata not in given:
+            if isinstance(leaf, torch.Tensor) and storage_number(leaf.untyped_storage()) not in given:
                 self._hold(leaf.untyped_storage())
         return result
 
     def _hold(self, storage: torch.UntypedStorage) -> None:
-        if storage._cdata in self.seen:
+        if storage_number(storage) in self.seen:
             return
-        self.seen.add(storage._cdata)
+        self.seen.add(storage_number(storage))
         self.live += storage.nbytes()
         self.peak = max(self.peak, self.live)
-        weakref.finalize(storage, self._release, storage._cdata, storage.nbytes())
+        weakref.finalize(storage, self._release, storage_number(storage), storage.nbytes())
 
     def _release(self, storage: int, nbytes: int) -> None:
         self.seen.discard(storage)

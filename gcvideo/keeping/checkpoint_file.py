@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.fabric.utilities.types import _PATH
 from torch import Tensor
 
 from gcvideo.archive import examine
@@ -37,7 +36,7 @@ class CheckpointFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Write `checkpoint` to `path`; when this returns it survives a loss of power.
 
@@ -53,7 +52,7 @@ class CheckpointFiles(TorchCheckpointIO):
             raise OSError(f"{file}: cannot write the checkpoint: {_reason(error)}; {kept}") from error
 
     def load_checkpoint(
-        self, path: _PATH, map_location: Any = "cpu", weights_only: bool | None = True
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
         """Read a checkpoint; nothing in it is run.
 

@@ -14,6 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from gcvideo.keeping.metrics_file import MetricsFile
+from gcvideo.private_names import is_validation_due, set_batches_that_stepped
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +233,6 @@ def begin_at(trainer: Trainer, place: Place) -> None:
     Raises:
         ValueError: The place is within an epoch, and the loader cannot begin there.
     """
-    loop = trainer.fit_loop.epoch_loop
     if place.batches == 0:
         trainer.fit_loop.restarting = False  # an epoch like any other
         validating = False
@@ -245,10 +245,9 @@ def begin_at(trainer: Trainer, place: Place) -> None:
             )
         loader.skip(place.batches)
         warnings.filterwarnings("ignore", message=r".*your dataloader is not resumable")
-        assert trainer.fit_loop._data_fetcher is not None
-        validating = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+        validating = is_validation_due(trainer)
     # The step that loggers are told; it rises after the validation.
-    loop._batches_that_stepped = trainer.global_step - validating
+    set_batches_that_stepped(trainer, trainer.global_step - validating)
     log.info("resumed after step %d: epoch %d, batch %d", trainer.global_step, place.epoch, place.batches)
 
 

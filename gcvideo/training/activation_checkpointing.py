@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from gcvideo.backbones.protocols import blocks_of, chosen_stages
+from gcvideo.private_names import BatchNorm
 
 
 class ActivationCheckpointing(Callback):
@@ -72,7 +72,7 @@ def _recomputed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
     """Batch norms normalise by the batch, and leave their running statistics as they are."""
-    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
+    norms = [module for module in block.modules() if isinstance(module, BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     counts = [norm.num_batches_tracked for norm in norms]
     for norm in norms:

@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
-from torch._inductor import list_mode_options
 
 from gcvideo.clip import ViewBatch
+from gcvideo.private_names import forget_compilation, options_of_mode
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +65,13 @@ class CompileNetwork(Callback):
     def _try(self, network: nn.Module, loss: nn.Module, views: Tensor, target: Tensor) -> None:
         eager = _loss_of_a_trial(network, loss, views, target)
         # Dropout draws what it would draw without compilation: losses can be compared, and runs repeated.
-        network.compile(options={**list_mode_options(self.mode), "fallback_random": True})
+        network.compile(options={**options_of_mode(self.mode), "fallback_random": True})
         start = time.monotonic()
         try:
             with _time_limit(60 * self.max_minutes):
                 compiled = _loss_of_a_trial(network, loss, views, target)
         except TimeoutError:
-            network._compiled_call_impl = None  # what Module.compile sets
+            forget_compilation(network)
             torch.compiler.reset()
             log.warning(
                 "compiling the network took more than max_minutes %g; training goes on without",

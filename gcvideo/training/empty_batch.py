@@ -6,7 +6,8 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+
+from gcvideo.private_names import BatchNorm
 
 
 def loss_of_no_clip(network: nn.Module, views: Float[Tensor, "0 V 3 T H W"]) -> Float[Tensor, ""]:

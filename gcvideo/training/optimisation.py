@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from torch.optim.optimizer import ParamsT
+
+from gcvideo.private_names import NormBase
 
 log = logging.getLogger(__name__)
 
 KIND = "kind"
 """Under which name the state of an optimizer says what it is the state of."""
 KIND_OF_OLDER_RUNS = "SGD"
-NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+NORMS = (NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 ParameterGroups = list[dict[str, Any]]

@@ -15,6 +15,7 @@ from rich.progress import ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from gcvideo.evaluation.figures import rounded
+from gcvideo.private_names import epoch_described
 from gcvideo.training.time_left import Plan, TimeLeft
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class RunProgress(RichProgressBar):
         seconds = self.time_left.seconds
         if seconds:
             facts.append(f"{duration(seconds)} left")
-        epoch = self._get_train_description(trainer.current_epoch).strip()
+        epoch = epoch_described(self, trainer.current_epoch)
         log.info("%s, step %d: %s", epoch, trainer.global_step, ", ".join(facts) or "done")
 
 

@@ -4,8 +4,9 @@ import copy
 from typing import cast
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from gcvideo.private_names import BatchNorm
 
 
 def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, int]:
@@ -22,7 +23,7 @@ def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, int]:
     for name, parent in network.named_modules():
         layers = dict(parent.named_children())
         for child, norm in layers.items():
-            if not isinstance(norm, _BatchNorm):
+            if not isinstance(norm, BatchNorm):
                 continue
             before = layers.get(_layer_before(child))
             if isinstance(before, nn.Conv3d):
