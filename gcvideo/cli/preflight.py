@@ -25,6 +25,7 @@ from gcvideo.preflight import (
     checks_still_running,
     inspect,
 )
+from gcvideo.private_names import parsers_of_subcommands, runs_nothing
 from gcvideo.run_folder import RunFolder
 from gcvideo.training import VideoClassifier
 
@@ -36,6 +37,7 @@ LOG_COLUMNS = 180
 """Width of the table where no terminal says it."""
 
 
+@runs_nothing
 class PreflightCLI(VideoCLI):
     """What `gcvideo fit` would run with the same arguments, put together and not run."""
 
@@ -49,8 +51,8 @@ class PreflightCLI(VideoCLI):
 
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
         super().setup_parser(*args, **kwargs)
-        self._subcommand_parsers["fit"].prog = "gcvideo preflight"
-        self._subcommand_parsers["fit"].description = (
+        parsers_of_subcommands(self)["fit"].prog = "gcvideo preflight"
+        parsers_of_subcommands(self)["fit"].description = (
             "Check, with the arguments of fit and under the same launcher (torchrun, srun), from every "
             "process: versions, configuration, files and clocks agree; no listed video is absent (looked for "
             "by the first rank of every node) and a sample can be read; run_dir is shared "
@@ -60,9 +62,6 @@ class PreflightCLI(VideoCLI):
 
     def take(self, run: RunFolder, *, goes_on: bool) -> None:
         """Look at a run that stands or goes on, too: nothing is written over."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Leave it at that."""
 
     def job(self) -> Job:
         """Return what was put together."""

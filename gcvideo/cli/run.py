@@ -48,6 +48,7 @@ from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_sta
 from gcvideo.keeping.run_lock import FolderStays, RunLock
 from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
+from gcvideo.private_names import parser_of, set_timeout, settings_are_those_given
 from gcvideo.run_folder import Evaluated, RunFolder
 from gcvideo.training import VideoClassifier
 from gcvideo.training.progress import with_progress
@@ -61,6 +62,7 @@ HANDOVER_SECONDS = 60.0
 """How long a run that goes on waits for the process before it to leave the folder: it may still be saving."""
 
 
+@settings_are_those_given
 class VideoCLI(LightningCLI):
     """LightningCLI whose runs live in one folder: config, logs, checkpoints, predictions."""
 
@@ -92,7 +94,7 @@ class VideoCLI(LightningCLI):
             "there is none yet.",
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(Safeguard, "safeguard")
+        parser.add_class_arguments(Safeguard, "safeguard")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/top1",
@@ -118,9 +120,6 @@ class VideoCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         if config.ckpt_path is not None:
             config.ckpt_path = str(user_path(config.ckpt_path))
-
-    def _parse_ckpt_path(self) -> None:
-        """Leave the configuration as it was given; Lightning would put the checkpoint's own over it."""
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]
@@ -172,7 +171,7 @@ class VideoCLI(LightningCLI):
         self.known_classes = class_names_in(state, self.checkpoint)
         before = config_in(state)
         if before is not None:
-            asked = as_asked(self._parser(self.config.subcommand), config)
+            asked = as_asked(parser_of(self, self.config.subcommand), config)
             fits = self.config.subcommand == "fit"
             accept_changes(changes(with_current_names(before), asked), fits=fits, checkpoint=self.checkpoint)
 
@@ -225,7 +224,7 @@ class VideoCLI(LightningCLI):
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none of one's own
             trainer.strategy.checkpoint_io = CheckpointFiles()
         if config.trainer.strategy == "auto" and isinstance(trainer.strategy, DDPStrategy):
-            trainer.strategy._timeout = PROCESS_TIMEOUT
+            set_timeout(trainer.strategy, PROCESS_TIMEOUT)
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         log.info("run folder: %s", config.run_dir)
@@ -273,14 +272,14 @@ class VideoCLI(LightningCLI):
         if asked.limit_val_batches == 0:
             require_monitored_metrics(callbacks, {"train/loss"})
         if not checkpoints:
-            kwargs["enable_checkpointing"] = True  # of Lightning, which takes Safeguard for a checkpoint
-        made.safeguard.writes = checkpoints and not asked.fast_dev_run
+            kwargs["enable_checkpointing"] = True  # of Lightning, which is given one that is then removed
         for plugin in asked.plugins if isinstance(asked.plugins, list) else [asked.plugins]:
             if isinstance(plugin, AsyncCheckpointIO):
                 plugin.checkpoint_io = CheckpointFiles()  # unless it has been given another
         trainer: Any = super().instantiate_trainer(**kwargs)
         if not checkpoints:
             trainer.callbacks.remove(made.checkpoint)
+        trainer.callbacks += made.safeguard.callbacks(writes=checkpoints and not asked.fast_dev_run)
         require_supported_processes(trainer, sync_batchnorm=asked.sync_batchnorm)
         return trainer
 

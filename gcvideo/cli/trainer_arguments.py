@@ -23,7 +23,8 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.callbacks.timer import Interval
 from lightning.pytorch.strategies import DDPStrategy
 
-from gcvideo.keeping import ExactResume, Safeguard
+from gcvideo.keeping import ExactResume
+from gcvideo.private_names import start_method
 
 REFUSED = {
     "barebones": "it leaves out checkpoints, logs and validation; scripts/bench_network.py times the network",
@@ -57,7 +58,6 @@ REFUSED_CALLBACKS: dict[type[Callback], str] = {
     "network of a finished run",
     BackboneFinetuning: "it wants a module named backbone; gcvideo.training.FreezeStages freezes stages",
     OnExceptionCheckpoint: "there is last.ckpt, and one from within a step cannot be resumed exactly",
-    Safeguard: "every run has one; see safeguard in `gcvideo fit --help`",
     ExactResume: "every run has one",
 }
 """Callbacks and why a run cannot have them."""
@@ -166,9 +166,9 @@ def require_supported_processes(trainer: Trainer, *, sync_batchnorm: bool) -> No
     strategy = trainer.strategy
     if not isinstance(strategy, DDPStrategy):
         return
-    if strategy._start_method != "popen":
+    if start_method(strategy) != "popen":
         raise ValueError(
-            f"trainer.strategy starts processes by {strategy._start_method}, which cannot take a run with "
+            f"trainer.strategy starts processes by {start_method(strategy)}, which cannot take a run with "
             "them; use ddp"
         )
     alone = isinstance(strategy.cluster_environment, LightningEnvironment) and "MASTER_ADDR" not in os.environ

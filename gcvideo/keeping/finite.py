@@ -1,11 +1,82 @@
-"""Whether a training step is finite."""
+"""A training step that is not finite changes no weight."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Bool
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gcvideo.clip import ViewBatch
+from gcvideo.distributed import gather_rows
+from gcvideo.keeping.consensus import Consensus, Fact
+from gcvideo.keeping.last_checkpoint import LastCheckpoint
+
+
+class RequireFinite(Callback):
+    """Stops all processes before a step whose loss or gradient norm is not finite in any of them.
+
+    Infinite gradients under a loss scaler are left to the scaler.
+
+    Args:
+        consensus: Where the processes learn of it.
+        last: What writes last.ckpt.
+
+    Raises:
+        ValueError: A step is not finite, and which, of which videos; or weights that are to be saved are not.
+    """
+
+    def __init__(self, consensus: Consensus, last: LastCheckpoint) -> None:
+        self.last = last
+        self._bad_loss = consensus.add(lambda *_: ~torch.stack(self._losses).isfinite().all())
+        self._bad_gradient = consensus.add(lambda trainer, pl_module: ~_finite_gradient(trainer, pl_module))
+        self._losses: list[Tensor] = []
+        self._videos: list[str] = []
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: ViewBatch, batch_idx: int
+    ) -> None:
+        self._videos += batch.video_id
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        self._refuse_if(self._bad_loss, "loss", trainer)
+        self._refuse_if(self._bad_gradient, "gradient norm", trainer)
+        self._losses, self._videos = [], []
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        state = [tensor for tensor in checkpoint["state_dict"].values() if tensor.is_floating_point()]
+        if not all_finite(state):
+            raise ValueError(
+                f"weights or statistics are not finite after step {trainer.global_step}; no checkpoint is "
+                "written; lower the learning rate"
+            )
+
+    def _refuse_if(self, fact: Fact, what: str, trainer: Trainer) -> None:
+        if not fact.anywhere:
+            return
+        mine: list[dict[str, object]] = [{"process": trainer.global_rank, "videos": ", ".join(self._videos)}]
+        found = gather_rows(mine if fact.here else [])
+        where = "; ".join(f"in process {row['process']}: {row['videos']}" for row in found)
+        if not trainer.is_global_zero:
+            raise SystemExit(1)
+        raise ValueError(
+            f"step {trainer.global_step + 1}: the {what} is not finite; no weight was changed, and "
+            f"{self.last.described()}; lower the learning rate, or see the videos {where}"
+        )
+
+
+def _finite_gradient(trainer: Trainer, pl_module: LightningModule) -> Bool[Tensor, ""]:
+    return all_finite([] if scales_its_loss(trainer.precision_plugin) else gradients(pl_module))
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Bool[Tensor, ""]:

@@ -4,13 +4,17 @@ import threading
 from collections.abc import Sequence
 
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import _get_default_store
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+from gcvideo.keeping.last_checkpoint import LastCheckpoint
+from gcvideo.private_names import default_store
 
 BEAT_SECONDS = 0.5
 WAIT_SECONDS = 4.0
 
 
-class Presence:
+class Heartbeat:
     """Tells the other processes, again and again, that this one is there.
 
     When a process dies, those that wait for it learn of a broken connection and not of whom. Each therefore
@@ -43,17 +47,50 @@ class Presence:
         return [process for process in processes if before[process] == after[process]]
 
     def _beat(self, process: int) -> None:
-        store = _get_default_store()
+        store = default_store()
         number = 0
         while not self._over.wait(BEAT_SECONDS):
             number += 1
             try:
-                store.set(f"presence/{process}", str(number))
+                store.set(f"heartbeat/{process}", str(number))
             except dist.DistError:
                 return  # who keeps the store is gone; the run's own connections tell of it
 
 
+class NameLost(Callback):
+    """Names the process that is gone, where the others only learn of a broken connection.
+
+    Args:
+        last: What writes last.ckpt.
+
+    Raises:
+        ConnectionError: A process is gone or does not answer.
+    """
+
+    def __init__(self, last: LastCheckpoint) -> None:
+        self.last = last
+        self.heartbeat = Heartbeat()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.heartbeat.begin()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.heartbeat.end()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # Which a broken connection is, with words that differ between backends.
+        absent = self.heartbeat.absent() if isinstance(exception, RuntimeError) else []
+        self.heartbeat.end()
+        if absent:
+            names = ", ".join(map(str, absent))
+            of = f"of {trainer.world_size} (counted from 0)"
+            said = f"process {names} {of} is gone or does not answer, see there"
+            if trainer.state.fn == TrainerFn.FITTING:
+                said += f"; {self.last.described(', and --resume auto goes on from it')}"
+            raise ConnectionError(said) from exception
+
+
 def _counts(processes: Sequence[int]) -> list[bytes]:
-    store = _get_default_store()
-    keys = [f"presence/{process}" for process in processes]
+    store = default_store()
+    keys = [f"heartbeat/{process}" for process in processes]
     return [store.get(key) if store.check([key]) else b"" for key in keys]

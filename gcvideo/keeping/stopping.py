@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
-
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -102,16 +99,6 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
     if interrupts and callable(previous):
         previous(signal.SIGINT, None)
-
-
-class NoSignals(_SignalConnector):
-    """Instead of Lightning's own, which ends with exit code 0 and can wait for ever for other processes."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        super().__init__(trainer)
-
-    def register_signal_handlers(self) -> None:
-        """Leave them as they are."""
 
 
 def requeue() -> None:

@@ -115,7 +115,10 @@ CALLBACKS: dict[str, list[Works | Refused]] = {
 """A new callback of Lightning's fails the first test below until it is decided here what becomes of it."""
 OURS: dict[str, list[Works | Refused]] = {
     "Safeguard": [
-        Refused(named("gcvideo.keeping.Safeguard"), "trainer.callbacks has Safeguard, which no run")
+        Refused(
+            named("gcvideo.keeping.Safeguard"),
+            "trainer.callbacks names gcvideo.keeping.Safeguard, which is no Callback",
+        )
     ],
     "ExactResume": [
         Refused(named("gcvideo.keeping.ExactResume"), "trainer.callbacks has ExactResume, which")

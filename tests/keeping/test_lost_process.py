@@ -33,6 +33,14 @@ def test_a_process_that_dies_is_named_by_the_others_which_end(tmp_path, root, lo
     assert "the last checkpoint is of step 1, and --resume auto goes on from it" in told
 
 
+def test_a_process_that_dies_in_an_evaluation_is_named_too(tmp_path, root):
+    kill = fault("Signal", number=int(signal.SIGKILL), step=0, moment="validation", process=1)
+    config = write_config(tmp_path, root, kill)
+    assert run(config, command="validate", processes=2, seconds=LIMIT_SECONDS) == [1, -signal.SIGKILL]
+    line = (tmp_path / "said.0").read_text().splitlines()[-1]
+    assert line == ("gcvideo validate: process 1 of 2 (counted from 0) is gone or does not answer, see there")
+
+
 def test_a_process_that_hangs_is_named_when_the_time_limit_of_the_others_is_over(tmp_path, root):
     stop = fault("Signal", number=int(signal.SIGSTOP), step=2, process=1)
     config = write_config(tmp_path, root, stop, data={"batch_size": 1})

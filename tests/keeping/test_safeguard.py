@@ -1,5 +1,6 @@
 """Runs that are asked to stop, and runs whose numbers are not finite any more."""
 
+import json
 import os
 import signal
 import threading
@@ -12,13 +13,13 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch import nn
 
 from gcvideo.keeping import Safeguard
-from gcvideo.keeping.finite import all_finite, gradients, scales_its_loss
+from gcvideo.keeping.finite import RequireFinite, all_finite, gradients, scales_its_loss
 from gcvideo.keeping.stopping import StopSignals
 from gcvideo.training import VideoClassifier
 from tests.data.annotated import write_dataset
 from tests.training.networks import TwoLayers
 from tests.training.runs import batches, context, fault, last_checkpoint, run, said, write_config
-from tests.training.trials import NUM_VIDEOS, Outcome, Stop, every_stop, try_stop, whole_run
+from tests.training.trials import NUM_VIDEOS, STEPS_PER_EPOCH, Outcome, Stop, every_stop, try_stop, whole_run
 
 SAVE_OFTEN = {"safeguard": {"every_steps": 1}}
 
@@ -81,10 +82,21 @@ def test_weights_that_are_not_finite_are_not_saved():
     model = VideoClassifier(TwoLayers, ["a", "b"])
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     state = {"weight": torch.tensor([1.0, 2.0]), "count": torch.tensor(3)}
-    Safeguard().on_save_checkpoint(trainer, model, {"state_dict": state})
+    (finite,) = [part for part in Safeguard().callbacks(writes=True) if isinstance(part, RequireFinite)]
+    finite.on_save_checkpoint(trainer, model, {"state_dict": state})
     state["weight"][1] = torch.nan
     with pytest.raises(ValueError, match="weights or statistics are not finite after step 0; no checkpoint"):
-        Safeguard().on_save_checkpoint(trainer, model, {"state_dict": state})
+        finite.on_save_checkpoint(trainer, model, {"state_dict": state})
+
+
+def test_processes_agree_by_one_all_reduce_a_step(tmp_path, root):
+    """Beside DDP's of the gradients, which are not Python's to count; and before the end of an epoch."""
+    count = fault("CountCollectives", folder=str(tmp_path))
+    trainer = {"max_epochs": 1, "limit_val_batches": 0}
+    assert run(write_config(tmp_path, root, count, trainer=trainer), processes=2) == [0, 0], said(tmp_path)
+    for process in range(2):
+        *batches, _ = json.loads((tmp_path / f"collectives.{process}.json").read_text())
+        assert batches == [[["all_reduce", 5]]] * (STEPS_PER_EPOCH[2] - 1)
 
 
 @pytest.mark.parametrize(

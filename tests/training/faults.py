@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
@@ -111,6 +112,34 @@ class SlowJitter(ScaleJitter):
     def transform(self, frames: Tensor) -> Tensor:
         time.sleep(self.seconds)
         return super().transform(frames)
+
+
+class CountCollectives(Callback):
+    """Writes down, for every batch, how many numbers were exchanged in each call of torch.distributed's."""
+
+    NAMES = ("all_reduce", "all_gather", "all_gather_object", "broadcast", "broadcast_object_list", "barrier")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.batches: list[list[Any]] = [[]]
+
+    def on_train_start(self, trainer: Trainer, pl_module) -> None:
+        for name in self.NAMES:
+            setattr(dist, name, self._counted(name, getattr(dist, name)))
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module, batch, batch_idx) -> None:
+        self.batches.append([])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module) -> None:
+        file = self.folder / f"collectives.{trainer.global_rank}.json"
+        file.write_text(json.dumps(self.batches[1:]))
+
+    def _counted(self, name: str, collective):
+        def counted(*tensors, **settings):
+            self.batches[-1].append([name, getattr(tensors[0] if tensors else None, "numel", int)()])
+            return collective(*tensors, **settings)
+
+        return counted
 
 
 class NotFinite(Callback):
