@@ -11,7 +11,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 
 from data_prep.lists.listable_names import unlistable
 from data_prep.lists.manifest import MANIFEST_COLUMNS, VideoProperties
-from data_prep.lists.video_lists import CLASSES, VideoList, copy_classes, paths_of, read_lists
+from data_prep.lists.video_lists import (
+    CLASSES,
+    VideoList,
+    copy_classes,
+    listed_checksums,
+    paths_of,
+    read_lists,
+)
 from data_prep.running.console import progress_bar, run_step, say, show_first, show_table
 from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, allowed_processors, shard_of
@@ -55,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path, reason in why_not_transcoded(root).items():
         if path in rows and not os.path.lexists(root / path):
             rows[path] = {"bad": f"not transcoded: {reason}"}
+    for path, listed in listed_checksums(arguments.lists).items():
+        if (found := rows.get(path, {}).get("crc32", listed)) != listed:
+            rows[path] = {"bad": f"changed since it was verified: its checksum is {found}, and was {listed}"}
     write_lists(lists, rows, output=output, shard=shard)
     if shard.num_shards == 1:
         copy_classes(arguments.lists, output, partial=partial_of(output / CLASSES))
@@ -78,7 +88,7 @@ def verify(
     waiting = []
     for task in tasks:
         done = journal.row_of(task.path, file_state(task.file))
-        if done is not None and not (retry_failed and "bad" in done):
+        if done is not None and ("crc32" in done or ("bad" in done and not retry_failed)):
             rows[task.path] = done
         else:
             waiting.append(task)
@@ -152,7 +162,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="Each list keeps its name and its readable videos, with the number of frames that "
         "really come out, fps, size as shown, codec, rotation, stream, and plain: 1 where decord "
-        "gives the same frames as decoding in order. bad.csv names every other video and why; "
+        "gives the same frames as decoding in order; and crc32, the file's checksum, which training "
+        "compares whenever it reads the file, and this script if it is given such a list. bad.csv names "
+        "every other video and why; "
         "not_plain.csv says why videos are not plain.",
     )
     parser.add_argument("--root", type=user_path, required=True, help="folder that paths are under")

@@ -22,6 +22,8 @@ class Verified(NamedTuple):
     height: int
     plain: bool
     """Whether decord gives the same frames."""
+    crc32: int | None = None
+    """Checksum of the file; None where its list has none."""
 
 
 class VideoRecord(NamedTuple):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 MANIFEST_COLUMNS = (
     *("path", "label", "num_frames", "fps", "width", "height", "codec", "rotation", "stream"),
-    "plain",
+    *("crc32", "plain"),
 )
 
 
@@ -23,5 +23,7 @@ class VideoProperties(NamedTuple):
     """Degrees counter-clockwise that readers turn the decoded picture by."""
     stream: int
     """Index of the video stream in its container."""
+    crc32: int
+    """Checksum of the whole file."""
     not_plain: str
     """Why decord may not read it; empty for a plain video."""

@@ -95,6 +95,24 @@ def _videos_of(file: Path) -> list[ListedVideo]:
     return videos
 
 
+def listed_checksums(files: Sequence[Path]) -> dict[str, int]:
+    """Return path -> checksum, of lists that have any.
+
+    Raises:
+        ValueError: A checksum is no number.
+    """
+    checksums: dict[str, int] = {}
+    for file in files:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            for row in csv.DictReader(stream):
+                listed = row.get("crc32")
+                if listed and not listed.isdecimal():
+                    raise ValueError(f"{file}: crc32 of {row['path']} is {listed!r}; expected a number")
+                if listed:
+                    checksums[row["path"]] = int(listed)
+    return checksums
+
+
 def listed_videos(root: Path, *, num_workers: int) -> list[str]:
     """`video_names`, under a progress bar: a folder may hold 300,000, on a slow disk."""
     with progress_bar() as bar:

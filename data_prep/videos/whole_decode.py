@@ -10,6 +10,7 @@ from av.video.reformatter import VideoReformatter
 
 from data_prep.lists.manifest import VideoProperties
 from data_prep.videos.encoding import decoded_frames
+from gcvideo.data.decoding.checksum import crc32_of
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -34,6 +35,7 @@ def examine(path: Path) -> Iterator[VideoProperties]:
     """
     index = index_stream(path)
     _check_whole(index)
+    checksum = crc32_of(path)
     with PyAVReader(index) as reader:
         alone = _at_last_key_frame(index)
         picks = sorted({*_picks(len(reader)), alone})
@@ -63,6 +65,7 @@ def examine(path: Path) -> Iterator[VideoProperties]:
             codec=index.context.codec.canonical_name,
             rotation=truth.rotation,
             stream=index.stream.index,
+            crc32=checksum,
             not_plain=not_plain or "decord hangs or crashes on it",
         )
     yield properties

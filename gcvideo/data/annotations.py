@@ -10,10 +10,11 @@ from array import array
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcvideo.clip import Verified
 from gcvideo.data.forms import (
     INTEGER,
     VERIFIED_COLUMNS,
@@ -25,7 +26,7 @@ from gcvideo.data.forms import (
     labelled_form,
 )
 from gcvideo.data.listed_paths import are_usual, local_path, path_below
-from gcvideo.data.records import RecordColumns, VideoRecords
+from gcvideo.data.records import NO_CHECKSUM, RecordColumns, VideoRecords
 from gcvideo.data.rows import AnnotationError, lines_of_rows, read_rows
 from gcvideo.video_files import is_video_name
 
@@ -41,8 +42,8 @@ def read_annotations(
     and `label` among any others, CSV `path,label` without a header, and `path label` separated by space (the
     lists of PySlowFast and MMAction2; the path may contain spaces and commas). In CSV, which may have tabs or
     semicolons in place of commas, a path with a comma in it stands in double quotes. A list that
-    data_prep/verify.py wrote says of each video how many frames it has and whether decord reads it exactly. A
-    video that is listed several times with one label counts as often; the log says so.
+    data_prep/verify.py wrote says of each video how many frames it has, whether decord reads it exactly, and
+    its checksum. A video that is listed several times with one label counts as often; the log says so.
 
     The header may call the two by other usual words (PATH_COLUMNS, LABEL_COLUMNS). What could be meant in
     more ways than one is refused: more cells than the header or `path,label` has, several labels, start and
@@ -230,8 +231,8 @@ def _check_repeated(file: Path, records: VideoRecords) -> None:
         )
 
 
-def _verified(cells: Cells) -> "tuple[array[int], array[float], array[int], array[int], array[int]]":
-    num_frames, fps, width, height, plain = cells or [()] * len(VERIFIED_COLUMNS)
+def _verified(cells: Cells) -> "tuple[array[Any], ...]":
+    num_frames, fps, width, height, plain, *checksum = cells or [()] * len(VERIFIED_COLUMNS)
     try:
         columns = (
             array("q", map(int, num_frames)),
@@ -239,6 +240,7 @@ def _verified(cells: Cells) -> "tuple[array[int], array[float], array[int], arra
             array("q", map(int, width)),
             array("q", map(int, height)),
             array("b", [int(cell) != 0 for cell in plain]),
+            array("q", map(int, checksum[0]) if checksum else [NO_CHECKSUM] * len(plain)),
         )
         if any(column and min(column) <= 0 for column in columns[:4]) or not all(
             map(math.isfinite, columns[1])
@@ -248,6 +250,6 @@ def _verified(cells: Cells) -> "tuple[array[int], array[float], array[int], arra
     except (ValueError, OverflowError) as error:
         found = ", ".join(column[0] for column in cells)
         raise RowError(
-            f"{', '.join(VERIFIED_COLUMNS)} are {found}; expected numbers above 0, and plain 0 or 1, as "
-            "data_prep/verify.py writes them"
+            f"{', '.join(Verified._fields[: len(cells)])} are {found}; expected numbers above 0, and plain 0 or 1, "
+            "as data_prep/verify.py writes them"
         ) from error

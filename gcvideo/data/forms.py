@@ -12,7 +12,7 @@ from gcvideo.clip import Verified
 
 INTEGER = re.compile(r"\s*-?[0-9]{1,18}\s*")
 """One of 64 bits."""
-VERIFIED_COLUMNS = Verified._fields
+*VERIFIED_COLUMNS, CHECKSUM_COLUMN = Verified._fields
 PATH_COLUMNS = ("path", "video", "video_path", "file", "file_path", "filepath", "file_name", "filename")
 LABEL_COLUMNS = ("label", "label_id", "label_index", "label_name")
 LABEL_COLUMNS += ("class", "class_id", "class_index", "class_name")
@@ -24,7 +24,7 @@ NUMBER_BEHIND = re.compile(r"\s-?[0-9]+$")
 ODD_SEPARATOR = re.compile(r".*\.\w+?(\W+)-?[0-9]+\s*")
 
 Cells = Sequence[Sequence[str]]
-"""Rows by columns: path and, where there are all of these, label and VERIFIED_COLUMNS."""
+"""Rows by columns: path and, if there are all of these, label, VERIFIED_COLUMNS and CHECKSUM_COLUMN."""
 IsRow = Callable[[str, str], bool]
 """Whether the one may be the path and the other the label of a video."""
 
@@ -114,8 +114,10 @@ def _header(cells: Sequence[str]) -> tuple[int, ...] | None:
         )
     if label is None:
         return (path,)
-    verified = [names.index(name) for name in VERIFIED_COLUMNS if name in names]
-    return (path, label, *(verified if len(verified) == len(VERIFIED_COLUMNS) else ()))
+    if not set(VERIFIED_COLUMNS) <= set(names):
+        return (path, label)
+    checksum = [CHECKSUM_COLUMN] if CHECKSUM_COLUMN in names else []  # older lists have none
+    return (path, label, *map(names.index, [*VERIFIED_COLUMNS, *checksum]))
 
 
 def _column(names: Sequence[str], words: Sequence[str]) -> int | None:

@@ -16,14 +16,20 @@ from torch import Tensor
 from gcvideo.clip import Verified, VideoRecord
 
 ROWS_AT_ONCE = 1 << 16
+NO_CHECKSUM = -1
 
 
 def order_digest(records: Sequence[VideoRecord], *, seed: int) -> str:
-    """Return a digest of the videos' names and labels, in their order, and of the seed of their order."""
+    """Return a digest of the videos' names and labels, in their order, and of the seed of their order.
+
+    Where the list has checksums of the files, of these too: a replaced video is another one.
+    """
     digest = hashlib.sha256(str(seed).encode())
     if isinstance(records, VideoRecords):
         for column in (records.text, records.ends, records.label):
             digest.update(column.numpy().tobytes())
+        if records.verified and (records.verified[-1] != NO_CHECKSUM).any():
+            digest.update(records.verified[-1].numpy().tobytes())
     else:
         for record in records:
             digest.update(f"{record.video_id}\0{record.label}\0".encode())
@@ -44,10 +50,12 @@ class RecordColumns(NamedTuple):
     width: "array[Any]"
     height: "array[Any]"
     plain: "array[Any]"
+    crc32: "array[Any]"
+    """NO_CHECKSUM where the list has none."""
 
     @classmethod
     def empty(cls) -> "RecordColumns":
-        return cls(bytearray(), *map(array, "qqqdqqb"))
+        return cls(bytearray(), *map(array, "qqqdqqbq"))
 
     def extend(self, other: "RecordColumns") -> None:
         """Add the videos of `other` behind these."""
@@ -74,7 +82,7 @@ class VideoRecords(Sequence[VideoRecord]):
         self.text = torch.frombuffer(columns.text, dtype=torch.uint8)
         self.ends = torch.frombuffer(columns.num_bytes, dtype=torch.int64).cumsum(0)
         self.label = torch.frombuffer(columns.label, dtype=torch.int64)
-        dtypes = (torch.int64, torch.float64, torch.int64, torch.int64, torch.bool)
+        dtypes = (torch.int64, torch.float64, torch.int64, torch.int64, torch.bool, torch.int64)
         self.verified = tuple(
             torch.frombuffer(column, dtype=dtype)
             for column, dtype in zip(columns[3:], dtypes, strict=True)
@@ -112,8 +120,11 @@ class VideoRecords(Sequence[VideoRecord]):
         position = range(len(self))[index]  # of a negative index too
         start = int(self.ends[position - 1]) if position else 0
         video_id = self.text[start : int(self.ends[position])].numpy().tobytes().decode()
-        verified = (
-            Verified._make(column[position].item() for column in self.verified) if self.verified else None
-        )
         path = Path(normpath(join(self.root, video_id)))  # noqa: PTH118
-        return VideoRecord(path, int(self.label[position]), video_id, verified)
+        return VideoRecord(path, int(self.label[position]), video_id, self._verified(position))
+
+    def _verified(self, position: int) -> Verified | None:
+        if not self.verified:
+            return None
+        found = Verified._make(column[position].item() for column in self.verified)
+        return found._replace(crc32=None) if found.crc32 == NO_CHECKSUM else found

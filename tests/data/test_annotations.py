@@ -211,6 +211,10 @@ def test_a_verified_list_says_how_many_frames_a_video_has_and_whether_it_is_plai
         Verified(num_frames=250, fps=25.0, width=340, height=256, plain=True),
         Verified(num_frames=31, fps=29.97, width=64, height=48, plain=False),
     ]
+    rows = "a.mp4,1,250,25.0,340,256,h264,0,0,1,3134140088\n"
+    checked = written(tmp_path, VERIFIED.replace("plain", "plain,crc32") + rows)
+    (record,) = read_annotations(checked, root=tmp_path, num_classes=3)
+    assert record.verified == Verified(250, 25.0, 340, 256, plain=True, crc32=3134140088)
     some_columns = read_annotations(
         written(tmp_path, "path,label,num_frames,plain\na.mp4,1,250,1\n"), root=tmp_path, num_classes=3
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gcvideo.clip import Verified, VideoRecord
 from gcvideo.data import rows as rows_module
 from gcvideo.data.annotations import AnnotationError, read_annotations
-from gcvideo.data.records import VideoRecords
+from gcvideo.data.records import VideoRecords, order_digest
 
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=12).filter(
     lambda name: (
@@ -31,6 +31,7 @@ VERIFIED = st.builds(
     width=st.integers(1, 8192),
     height=st.integers(1, 8192),
     plain=st.booleans(),
+    crc32=st.integers(0, 2**32 - 1),
 )
 COLUMNS = ["path", "label", *Verified._fields]
 
@@ -59,7 +60,9 @@ def test_records_are_what_the_lines_say(tmp_path_factory, rows):
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows([path, label, *verified[:4], int(verified.plain)] for path, label, verified in rows)
+    writer.writerows(
+        [path, label, *verified[:4], int(verified.plain), verified.crc32] for path, label, verified in rows
+    )
     (folder / "commas.csv").write_text(text.getvalue(), newline="")
     (folder / "spaces.txt").write_text("".join(f"{path} {label}\n" for path, label, _ in rows), newline="")
 
@@ -113,9 +116,9 @@ def test_of_many_lines_the_first_bad_one_is_named(tmp_path, bad, message):
 def test_numbers_that_are_of_no_video_are_no_verified_row(tmp_path, column, cell):
     if (column, cell) == (1, str(2**63)):
         return
-    file, cells = tmp_path / "list.csv", ["250", "25", "340", "256", "1"]
+    file, cells = tmp_path / "list.csv", ["250", "25", "340", "256", "1", "7"]
     cells[column] = cell
-    file.write_text(f"{','.join(COLUMNS)}\na.mp4,1,250,25,340,256,1\nb.mp4,1,{','.join(cells)}\n")
+    file.write_text(f"{','.join(COLUMNS)}\na.mp4,1,250,25,340,256,1,7\nb.mp4,1,{','.join(cells)}\n")
     with pytest.raises(
         AnnotationError, match=rf"list\.csv:3: num_frames, .* are .*{cell}, .*expected numbers"
     ):
@@ -186,3 +189,17 @@ def test_a_forked_process_that_reads_all_records_has_no_memory_of_its_own_from_i
 
     assert grown("records") < 20.0  # pathlib interns names, in a table that is now and then made anew
     assert grown("objects") > 40.0  # a list of VideoRecord is copied
+
+
+def test_the_digest_of_an_order_knows_replaced_videos_by_their_checksums(tmp_path):
+    def digest(header: str, *rows: str) -> str:
+        file = tmp_path / "list.csv"
+        file.write_text("\n".join([header, *rows]))
+        return order_digest(read(file), seed=0)
+
+    verified = "path,label,num_frames,fps,width,height,plain"
+    without = digest("path,label", "a.mp4,1", "b.mp4,0")
+    assert digest(verified, "a.mp4,1,9,25,64,64,1", "b.mp4,0,9,25,64,64,1") == without
+    checked = digest(f"{verified},crc32", "a.mp4,1,9,25,64,64,1,5", "b.mp4,0,9,25,64,64,1,6")
+    replaced = digest(f"{verified},crc32", "a.mp4,1,9,25,64,64,1,5", "b.mp4,0,9,25,64,64,1,7")
+    assert len({without, checked, replaced}) == 3

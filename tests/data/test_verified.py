@@ -1,5 +1,6 @@
 """What a verified list says of a video decides which decoder reads it."""
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -79,14 +80,30 @@ def test_training_reads_the_list_that_verify_writes(tmp_path):
     write_video(videos / "open.mp4", num_frames=30, options=h264(keyint=12, open_gop=1))
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "train.csv").write_text("path,label\nplain.mp4,0\nopen.mp4,1\n")
-    arguments = ["--root", videos, "--output", tmp_path / "verified", "--workers", 1]
-    arguments += ["--lists", tmp_path / "lists" / "train.csv"]
-    verify.main([str(argument) for argument in arguments])
+
+    def run(train: Path, output: Path) -> None:
+        verify.main(["--root", str(videos), "--output", str(output), "--lists", str(train), "--workers", "1"])
+
+    run(tmp_path / "lists" / "train.csv", tmp_path / "verified")
     records = read_annotations(tmp_path / "verified" / "train.csv", root=videos, num_classes=2)
     assert [record.verified for record in records] == [
-        PLAIN,
-        Verified(num_frames=30, fps=25.0, width=128, height=96, plain=False),
+        PLAIN._replace(crc32=zlib.crc32((videos / "plain.mp4").read_bytes())),
+        Verified(30, 25.0, 128, 96, plain=False, crc32=zlib.crc32((videos / "open.mp4").read_bytes())),
     ]
     readers = [open_video(record.path, "decord", verified=record.verified) for record in records]
     assert [reader.name for reader in readers] == ["decord", "pyav: its list says that it is not plain"]
     assert [numbers_shown(reader.frames_at([7]).numpy()) for reader in readers] == [[7], [7]]
+
+    # One bit of a file flips: whoever reads it says so, and so does verify.py if it is given that list.
+    damaged = bytearray((videos / "plain.mp4").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (videos / "plain.mp4").write_bytes(damaged)
+    said = rf"its checksum is {zlib.crc32(damaged)}, and was {records[0].verified.crc32} when it was verified"
+    for backend in ("decord", "pyav"):
+        with pytest.raises(DecodeError, match=said):
+            open_video(records[0].path, backend, verified=records[0].verified)
+    write_video(videos / "open.mp4", num_frames=30, options=h264(keyint=15))
+    run(tmp_path / "verified" / "train.csv", tmp_path / "again")
+    bad = (tmp_path / "again" / "bad.csv").read_text()
+    assert 'open.mp4,1,train.csv,"changed since it was verified: its checksum is' in bad
+    assert "plain.mp4,0,train.csv," in bad

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gcvideo.clip import Verified
+from gcvideo.data.decoding.checksum import crc32_of
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.plain import starts_as_plain
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -23,12 +24,15 @@ def open_video(
     """Opens a video; raises DecodeError for whatever is not a video file that can be read.
 
     Backend "pyav" reads all files with PyAV; "decord" and "torchcodec" read what a list of
-    data_prep/verify.py calls plain, and PyAV every other file. The frames are the same.
+    data_prep/verify.py calls plain, and PyAV every other file. The frames are the same. A file whose
+    checksum is another than the list says is refused, since no decoder notices all damage.
 
     No file is plain by what it states of itself: where a packet is damaged, decord returns other
     frames without an error (215 of 9,000 picks in 250 H.264 files with a few bytes changed; PyAV 0).
     """
     path = Path(path)
+    if verified is not None and verified.crc32 is not None:
+        _check_same(path, verified.crc32)
     reader = _opened(path, backend, verified)
     if verified is not None and len(reader) != verified.num_frames:
         found = len(reader)
@@ -38,6 +42,20 @@ def open_video(
             "run data_prep/verify.py again"
         )
     return reader
+
+
+def _check_same(path: Path, verified: int) -> None:
+    """Raise DecodeError unless the file has the checksum that it had when it was verified."""
+    check_regular_file(path)
+    try:
+        found = crc32_of(path)
+    except OSError as error:
+        raise DecodeError(f"{path}: cannot be read to its end ({error.strerror}); fetch it again") from error
+    if found != verified:
+        raise DecodeError(
+            f"{path}: its checksum is {found}, and was {verified} when it was verified: it is damaged or "
+            "replaced; fetch it again, or run data_prep/verify.py again"
+        )
 
 
 def _opened(path: Path, backend: Backend, verified: Verified | None) -> VideoReader:
