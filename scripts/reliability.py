@@ -20,6 +20,7 @@ from data_prep.running.workers import run_killable  # noqa: E402
 
 Row = Sequence[object]
 FILE_SECONDS = 120.0
+DAMAGED_FILES = 60
 
 
 class Table(NamedTuple):
@@ -80,6 +81,21 @@ def try_one(task: Task) -> Iterator[object]:
     if kind is not None:
         kind.write(task.path)
     yield try_file(task.path, kind.numbers if kind is not None else None)
+
+
+def damage(options: argparse.Namespace) -> Table:
+    """Files of five codecs with a few bits flipped, with a verified list of the sound ones and without."""
+    from tests.data.damage import CODECS, try_damaged
+
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        for codec in CODECS:
+            counts = Counter(try_damaged(Path(name), codec, num_files=DAMAGED_FILES))
+            listed = Counter(try_damaged(Path(name), codec, num_files=DAMAGED_FILES, is_verified=True))
+            alone = (counts[outcome] for outcome in ("error", "right", "off", "far off"))
+            rows.append((codec, DAMAGED_FILES, counts.total(), *alone, listed["error"]))
+    columns = ("codec", "damaged files", "pictures asked for", "errors", "right", "a pixel off", "all off")
+    return Table("Flipped bits", (*columns, "errors, of a verified list"), rows)
 
 
 def kills(options: argparse.Namespace) -> Table:
@@ -220,6 +236,7 @@ def faults(options: argparse.Namespace) -> Table:
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Table]] = {
     "decoding": decoding,
+    "damage": damage,
     "kills": kills,
     "signals": signals,
     "processes": processes,

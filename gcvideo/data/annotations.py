@@ -250,6 +250,6 @@ def _verified(cells: Cells) -> "tuple[array[Any], ...]":
     except (ValueError, OverflowError) as error:
         found = ", ".join(column[0] for column in cells)
         raise RowError(
-            f"{', '.join(Verified._fields[: len(cells)])} are {found}; expected numbers above 0, and plain 0 or 1, "
-            "as data_prep/verify.py writes them"
+            f"{', '.join(Verified._fields[: len(cells)])} are {found}; expected numbers above 0, and plain "
+            "0 or 1, as data_prep/verify.py writes them"
         ) from error

@@ -14,7 +14,7 @@ from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from gcvideo.data.decoding.bitstream import is_hidden, may_hold_no_picture
+from gcvideo.data.decoding.bitstream import is_hidden, may_hold_no_picture, starts_closed_group
 from gcvideo.data.decoding.reader import DecodeError, check_regular_file
 
 # Without this list, a playlist under a video's name makes FFmpeg open the files it names.
@@ -23,6 +23,9 @@ CONTAINERS = "mov,matroska,avi,asf,flv,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,o
 LARGEST_PICTURE = (8192, 4320)
 """Width and height. A file of a kilobyte can state a picture that takes all memory."""
 MAX_PIXELS = LARGEST_PICTURE[0] * LARGEST_PICTURE[1]
+TOLERANT = {"max_pixels": str(MAX_PIXELS)}
+STRICT = {**TOLERANT, "err_detect": "crccheck+bitstream+buffer+explode"}
+"""Options of a decoder by which what it finds wrong with a packet is an error, and not concealed."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,20 @@ def index_stream(path: Path) -> StreamIndex:
     except DecodeError:
         container.close()
         raise
-    return StreamIndex(path, container, stream, packets)
+    index = StreamIndex(path, container, stream, packets)
+    index.context.options = STRICT if _is_for_strict_decoder(index) else TOLERANT
+    return index
+
+
+def _is_for_strict_decoder(index: StreamIndex) -> bool:
+    """Whether a decoder that starts at any key packet finds nothing wrong with a sound file.
+
+    In H.264, pictures of an open group may let go of ones before its key picture, which are not there then.
+    """
+    return index.codec != "h264" or all(
+        starts_closed_group(index.packets[key], index.codec, index.context.extradata)
+        for key in index.key_positions
+    )
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -180,6 +196,5 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
         size = f"{width} x {height} pixels" if width * height else "of no or too large a size"
         largest = f"{LARGEST_PICTURE[0]} x {LARGEST_PICTURE[1]}"
         raise DecodeError(f"{path}: its pictures are {size}; up to {largest} pixels are read")
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     stream.codec_context.thread_count = 1  # the workers run in parallel, not the decoder
     return stream
