@@ -52,6 +52,7 @@ class ConvolutionalContext(nn.Module):
 
 
 def main() -> None:
+    """Time every pair and print the table."""
     arguments = _parser().parse_args()
     torch.manual_seed(0)
     console.print(describe_machine())
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def all_pairs(device: str) -> Iterator[Pair]:
-    """Every comparison: stages res3 and res4 of an R50 at 8 x 224 x 224, one and four clips, both formats."""
+    """Yield every comparison: res3 and res4 of an R50 at 8 x 224 x 224, one and four clips, both formats."""
     shapes = [(512, 8, 28, 28), (1024, 8, 14, 14)]
     for channels, *positions in shapes:
         for batch in (1, 4):
@@ -93,6 +94,7 @@ def all_pairs(device: str) -> Iterator[Pair]:
 def non_local(
     channels: int, subsampling: str, pool: tuple[int, int, int] | None
 ) -> tuple[nn.Module, nn.Module]:
+    """Return pytorchvideo's non-local layer, and our block with its weights."""
     theirs = create_nonlocal(dim_in=channels, dim_inner=channels // 2, pool_size=pool)
     ours = NonLocalBlock(channels, instantiation="scaled_embedded_gaussian", subsampling=subsampling)
     nn.init.normal_(theirs.norm.weight)
@@ -110,6 +112,7 @@ def non_local(
 
 
 def global_context(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Return global context by convolutions, and our block with its weights."""
     hidden = channels // 4
     reduce, expand = nn.Conv3d(channels, hidden, 1), nn.Conv3d(hidden, channels, 1)
     norm = nn.LayerNorm([hidden, 1, 1, 1])
@@ -121,6 +124,7 @@ def global_context(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 def simplified_non_local(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Return a simplified non-local block by convolutions, and ours with its weights."""
     value = nn.Conv3d(channels, channels, 1)
     theirs = ConvolutionalContext(channels, value)
     ours = SimplifiedNonLocalBlock(channels)
@@ -137,7 +141,7 @@ PAIRS: dict[str, Callable[[int], tuple[nn.Module, nn.Module]]] = {
 
 
 def adopt(ours: nn.Module, layers: dict[str, nn.Module]) -> None:
-    """Their weights in our block: convolutions of size 1 as matrices, norms over [C 1 1 1] as over C."""
+    """Load weights into our block: convolutions of size 1 as matrices, norms over [C 1 1 1] as over C."""
     state = {
         f"{place}.{name}": value.reshape(value.shape[0], -1) if value.shape[1:].numel() > 1 else value
         for place, layer in layers.items()
@@ -148,17 +152,19 @@ def adopt(ours: nn.Module, layers: dict[str, nn.Module]) -> None:
 
 
 def check(pair: Pair) -> None:
-    """Raises AssertionError unless both compute the same."""
+    """Raise AssertionError unless both compute the same."""
     with torch.inference_mode():
         torch.testing.assert_close(pair.ours(pair.x), pair.theirs(pair.x), rtol=1e-4, atol=1e-4)
 
 
 def forward(module: nn.Module, x: Tensor) -> Tensor:
+    """Return the output, without gradients."""
     with torch.inference_mode():
         return module(x)
 
 
 def step(module: nn.Module, x: Tensor) -> None:
+    """Do a forward and a backward pass."""
     module.train()
     given = x.detach().requires_grad_()
     module(given).backward(torch.ones_like(x))
@@ -166,6 +172,7 @@ def step(module: nn.Module, x: Tensor) -> None:
 
 
 def compare(pair: Pair, run: Callable[[nn.Module, Tensor], object], *, rounds: int) -> Spread:
+    """Return how many times as fast ours runs."""
     seconds = in_turns(
         {"theirs": lambda: run(pair.theirs, pair.x), "ours": lambda: run(pair.ours, pair.x)}, rounds=rounds
     )
@@ -173,6 +180,7 @@ def compare(pair: Pair, run: Callable[[nn.Module, Tensor], object], *, rounds: i
 
 
 def compare_memory(pair: Pair) -> str:
+    """Return the peak memory of ours as a share of theirs."""
     with torch.inference_mode():
         theirs, ours = (peak_bytes(module, pair.x) for module in (pair.theirs, pair.ours))
     return f"{ours / theirs:.2f} ({ours / 2**20:.0f} of {theirs / 2**20:.0f} MiB)"

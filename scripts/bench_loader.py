@@ -60,6 +60,7 @@ class FirstBatch(NamedTuple):
 
 
 def main() -> None:
+    """Print the table of every section that is asked for."""
     arguments = parse_sections(_parser(), SECTIONS)
     console.print(describe_machine())
     with tempfile.TemporaryDirectory() as folder:
@@ -69,13 +70,14 @@ def main() -> None:
 
 
 def make_videos(arguments: argparse.Namespace, folder: Path) -> list[Path]:
-    """Clips of 10 s at 340 x 256, with B-frames and a GOP of 16, as data_prep/transcode.py leaves them."""
+    """Make clips of 10 s at 340 x 256, with B-frames and a GOP of 16, as data_prep/transcode.py does."""
     (options,) = (options for kind, options in KINDS.items() if "transcode" in kind)
     arguments.num_videos = VIDEOS_OF_A_FOLDER
     return encode(arguments, folder, 0, options)
 
 
 def start(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
+    """Time commands until their --help has been printed."""
     table = Table("command", "seconds", "least", title="until --help is printed", title_justify="left")
     lines = {
         "python -c 'import torch'": [sys.executable, "-c", "import torch"],
@@ -96,6 +98,7 @@ def start(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Ta
 
 
 def lists(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
+    """Time long lists to their first batch, and weigh them."""
     table = Table(
         "rows", "list, s", "first batch (list included), s", "list, MB", "each loader process, MB",
         title=f"two loader processes, batches of {BATCH_SIZE}", title_justify="left",
@@ -116,7 +119,7 @@ def lists(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Ta
 
 
 def write_list(root: Path, videos: list[Path], outer: int, inner: int) -> None:
-    """A list whose every row is a file that is there, by links to folders of links to one folder."""
+    """Write a list whose every row is a file that is there, by links to folders of links to one folder."""
     shared = root / "shared"
     shared.mkdir(parents=True)
     (root / "videos").mkdir()
@@ -153,23 +156,28 @@ def first_batch(root: Path) -> FirstBatch:
 
 
 def workers(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
+    """Count clips per second with each number of loader processes, in turns."""
     table = Table(
         "loader processes", "clips/s", "clips/s of one process", "quartiles of clips/s",
         title="training clips of 8 frames at stride 8, cropped to 224, uint8", title_justify="left",
     )  # fmt: skip
     root = small_set(folder / "workers", videos, repeats=100)
+
+    # A loader of each number in every round, timed once all its processes are busy
     rates: dict[int, list[float]] = {number: [] for number in arguments.num_workers}
     for _ in track(range(arguments.rounds), "workers", console=Console(stderr=True)):
         for number, found in rates.items():
             loader = loader_of(root, num_workers=number)
             batches = endless(loader)
-            for _ in range(3 * max(number, 1)):  # until all processes are busy
+            for _ in range(3 * max(number, 1)):
                 next(batches)
             began = time.perf_counter()
             for _ in range(BATCHES_OF_A_TURN):
                 next(batches)
             found.append(BATCHES_OF_A_TURN * BATCH_SIZE / (time.perf_counter() - began))
             close(loader)
+
+    # A row for each number
     for number, found in rates.items():
         rate = spread(found)
         table.add_row(
@@ -182,6 +190,7 @@ def workers(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> 
 
 
 def growth(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
+    """Weigh a loader process while it reads many videos."""
     table = Table("videos read", "MB of the loader process", title="memory over videos", title_justify="left")
     root = small_set(folder / "growth", videos, repeats=arguments.growth_videos // len(videos) + 1)
     loader = loader_of(root, num_workers=1)
@@ -198,18 +207,23 @@ def growth(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> T
 
 
 def views(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
+    """Time test videos where a loader process keeps the memory it frees, and where it does not."""
     table = Table(
         "freed memory is", "videos/s", "times as fast", "MB of the loader process",
         title="test videos of 10 clips x 3 crops, cropped to 256, uint8", title_justify="left",
     )  # fmt: skip
     root = small_set(folder / "views", videos, repeats=4)
     (root / "train.csv").rename(root / "test.csv")
+
+    # Two loader processes, which live through all rounds
     loaders: dict[str, VideoLoader] = {}
     for name, is_kept in {"returned": "0", "kept": "1"}.items():
         os.environ["GCVIDEO_KEEP_MEMORY"] = is_kept  # for the process that starts with the first batch
         data = VideoDataModule(root, num_workers=1, test_batch_size=1, num_classes=400)
         loaders[name] = data.test_dataloader()
         next(iter(loaders[name]))
+
+    # Each reads the whole list in its turn
     seconds = in_turns(
         {name: partial(read_all, loader) for name, loader in loaders.items()}, rounds=arguments.rounds
     )
@@ -243,7 +257,7 @@ def loader_of(root: Path, *, num_workers: int) -> VideoLoader:
 
 
 def endless(loader: VideoLoader) -> Iterator[object]:
-    """Batches of one epoch after another."""
+    """Yield the batches of one epoch after another."""
     while True:
         yield from loader
         loader.sampler.set_epoch(loader.sampler.epoch + 1)
@@ -260,7 +274,7 @@ def close(loader: VideoLoader) -> None:
 
 
 def private_bytes(process: int | str) -> int:
-    """Memory of a process that is shared with no other."""
+    """Return the memory of a process that it shares with no other."""
     return _bytes_of("Private", process)
 
 

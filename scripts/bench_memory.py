@@ -32,7 +32,7 @@ SECONDS_PER_TURN = 30
 
 
 class Child:
-    """A process of its own with a network and clips in it."""
+    """A process with a network and clips of its own."""
 
     step: Step
 
@@ -51,7 +51,7 @@ class Child:
         self.pool.submit(infer).result()
 
     def peak(self) -> int:
-        """Bytes."""
+        """Return the most bytes that the process has held."""
         return self.pool.submit(peak).result()
 
 

@@ -81,22 +81,28 @@ def main() -> None:
 def compare(
     section: str, cases: Mapping[str, Case], work: Workload, precision: torch.dtype, *, file: Path | None
 ) -> Table:
-    """The first case is what the others are measured by."""
+    """Return the table of a section; its first case is what the others are measured by."""
     size = " x ".join(map(str, work.clips.shape))
     table = Table(
         "", "forward", "training step", "clips/s, training", "memory of a step", title_justify="left",
         title=f"{section}: clips {size}, {str(precision).removeprefix('torch.')}",
     )  # fmt: skip
+
+    # All cases take turns, forward and in training
     forwards = in_turns(
         {n: partial(forward, placed(c, work), work) for n, c in cases.items()}, rounds=work.rounds
     )
     steps = {}
     if section != "folding":  # folded networks do not train
         steps = in_turns({n: Step(placed(c, work), work) for n, c in cases.items()}, rounds=work.rounds)
+
+    # Ratios to the first within a round
     (first, *_) = cases
     for run, seconds in {"forward": forwards, "training step": steps}.items():
         ratios = {name: times_faster(taken, seconds[first]) for name, taken in seconds.items()}
         save(file, f"network, {section}, {run}", ratios)
+
+    # A row for each case
     for name, case in cases.items():
         row = [as_long(forwards[name], forwards[first])]
         if steps:
@@ -111,18 +117,20 @@ def compare(
 
 
 def as_long(seconds: list[float], of_first: list[float]) -> str:
-    """How many times as long as the first."""
+    """Return how many times as long as the first something takes."""
     ratio = times_faster(seconds, of_first)
     return with_quartiles(ratio, digits=3)
 
 
 def placed(case: Case, work: Workload) -> Case:
+    """Return the case with its network on the device of the clips and in its memory format."""
     memory_format = torch.channels_last_3d if case.channels_last else torch.contiguous_format
     case.network.to(device=work.clips.device, memory_format=memory_format)  # pyright: ignore[reportCallIssue]
     return case
 
 
 def logits(case: Case, clips: Tensor) -> Tensor:
+    """Return what the network says of the clips, in the case's format and precision."""
     if case.channels_last:
         clips = clips.contiguous(memory_format=torch.channels_last_3d)
     enabled = case.precision != torch.float32
@@ -131,13 +139,14 @@ def logits(case: Case, clips: Tensor) -> Tensor:
 
 
 def forward(case: Case, work: Workload) -> None:
+    """Do a forward pass in evaluation."""
     case.network.eval()
     with torch.inference_mode():
         logits(case, work.clips)
 
 
 class Step:
-    """A plainly written training step."""
+    """A training step, written plainly."""
 
     def __init__(self, case: Case, work: Workload) -> None:
         self.case = case
@@ -152,18 +161,19 @@ class Step:
 
 
 def memory(case: Case, work: Workload) -> int:
-    """Bytes that results of operators hold at the peak of a step, gradients among them."""
+    """Return the bytes that results of operators hold at the peak of a step, gradients among them."""
     step = Step(case, work)
     step()  # the optimizer's state is there from now on
     return peak_bytes(lambda clips: step(), work.clips)
 
 
 def blocks(precision: torch.dtype) -> dict[str, Case]:
+    """Return the five networks of the paper."""
     return {row: Case(paper_network(row)(NUM_CLASSES), True, precision) for row in PAPER_ROWS}
 
 
 def beside_pytorchvideo(precision: torch.dtype) -> dict[str, Case]:
-    """Held to equal logits with equal weights."""
+    """Return ours and pytorchvideo's network, held to equal logits with equal weights."""
     theirs, ours = slow_r50(pretrained=False, model_num_class=NUM_CLASSES), VideoResNet(NUM_CLASSES)
     ours.load_state_dict(theirs.state_dict())
     for network in (theirs, ours):
@@ -175,6 +185,7 @@ def beside_pytorchvideo(precision: torch.dtype) -> dict[str, Case]:
 
 
 def formats(precision: torch.dtype) -> dict[str, Case]:
+    """Return one network in both memory formats."""
     return {
         "channels last": Case(VideoResNet(NUM_CLASSES), True, precision),
         "contiguous": Case(VideoResNet(NUM_CLASSES), False, precision),
@@ -182,6 +193,7 @@ def formats(precision: torch.dtype) -> dict[str, Case]:
 
 
 def precisions(precision: torch.dtype) -> dict[str, Case]:
+    """Return one network in both precisions."""
     return {
         "float32": Case(VideoResNet(NUM_CLASSES)),
         "bfloat16": Case(VideoResNet(NUM_CLASSES), True, torch.bfloat16),
@@ -189,6 +201,7 @@ def precisions(precision: torch.dtype) -> dict[str, Case]:
 
 
 def checkpointing(precision: torch.dtype) -> dict[str, Case]:
+    """Return networks that compute the activations of more and more stages again."""
     cases = {"kept": Case(VideoResNet(NUM_CLASSES), True, precision)}
     for stages in (["res2"], ["res2", "res3"], ["res2", "res3", "res4", "res5"]):
         network = VideoResNet(NUM_CLASSES)
@@ -200,6 +213,7 @@ def checkpointing(precision: torch.dtype) -> dict[str, Case]:
 
 
 def folding(precision: torch.dtype) -> dict[str, Case]:
+    """Return a network with and without its batch norms folded into the convolutions before them."""
     network = paper_network("slow_r50_gc_all")(NUM_CLASSES)
     folded, number = fold_batch_norms(network)
     return {
@@ -209,6 +223,7 @@ def folding(precision: torch.dtype) -> dict[str, Case]:
 
 
 def compilation(precision: torch.dtype) -> dict[str, Case]:
+    """Return networks with and without context blocks, compiled and not."""
     cases = {}
     for name in ("slow_r50", "slow_r50_gc_all"):
         compiled = paper_network(name)(NUM_CLASSES)

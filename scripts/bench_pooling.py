@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def kinds(only: str) -> Iterator[tuple[tuple[int, ...], torch.dtype, torch.memory_format]]:
-    """Stages res3 and res4 of an R50 at 8 x 224 x 224."""
+    """Yield maps of res3 and res4 of an R50 at 8 x 224 x 224, in every type and format."""
     shapes = [(B, *stage) for stage in ((512, 8, 28, 28), (1024, 8, 14, 14)) for B in (1, 4, 8)]
     formats = (torch.channels_last_3d, torch.contiguous_format)
     for shape, dtype, memory_format in product(shapes, TOLERANCE, formats):
@@ -97,7 +97,7 @@ def make_case(shape: tuple[int, ...], dtype: torch.dtype, memory_format: torch.m
 
 
 def compare(case: Case, *, rounds: int) -> Iterator[tuple[str, ...]]:
-    """A row of the table for each pass."""
+    """Yield a row of the table for each pass."""
     torch.compiler.reset()  # shapes of other cases would make this one's sizes dynamic
     pools: dict[str, Pool] = {
         "kernel": fused_pooling.attention_pool,
@@ -108,14 +108,17 @@ def compare(case: Case, *, rounds: int) -> Iterator[tuple[str, ...]]:
     target = torch.empty_like(case.maps[0])
     passes = {"forward": forward, "forward + backward": step}
     for name, run in passes.items():
+        # All ways and a copy take turns, as graphs and launched from Python
         calls = {pool_name: over_all(case, run, pool) for pool_name, pool in pools.items()}
         copies = captured(lambda: [target.copy_(x.detach()) for x in case.maps])
         replays = {pool_name: captured(call) for pool_name, call in calls.items()}
         replayed = in_turns({**replays, "copy": copies}, rounds=rounds, seconds_per_turn=0.05)
         launched = in_turns(calls, rounds=rounds, seconds_per_turn=0.05)
+
+        # Bytes moved in a second, beside the copy's
         seconds = spread(replayed["kernel"]).median / len(case.maps)
-        # A copy moves each map twice.
-        share = MAPS_MOVED[name] / 2 * spread(replayed["copy"]).median / spread(replayed["kernel"]).median
+        of_copy = spread(replayed["copy"]).median / spread(replayed["kernel"]).median
+        share = MAPS_MOVED[name] / 2 * of_copy  # a copy moves each map twice
         gigabytes = MAPS_MOVED[name] * case.maps[0].nbytes / 1e9
         yield (
             *case.names,
@@ -150,7 +153,7 @@ def over_all(case: Case, run: Callable[[Pool, Tensor, Case], object], pool: Pool
 
 
 def captured(call: Callable[[], object]) -> Callable[[], None]:
-    """The same work as one CUDA graph, after calls that compile and allocate."""
+    """Return the same work as one CUDA graph, captured after calls that compile and allocate."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -164,7 +167,7 @@ def captured(call: Callable[[], object]) -> Callable[[], None]:
 
 
 def check(case: Case, pools: dict[str, Pool]) -> None:
-    """Raises AssertionError unless all compute the same; the bias has no gradient but rounding."""
+    """Raise AssertionError unless all compute the same; the bias has no gradient but rounding."""
     expected = step(pools["plain"], case.maps[0].detach().requires_grad_(), case)[:3]
     for name, pool in pools.items():
         found = step(pool, case.maps[0].detach().requires_grad_(), case)[:3]

@@ -77,22 +77,29 @@ def report(
     rounds: int,
     file: Path | None,
 ) -> None:
+    """Time some ways of reading on every kind of clip, and print and save their ratios to ours."""
     calls = {name: in_own_process(way, keeps=name.startswith("gcvideo")) for name, way in ways.items()}
     table = Table(
-        "way", *(f"ms, {kind}" for kind in clips), title=f"{title}: ms [quartiles], times as slow as ours"
+        "way", *(f"ms, {kind}" for kind in clips), title=f"{title}: ms \\[quartiles], times as slow as ours"
     )
+
+    # All ways take turns on each clip
     seconds: dict[str, dict[str, list[float]]] = {}
     for kind, paths in clips.items():
         together = [
             in_turns({n: partial(call, path) for n, call in calls.items()}, rounds=rounds) for path in paths
         ]
         seconds[kind] = {name: [s for one in together for s in one[name]] for name in ways}
+
+    # Ratios within a round
     ratios = {
         kind: {name: times_faster(taken, of_kind["gcvideo, pyav"]) for name, taken in of_kind.items()}
         for kind, of_kind in seconds.items()
     }
     for kind, of_kind in ratios.items():
         save(file, f"{title}, {kind}", of_kind)
+
+    # A row for each way
     for name in ways:
         cells = []
         for kind in clips:
@@ -127,7 +134,7 @@ def ours(path: Path, *, backend: Backend) -> Tensor:
 
 
 def decord_clip(path: Path) -> Tensor:
-    """MMAction2: DecordInit, SampleFrames, DecordDecode, Resize, RandomCrop, Flip."""
+    """Read as MMAction2: DecordInit, SampleFrames, DecordDecode, Resize, RandomCrop, Flip."""
     reader = decord.VideoReader(str(path), num_threads=1)
     start = random.randint(0, len(reader) - CLIP.span)
     frames = reader.get_batch(start + np.arange(8) * 8).asnumpy()
@@ -135,7 +142,7 @@ def decord_clip(path: Path) -> Tensor:
 
 
 def pytorchvideo_clip(path: Path, *, decoder: str) -> Tensor:
-    """EncodedVideo.get_clip of the clip's seconds, every eighth frame, then float32 transforms."""
+    """Read as pytorchvideo: EncodedVideo.get_clip of the seconds, every eighth frame, float32 transforms."""
     video = EncodedVideo.from_path(str(path), decode_audio=False, decoder=decoder)
     span = 64 / 30
     start = random.uniform(0, float(video.duration) - span)
@@ -155,7 +162,7 @@ def ours_test(path: Path, *, backend: Backend) -> Tensor:
 
 
 def decord_test(path: Path) -> Tensor:
-    """MMAction2: all 80 frames of the ten clips in one get_batch, Resize, ThreeCrop, FormatShape."""
+    """Read as MMAction2: all 80 frames of ten clips in one get_batch, Resize, ThreeCrop, FormatShape."""
     reader = decord.VideoReader(str(path), num_threads=1)
     starts = np.linspace(0, len(reader) - CLIP.span, 10).round().astype(int)
     frames = reader.get_batch((starts[:, None] + np.arange(8) * 8).ravel()).asnumpy()
@@ -163,7 +170,7 @@ def decord_test(path: Path) -> Tensor:
 
 
 def decord_per_view(path: Path) -> Tensor:
-    """Every one of the thirty views opens the file and decodes its eight frames."""
+    """Open the file and decode eight frames for every one of the thirty views."""
     views = []
     for view in range(30):
         reader = decord.VideoReader(str(path), num_threads=1)
@@ -174,7 +181,7 @@ def decord_per_view(path: Path) -> Tensor:
 
 
 def pyav_per_view(path: Path) -> Tensor:
-    """PySlowFast: every view seeks, takes all frames of its 64 as RGB, then resizes in float32."""
+    """Read as PySlowFast: every view seeks, takes all frames of its 64 as RGB, then resizes in float32."""
     views = []
     for view in range(30):
         with av.open(str(path)) as container:
@@ -212,7 +219,7 @@ TESTING: dict[str, Callable[[Path], object]] = {
 
 
 def encode(arguments: argparse.Namespace, folder: Path, kind: int, options: dict[str, str]) -> list[Path]:
-    """10 s at 340 x 256 and 30 frames per second, H.264 at CRF 23."""
+    """Write 10 s at 340 x 256 and 30 frames per second, H.264 at CRF 23."""
     files = []
     for number, pictures in enumerate(sources(arguments)):
         file = folder / f"{kind}-{number}.mp4"
@@ -228,7 +235,7 @@ def encode(arguments: argparse.Namespace, folder: Path, kind: int, options: dict
 
 
 def sources(arguments: argparse.Namespace) -> Iterator[Iterator[np.ndarray]]:
-    """Pictures of each clip: of the user's videos from their beginning, or noise that drifts."""
+    """Yield the pictures of each clip: of the user's videos from their beginning, or noise that drifts."""
     if arguments.videos is None:
         for seed in range(arguments.num_videos):
             yield drifting_noise(seed)
@@ -240,7 +247,7 @@ def sources(arguments: argparse.Namespace) -> Iterator[Iterator[np.ndarray]]:
 
 
 def pictures_of(path: Path) -> Iterator[np.ndarray]:
-    """The first 300 frames, from the start again where there are fewer."""
+    """Yield the first 300 frames, from the start again where there are fewer."""
     shown = 0
     while shown < 30 * SECONDS:
         with av.open(str(path)) as container:
@@ -252,7 +259,7 @@ def pictures_of(path: Path) -> Iterator[np.ndarray]:
 
 
 def drifting_noise(seed: int) -> Iterator[np.ndarray]:
-    """Smooth texture that moves and breathes, with grain: codes to about 500 kbit/s."""
+    """Yield smooth texture that moves and breathes, with grain; it codes to about 500 kbit/s."""
     rng = np.random.default_rng(seed)
     coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 24, 32)).astype(np.float32))
     texture = F.resize(coarse, [512, 680], antialias=False)[0]

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
-    """Videos that have to be made smaller, the same ones each time."""
+    """Return videos that have to be made smaller, the same ones each time."""
     paths = [folder / name for name in video_names(folder)]
     random.Random(0).shuffle(paths)
     chosen = []
@@ -75,11 +75,13 @@ def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
 def _compare_encoders(
     originals: list[Path], settings: EncodingSettings, folder: Path, *, rounds: int
 ) -> list[Path]:
-    """Encode all with both; returns what transcode.py made."""
+    """Encode all videos with both, print the table, and return what transcode.py made."""
     results = [folder / f"{n}.mp4" for n in range(len(originals))]
     rates: dict[str, list[float]] = {"transcode.py": [], "ffmpeg": [], "ffmpeg, once started": []}
     starting = median(_cpu_seconds(["ffmpeg", "-v", "error", "-version"]) for _ in range(5))
     num_bytes: dict[str, int] = {}
+
+    # In every round each video is encoded by both, one after the other
     for _ in range(rounds):
         num_frames, ours, theirs = 0, 0.0, 0.0
         num_bytes = dict.fromkeys(rates, 0)
@@ -99,6 +101,8 @@ def _compare_encoders(
         rates["transcode.py"].append(num_frames / ours)
         rates["ffmpeg"].append(num_frames / theirs)
         rates["ffmpeg, once started"].append(num_frames / (theirs - starting * len(originals)))
+
+    # Rates of both, and their ratios within a round
     table = Table(title=f"{len(originals)} videos, {num_frames:,} frames, {settings}", title_justify="left")
     for column in ("", "frames/s of one core", "lowest .. highest", "kB a frame"):
         table.add_column(column, justify="right")
@@ -117,7 +121,7 @@ def _compare_encoders(
 
 
 def _ffmpeg(original: Path, target: Path, width: int, height: int, settings: EncodingSettings) -> list[str]:
-    """The command that makes the same of a video, on one thread."""
+    """Return the command that makes the same of a video, on one thread."""
     return [
         *("ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", "1", "-i", str(original)),
         *("-an", "-sn", "-vf", f"scale={width}:{height}", "-filter_threads", "1"),
@@ -129,7 +133,7 @@ def _ffmpeg(original: Path, target: Path, width: int, height: int, settings: Enc
 
 
 def _cpu_seconds(command: list[str]) -> float:
-    """CPU time of a command."""
+    """Run a command and return its CPU time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -163,7 +167,7 @@ def _compare_reading(
 
 
 def _verified(path: Path) -> Verified:
-    """What verify.py says of a video, which decides which decoder training reads it with."""
+    """Return what verify.py says of a video, which decides which decoder training reads it with."""
     *_, findings = examine(path)
     size = (findings.width, findings.height)
     return Verified(findings.num_frames, findings.fps, *size, plain=not findings.not_plain)

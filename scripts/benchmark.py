@@ -49,7 +49,7 @@ def save(file: Path | None, comparison: str, ratios: Mapping[str, Spread]) -> No
 
 
 def describe_machine() -> str:
-    """Processor or GPU, threads and versions, in one line."""
+    """Return processor or GPU, threads and versions, in one line."""
     cpu = next(
         (
             line.partition(":")[2].strip()

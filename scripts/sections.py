@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 
 def parse_sections(parser: argparse.ArgumentParser, sections: Collection[str]) -> argparse.Namespace:
-    """The arguments, `sections` among them: those named, or all. A name that is none ends the script."""
+    """Return the arguments, `sections` among them: those named, or all. Any other name ends the script."""
     names = ", ".join(sections)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {names} (default: all)")
     arguments = parser.parse_args()

@@ -68,11 +68,11 @@ class Complexity:
 
 
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
-"""Goes through the steps of what is described, and may show how far it is: rich.progress.track."""
+"""Yields the steps of what is described, and may show how far it is: rich.progress.track."""
 
 
 def untracked(steps: Sequence[Any], description: str) -> Iterable[Any]:
-    """Go through the steps and show nothing."""
+    """Yield the steps and show nothing."""
     return steps
 
 
@@ -81,8 +81,7 @@ def measure_complexity(
 ) -> dict[str, Complexity]:
     """Return the cost of each network in evaluation, on one view of its own.
 
-    Their forward passes are timed in turns, so that a machine that slows down or warms up does so for all of
-    them.
+    Forward passes are timed in turns, so that a machine that slows down or warms up does so for all networks.
     """
     sizes = {name: size_of(subjects[name]) for name in track(list(subjects), "count and weigh")}
     calls = {name: partial(subject.network, _view(subject)) for name, subject in subjects.items()}
@@ -92,10 +91,10 @@ def measure_complexity(
 
 
 def size_of(subject: Subject) -> Size:
-    """Return what the network holds and computes; it is in evaluation and without gradients afterwards.
+    """Return what a network holds and computes, and leave it in evaluation and without gradients.
 
     Batch norms stay in evaluation in the training step too, since a small view has too few values to train
-    them; what they hold is the same but for two numbers a channel.
+    them; the memory is the same but for two numbers a channel.
     """
     network, view = subject.network.eval(), _view(subject)
     flops, uncounted = count_flops(network, view)
@@ -114,12 +113,13 @@ def size_of(subject: Subject) -> Size:
 
 
 def _view(subject: Subject) -> torch.Tensor:
-    """In the memory format that DeviceTransform gives to all clips."""
+    """Return a view of zeros in the memory format that DeviceTransform gives to all clips."""
     device = next(subject.network.parameters()).device
     view = torch.zeros(1, 3, *subject.clip, device=device)
     return view.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _train(network: nn.Module, view: torch.Tensor) -> None:
+    """Do one forward and one backward pass."""
     logits = network(view)
     F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=view.device)).backward()

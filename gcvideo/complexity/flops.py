@@ -1,4 +1,4 @@
-"""Multiply-adds.
+"""Multiply-adds of a forward pass.
 
 A FLOP is one fused multiply-add of a convolution or a matrix product, as the papers of the field count it.
 Norms, softmax, pooling and element-wise operators are not counted; they are named beside the number.
@@ -14,14 +14,14 @@ from torch import nn
 
 
 def _attention_flops(inputs: list[Any], outputs: list[Any]) -> int:
-    """Two matrix products: queries with keys, weights with values."""
+    """Count two matrix products: queries with keys, weights with values."""
     query, key, value = (tensor.type().sizes() for tensor in inputs[:3])
     batch, (queries, width), positions = prod(query[:-2]), query[-2:], key[-2]
     return batch * queries * positions * (width + value[-1])
 
 
 def _attention_pool_flops(inputs: list[Any], outputs: list[Any]) -> int:
-    """Two matrix products: a key with positions, weights with positions."""
+    """Count two matrix products: a key with positions, weights with positions."""
     return 2 * prod(inputs[0].type().sizes())
 
 
@@ -41,7 +41,7 @@ MOVES_DATA_ONLY = ("aten::movedim", "aten::mT", "aten::unflatten", "aten::expand
 
 
 def count_flops(network: nn.Module, view: torch.Tensor) -> tuple[int, Counter[str]]:
-    """Multiply-adds of one forward pass, and the operators that are not among them."""
+    """Return the multiply-adds of one forward pass, and the operators that are not among them."""
     analysis = FlopCountAnalysis(network, view).clear_op_handles()
     analysis.set_op_handle(**COUNTED, **dict.fromkeys(MOVES_DATA_ONLY))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)

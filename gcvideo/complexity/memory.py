@@ -10,7 +10,7 @@ from gcvideo.private_names import TorchDispatchMode, storage_number, tree_leaves
 
 
 def peak_bytes(network: Callable[[torch.Tensor], object], view: torch.Tensor) -> int:
-    """Largest amount of memory that results of operators held at once during `network(view)`."""
+    """Return the largest number of bytes that results of operators held at once during `network(view)`."""
     if view.is_cuda:
         torch.cuda.reset_peak_memory_stats(view.device)
         before = torch.cuda.memory_allocated(view.device)
@@ -22,7 +22,7 @@ def peak_bytes(network: Callable[[torch.Tensor], object], view: torch.Tensor) ->
 
 
 class _LiveMemory(TorchDispatchMode):
-    """Counts the bytes of storages from the operator that made them until they are freed."""
+    """The bytes of all storages, each counted from the operator that made it until it is freed."""
 
     def __init__(self) -> None:
         super().__init__()

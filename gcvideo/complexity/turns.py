@@ -25,8 +25,8 @@ def in_turns(
 ) -> dict[str, list[float]]:
     """Return the seconds of one call of every alternative, in each of `rounds` rounds.
 
-    A turn repeats the call for about `seconds_per_turn`; every other round goes through the alternatives
-    backwards. `track` may show how far the rounds are.
+    A turn repeats the call for about `seconds_per_turn`; every other round takes the alternatives in the
+    opposite order. `track` may show how far the rounds are.
     """
     repeats = {}
     for name, call in alternatives.items():
@@ -40,9 +40,9 @@ def in_turns(
 
 
 def timed(call: Callable[[], object], repeats: int) -> float:
-    """Return the seconds of one call, over `repeats`.
+    """Return the seconds of one call, the mean of `repeats`.
 
-    Not torch's Timer, which calls twice more each time it is asked.
+    torch's Timer is not used: it calls twice more each time it is asked.
     """
     _wait_for_gpu()
     began = time.perf_counter()
@@ -53,12 +53,13 @@ def timed(call: Callable[[], object], repeats: int) -> float:
 
 
 def _wait_for_gpu() -> None:
+    """Wait for the kernels that were launched, where there are any."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return the median and the quartiles."""
+    """Return the median and the quartiles of some values; of a single one, itself."""
     if len(values) < 2:
         return Spread(values[0], values[0], values[0])
     lower, _, upper = quantiles(values, n=4)
