@@ -247,7 +247,7 @@ class VideoCLI(LightningCLI):
     def _files(self) -> dict[str, str]:
         """Return digests of the lists, and of the file that the weights come from."""
         source = self.checkpoint or (self.model.weights.path if self.model.weights else None)
-        weights = f"{source.name} ({digest_of_file(source)})" if source is not None else "random"
+        weights = f"{source.name} ({digest_of_file(source)})" if source is not None else "none"
         return {**self.datamodule.list_digests(self.config.subcommand), "weights": weights}
 
     def instantiate_classes(self) -> None:

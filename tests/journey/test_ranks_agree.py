@@ -50,6 +50,16 @@ def test_another_batch_size_ends_both_ranks_and_does_not_hang(folder):
     assert "rank 1: data.batch_size is 1, elsewhere 2; model.batch_size is 1, elsewhere 2; start all" in said
 
 
+@pytest.mark.slow
+def test_ranks_that_would_resume_from_other_checkpoints_are_named(folder):
+    shorter = "--trainer.max_epochs=1"
+    codes, said = on_machines("fit", folder, "--run_dir=not_shared", shorter)
+    assert codes == [0, 0], said
+    codes, said = on_machines("fit", folder, "--run_dir=not_shared", "--resume=auto")
+    assert codes == [1, 1], said
+    assert re.search(r"ranks differ: rank 1: weights is none, elsewhere last.ckpt \(\w+\); start all", said)
+
+
 def launched_by_lightning(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`gcvideo fit` on two devices, whose second process Lightning starts by the same line."""
     (folder / "command.py").write_text("from gcvideo.cli import main\n\nmain()\n")
