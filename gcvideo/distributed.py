@@ -1,4 +1,4 @@
-"""What several processes know, put together."""
+"""Which rank this is, and what all ranks know together."""
 
 import os
 import time
@@ -30,19 +30,19 @@ def is_rank_zero() -> bool:
 
 
 class LaunchedRank(NamedTuple):
-    """Which process of how many this is."""
+    """A rank as its launcher tells it, before the ranks have met."""
 
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
     """Which of the processes on its node."""
     master_address: str = ""
-    """Where the processes meet."""
+    """Where the ranks meet."""
     master_port: int = 0
 
     @classmethod
     def here(cls) -> "LaunchedRank":
-        """As torchrun or srun say; otherwise alone."""
+        """Return this process's rank as torchrun or srun say; if neither started it, it is alone."""
         for environment in (TorchElasticEnvironment, SLURMEnvironment):
             if environment.detect():
                 launched = environment()
@@ -110,7 +110,7 @@ def end_all_ranks(reason: str) -> NoReturn:
 
 
 def any_process(*facts: bool | Tensor, device: torch.device) -> list[bool]:
-    """Which of the facts are true in some process, by one all-reduce."""
+    """Return which of the facts are true on any rank, by one all-reduce."""
     known = torch.stack([torch.as_tensor(fact, device=device).to(torch.uint8) for fact in facts])
     if dist.is_initialized():
         dist.all_reduce(known, dist.ReduceOp.MAX)
@@ -118,7 +118,7 @@ def any_process(*facts: bool | Tensor, device: torch.device) -> list[bool]:
 
 
 def totals(*counts: int, device: torch.device) -> list[int]:
-    """Return the sum of each count over all processes."""
+    """Return the sum of each count over all ranks."""
     known = torch.tensor(counts, device=device)
     if dist.is_initialized():
         dist.all_reduce(known, dist.ReduceOp.SUM)
@@ -126,7 +126,7 @@ def totals(*counts: int, device: torch.device) -> list[int]:
 
 
 def fewest(count: int, *, device: torch.device) -> int:
-    """The smallest of the counts of all processes."""
+    """Return the smallest of the counts of all ranks."""
     known = torch.tensor(count, device=device)
     if dist.is_initialized():
         dist.all_reduce(known, dist.ReduceOp.MIN)
@@ -134,7 +134,7 @@ def fewest(count: int, *, device: torch.device) -> int:
 
 
 def restarts_share_a_store() -> bool:
-    """Whether torchrun, which started this process, may start it again with the store of before.
+    """Return whether torchrun, which started this process, may start it again with the store of before.
 
     Processes tell each other their addresses there, under names that do not say of which start they are.
     """

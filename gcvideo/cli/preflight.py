@@ -1,4 +1,4 @@
-"""`gcvideo preflight`: what is wrong with the machines of a run, before it starts."""
+"""`gcvideo preflight`: check machines, data and settings of a run from every rank, before it starts."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ LOG_COLUMNS = 180
 
 @runs_nothing
 class PreflightCLI(VideoCLI):
-    """What `gcvideo fit` would run with the same arguments, put together and not run."""
+    """The run that `gcvideo fit` would start with the same arguments, put together and not started."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_arguments_to_parser(parser)
@@ -70,7 +70,7 @@ class PreflightCLI(VideoCLI):
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Check what `arguments` would run; exit with 1 where anything is wrong."""
+    """Check what `arguments` would run; exit with 1 if anything is wrong."""
     launched = LaunchedRank.here()
     settings, job = _put_together(arguments, launched)
     rendezvous = Rendezvous.join(launched, seconds=settings.timeout_seconds)
@@ -93,7 +93,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _put_together(arguments: Sequence[str], launched: LaunchedRank) -> tuple[Preflight, Job | str]:
-    """The settings, and what `gcvideo fit` would run here, or why it would not."""
+    """Return the settings, and what `gcvideo fit` would run here, or why it would not."""
     try:
         cli = PreflightCLI(
             VideoClassifier,
@@ -116,12 +116,12 @@ def _put_together(arguments: Sequence[str], launched: LaunchedRank) -> tuple[Pre
 
 
 class Ended(SystemExit):
-    """SIGTERM, which a launcher sends when another process has died."""
+    """Raised at SIGTERM, which a launcher sends if another rank has died."""
 
 
 @contextmanager
 def _ended_by_sigterm(launched: LaunchedRank) -> Iterator[None]:
-    """On rank 0, which then still says what it knows."""
+    """Raise Ended at SIGTERM on rank 0, which then still says what it knows."""
     if launched.rank > 0:
         yield
         return
@@ -138,7 +138,7 @@ def _ended_by_sigterm(launched: LaunchedRank) -> Iterator[None]:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Only warnings of one log."""
+    """Keep one log to warnings."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -161,7 +161,7 @@ def _announce(report: Report, rendezvous: Rendezvous) -> int:
 
 
 def _await_exit_code(rendezvous: Rendezvous, settings: Preflight) -> int:
-    """The exit code that rank 0 found; 1 where it found none."""
+    """Return the exit code that rank 0 found; 1 if it found none."""
     try:
         return rendezvous.exit_code(seconds=settings.timeout_seconds)
     except AbsentError as absent:

@@ -17,7 +17,7 @@ Common = Mapping[str, Callable[[], dict[str, str]]]
 
 
 class AgreeingRanks(Callback):
-    """Compares, before anything is written or trained, what the ranks must have in common.
+    """Comparison, before anything is written or trained, of what the ranks must have in common.
 
     Args:
         common: What that is here.
@@ -27,6 +27,7 @@ class AgreeingRanks(Callback):
         self.common = common
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Compare the ranks, if there are several."""
         if trainer.world_size > 1:
             require_agreement({name: value for of in self.common.values() for name, value in of().items()})
 

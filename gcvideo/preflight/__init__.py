@@ -1,4 +1,4 @@
-"""What can be wrong with the machines of a run, found before it starts."""
+"""Checks of machines, data and settings on every rank, before a run starts."""
 
 from gcvideo.preflight.inspection import Job, Preflight, inspect
 from gcvideo.preflight.rendezvous import AbsentError, Rendezvous

@@ -1,4 +1,4 @@
-"""What the checks found."""
+"""Findings of the checks."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -9,13 +9,15 @@ from gcvideo.shortage import shortage
 
 
 class Status(str, Enum):
+    """How a check ended."""
+
     OK = "ok"
     WARNING = "warning"
     FAILED = "FAILED"
 
 
 class Finding(NamedTuple):
-    """What one check found on one process."""
+    """What one check found on one rank."""
 
     check: str
     status: Status
@@ -24,7 +26,7 @@ class Finding(NamedTuple):
 
 
 def attempt(check: str, work: Callable[[], list[Finding]], *, seconds: float) -> list[Finding]:
-    """What `work` finds; that it raises or does not end is a finding too."""
+    """Return what `work` finds; if it raises or does not end in time, that is a finding too."""
     try:
         return within(seconds, work)
     except (ValueError, OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""The checks of a preflight in their order, together on all processes."""
+"""The checks of a preflight in their order, on all ranks together."""
 
 import socket
 import time
@@ -21,10 +21,10 @@ from gcvideo.preflight.videos import check_listed, check_videos, seconds_to_look
 from gcvideo.training import VideoClassifier
 
 SLACK_SECONDS = 5.0
-"""Within which processes that began a check together have told of it."""
+"""Within which ranks that began a check together have told of it."""
 
 Same = dict[str, dict[str, str]]
-"""By check, names and values that must be the same on every process."""
+"""By check, names and values that must be the same on every rank."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Preflight:
     """How thoroughly to look, and how long to wait.
 
     Args:
-        timeout_seconds: How long a process may take to come, and then for each part of the inspection.
-        num_videos: Training and validation videos that every process reads.
+        timeout_seconds: How long a rank may take to come, and then for each part of the inspection; looking
+            for all listed videos may take a second more for every thousand.
+        num_videos: Training and validation videos that every rank reads.
         measure_seconds: How long the loader is measured, and then the training step.
         max_clock_skew_seconds: How far a clock may be from that of rank 0.
     """
@@ -50,7 +51,7 @@ class Preflight:
 
 
 class Job(NamedTuple):
-    """What `gcvideo fit` would run in this process."""
+    """What `gcvideo fit` would run on this rank."""
 
     trainer: Trainer
     model: VideoClassifier
@@ -61,22 +62,23 @@ class Job(NamedTuple):
 
 
 def inspect(job: Job | str, rendezvous: Rendezvous, settings: Preflight, report: Report) -> None:
-    """Look at everything, together with all other processes.
+    """Check everything, together with all other ranks.
 
     Args:
         job: What would be run here, or why it cannot be.
-        rendezvous: The processes.
+        rendezvous: The ranks.
         settings: How thoroughly.
-        report: Where to put what is found, as soon as it is: on rank 0 of all processes.
+        report: Where to put what is found, as soon as it is; on rank 0 that of all ranks.
 
     Raises:
-        AbsentError: Processes said nothing in time.
+        AbsentError: Some ranks said nothing in time.
     """
     patience, launched = settings.timeout_seconds, rendezvous.launched
-    # A process that is still starting is waited for; from here on all of them do the same.
+    # Wait for ranks that are still starting; from here on all of them do the same.
     report.hosts.update(rendezvous.gather("host", socket.gethostname(), seconds=patience))
     token = rendezvous.shared_token(seconds=patience)
 
+    # Check what a rank can check by itself, and compare what must be the same.
     deadline = time.monotonic() + patience
     found, same = _look_alone(job, settings, rank=launched.rank, token=token)
     _tell(rendezvous, report, "facts", found, deadline=deadline)
@@ -86,35 +88,49 @@ def inspect(job: Job | str, rendezvous: Rendezvous, settings: Preflight, report:
 
     if rendezvous.all_agree("begin", isinstance(job, Job), seconds=SLACK_SECONDS):
         assert isinstance(job, Job)
-        trainer, model, data, _, run_dir = job
-        # The first rank of each node looks for all videos: a node may lack what the others see.
-        looks = launched.local_rank == 0 and "files" in same
-        limit = patience + (seconds_to_look(data) if "files" in same else 0)
-        deadline = time.monotonic() + limit
-        looked = attempt("listed videos", lambda: [check_listed(data)], seconds=limit) if looks else []
-        _tell(rendezvous, report, "listed", looked, deadline=deadline)
+        if rendezvous.all_agree("lists", "files" in same, seconds=SLACK_SECONDS):
+            _look_for_videos(job, rendezvous, settings, report)
+        _look_together(job, rendezvous, settings, report, token=token)
 
-        shared = attempt("run_dir", lambda: [check_same_run_dir(run_dir, token=token)], seconds=patience)
-        device = trainer.strategy.root_device
-        deadline = time.monotonic() + patience
-        reduced = attempt(
-            "all-reduce", lambda: [check_all_reduce(rendezvous, device, seconds=patience)], seconds=patience
-        )
-        _tell(rendezvous, report, "all-reduce", shared + reduced, deadline=deadline)
-        mark(run_dir, launched.rank).unlink(missing_ok=True)
 
-        limit = patience + 2 * settings.measure_seconds
-        deadline = time.monotonic() + limit
-        fed = attempt(
-            "loader",
-            lambda: check_feeding(trainer, model, data, seconds=settings.measure_seconds),
-            seconds=limit,
-        )
-        _tell(rendezvous, report, "speeds", fed, deadline=deadline)
+def _look_for_videos(job: Job, rendezvous: Rendezvous, settings: Preflight, report: Report) -> None:
+    """Report listed videos that are absent, as the first rank of each node finds; a node may lack a mount."""
+    limit = settings.timeout_seconds + seconds_to_look(job.data)
+    deadline = time.monotonic() + limit
+    looks = rendezvous.launched.local_rank == 0
+    found = attempt("listed videos", lambda: [check_listed(job.data)], seconds=limit) if looks else []
+    _tell(rendezvous, report, "listed", found, deadline=deadline)
+
+
+def _look_together(
+    job: Job, rendezvous: Rendezvous, settings: Preflight, report: Report, *, token: str
+) -> None:
+    """Report what ranks can only find together, or should measure at the same time."""
+    trainer, model, data, _, run_dir = job
+    patience, device = settings.timeout_seconds, trainer.strategy.root_device
+
+    # See whether the run's folder is shared, and exchange gradients.
+    shared = attempt("run_dir", lambda: [check_same_run_dir(run_dir, token=token)], seconds=patience)
+    deadline = time.monotonic() + patience
+    reduced = attempt(
+        "all-reduce", lambda: [check_all_reduce(rendezvous, device, seconds=patience)], seconds=patience
+    )
+    _tell(rendezvous, report, "all-reduce", shared + reduced, deadline=deadline)
+    mark(run_dir, rendezvous.launched.rank).unlink(missing_ok=True)
+
+    # Measure loader and step while all ranks do.
+    limit = patience + 2 * settings.measure_seconds
+    deadline = time.monotonic() + limit
+    fed = attempt(
+        "loader",
+        lambda: check_feeding(trainer, model, data, seconds=settings.measure_seconds),
+        seconds=limit,
+    )
+    _tell(rendezvous, report, "speeds", fed, deadline=deadline)
 
 
 def _look_alone(job: Job | str, settings: Preflight, *, rank: int, token: str) -> tuple[list[Finding], Same]:
-    """What this process finds by itself, within timeout_seconds in all."""
+    """Return what this rank finds by itself within timeout_seconds, and what must be the same elsewhere."""
     deadline = time.monotonic() + settings.timeout_seconds
     same: Same = {}
 
@@ -141,13 +157,14 @@ def _look_alone(job: Job | str, settings: Preflight, *, rank: int, token: str) -
 def _tell(
     rendezvous: Rendezvous, report: Report, part: str, found: list[Finding], *, deadline: float
 ) -> None:
-    """To rank 0, where what other processes found is awaited a little longer than they may take for it."""
+    """Report findings to rank 0, which waits for those of others a little longer than they may take."""
     seconds = max(deadline - time.monotonic(), 0) + SLACK_SECONDS
     for rank, said in rendezvous.gather(part, found, seconds=seconds).items():
         report.add(rank, *(Finding(check, Status(status), text) for check, status, text in said))
 
 
 def _compare(of_ranks: dict[int, Same], report: Report) -> None:
+    """Report in what ranks differ that must be the same."""
     for check in sorted({check for same in of_ranks.values() for check in same}):
         values = {rank: same[check] for rank, same in of_ranks.items() if check in same}
         for rank, said in differences(values).items():
@@ -156,6 +173,7 @@ def _compare(of_ranks: dict[int, Same], report: Report) -> None:
 
 
 def _judge_clock(offset: float, limit: float) -> Finding:
+    """Return whether a clock is near enough to that of rank 0."""
     if abs(offset) > limit:
         said = f"is {offset:+.1f} s from that of rank 0, more than {limit:g} s; run a time service (chrony)"
         return Finding("clock", Status.FAILED, said)

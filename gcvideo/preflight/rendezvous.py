@@ -1,5 +1,4 @@
-"""Processes that exchange what they found through a key-value store, so that one that is missing, late or
-stuck is named by the others instead of stopping them."""
+"""Ranks that exchange what they found through a key-value store, so that one that is stuck is named."""
 
 import json
 import os
@@ -26,7 +25,7 @@ PATIENCE_SECONDS = 5.0
 
 
 class AbsentError(RuntimeError):
-    """Processes said nothing within the time."""
+    """Raised if ranks said nothing within the time."""
 
     def __init__(self, ranks: Iterable[int]) -> None:
         self.ranks = sorted(ranks)
@@ -34,11 +33,11 @@ class AbsentError(RuntimeError):
 
 
 class Rendezvous:
-    """The processes of one job around a store.
+    """The ranks of one job around a store.
 
     Args:
         store: What all of them see.
-        launched: Which one this is.
+        launched: Which rank this is.
     """
 
     def __init__(self, store: Store, launched: LaunchedRank) -> None:
@@ -49,7 +48,7 @@ class Rendezvous:
 
     @classmethod
     def join(cls, launched: LaunchedRank, *, seconds: float) -> "Rendezvous":
-        """Wait for the store, but not for the other processes.
+        """Connect to the store, without waiting for the other ranks.
 
         Raises:
             OSError: Nobody answers at rank 0's address.
@@ -75,11 +74,10 @@ class Rendezvous:
         return cls(PrefixStore(f"preflight/{attempt}", store), launched)
 
     def gather(self, topic: str, word: Any, *, seconds: float) -> dict[int, Any]:
-        """What every process says on a topic: on rank 0; the others get an empty answer, as soon as all
-        have spoken.
+        """Return, on rank 0, what every rank says on a topic; on the others nothing, once all have spoken.
 
         Raises:
-            AbsentError: Some said nothing for `seconds`, on all processes that did.
+            AbsentError: Some said nothing for `seconds`; raised on all ranks that did.
         """
         if self.launched.rank > 0:
             self.store.set(f"{topic}/{self.launched.rank}", json.dumps(word))
@@ -102,7 +100,7 @@ class Rendezvous:
         return heard
 
     def await_word(self, key: str, *, seconds: float) -> Any:
-        """What rank 0 says under a key.
+        """Return what rank 0 says under a key.
 
         Raises:
             AbsentError: It says nothing for `seconds`, or its store is gone.
@@ -119,10 +117,10 @@ class Rendezvous:
             raise AbsentError([0]) from error
 
     def all_agree(self, topic: str, here: bool, *, seconds: float) -> bool:
-        """Whether it is so on every process; known to every process.
+        """Return, on every rank, whether it is so on all of them.
 
         Raises:
-            AbsentError: Processes said nothing.
+            AbsentError: Some ranks said nothing.
         """
         agreed = self.gather(topic, here, seconds=seconds)
         if self.launched.rank == 0:
@@ -130,13 +128,13 @@ class Rendezvous:
         return self.await_word(f"{topic}/agreed", seconds=seconds)
 
     def shared_token(self, *, seconds: float) -> str:
-        """The same random word on every process."""
+        """Return a random word, the same on every rank."""
         if self.launched.rank == 0:
             self.store.set("token", json.dumps(uuid.uuid4().hex))
         return self.await_word("token", seconds=seconds)
 
     def conclude(self, code: int, *, absent: set[int], seconds: float) -> None:
-        """Rank 0 says how it ended, and waits until the others know."""
+        """Say on rank 0 how it ended, and wait until the others know."""
         self.store.set("exit code", json.dumps(code))
         others = set(range(1, self.launched.world_size)) - absent
         deadline = time.monotonic() + seconds
@@ -144,7 +142,7 @@ class Rendezvous:
             time.sleep(POLL_SECONDS)
 
     def exit_code(self, *, seconds: float) -> int:
-        """How it ended, from rank 0.
+        """Return how it ended, as rank 0 says.
 
         Raises:
             AbsentError: It does not say.
@@ -154,21 +152,23 @@ class Rendezvous:
         return code
 
     def clock_offsets(self, *, seconds: float) -> dict[int, float]:
-        """How many seconds each process' clock is ahead of rank 0's; on rank 0.
+        """Return, on rank 0, by how many seconds each rank's clock is ahead of its own.
 
-        Rank 0 asks at t0, process r answers with its time t, which arrives at t1: the offset is
+        Rank 0 asks at t0, rank r answers with its time t, which arrives at t1: the offset is
         t - (t0 + t1) / 2, within (t1 - t0) / 2. The quickest of a few answers counts.
 
         Raises:
-            AbsentError: A process does not answer.
+            AbsentError: A rank does not answer.
         """
         limit = timedelta(seconds=seconds)
+        # Answer as often as rank 0 asks.
         if self.launched.rank > 0:
             for number in range(CLOCK_READINGS):
                 asked, answer = self._clock_keys(self.launched.rank, number)
                 self._wait(asked, limit, whose=0)
                 self.store.set(answer, repr(time.time()))
             return {}
+        # Ask one rank after the other.
         offsets = {0: 0.0}
         for rank in range(1, self.launched.world_size):
             readings = []

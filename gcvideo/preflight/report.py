@@ -1,4 +1,4 @@
-"""What was found on all processes, as a table and as sentences."""
+"""Findings of all ranks, as a table and as sentences."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Report:
     found: dict[int, dict[str, Finding]] = field(default_factory=dict)
 
     def add(self, rank: int, *findings: Finding) -> None:
-        """Of two findings of one check the worse stands, and of two like ones the later."""
+        """Note findings; of two of one check the worse stands, and of two like ones the later."""
         order = list(Status)
         for finding in findings:
             there = self.found.setdefault(rank, {}).get(finding.check)
@@ -40,21 +40,22 @@ class Report:
                 self.found[rank][finding.check] = finding
 
     def add_absent(self, ranks: Iterable[int], said: str) -> None:
-        """Processes that were not heard from."""
+        """Note ranks that were not heard from."""
         for rank in ranks:
             self.add(rank, Finding("process", Status.FAILED, said))
 
     @property
     def absent(self) -> set[int]:
-        """Processes that were not heard from."""
+        """Ranks that were not heard from."""
         return {rank for rank, findings in self.found.items() if "process" in findings}
 
     @property
     def failed(self) -> bool:
+        """Whether anything is wrong."""
         return bool(self._sentences(Status.FAILED))
 
     def table(self) -> Table:
-        """One row per process."""
+        """Return a table with a row for each rank."""
         table = Table("rank", "host", *CHECKS, box=SIMPLE_HEAD)
         for rank in sorted({*self.hosts, *self.found}):
             findings = self.found.get(rank, {})

@@ -1,4 +1,4 @@
-"""Whether memory and open files suffice for the loader processes of a run."""
+"""Checks of memory and open files, of which loader processes need many."""
 
 import resource
 from collections.abc import Iterator
@@ -20,12 +20,13 @@ FILES_BESIDE = 16
 
 
 def check_memory(data: VideoDataModule, *, processes_here: int) -> Finding:
-    """The batches that are read ahead find room, in training, in validation and in a test with all its views.
+    """Check that memory holds the batches read ahead in training, validation and a test with all its views.
 
     Args:
         data: What is read.
-        processes_here: Training processes on this machine.
+        processes_here: Ranks on this machine.
     """
+    # Compute what each stage holds at most.
     stages = {
         "training": (data.training_dataset([]), data.batch_size, Status.FAILED),
         "validation": (data.evaluation_dataset([], data.val_views), data.batch_size, Status.FAILED),
@@ -35,6 +36,7 @@ def check_memory(data: VideoDataModule, *, processes_here: int) -> Finding:
         stage: processes_here * bytes_held(dataset, batch_size=batch_size, num_workers=data.num_workers)
         for stage, (dataset, batch_size, _) in stages.items()
     }
+    # Compare that with what is free here.
     available = min(available_memory(), default=None)
     if available is None:
         return Finding("memory", Status.OK, f"{max(wanted.values()) / 1e9:.2f} GB")
@@ -57,8 +59,10 @@ def bytes_held(dataset: VideoDataset, *, batch_size: int, num_workers: int) -> i
 
 
 def available_memory() -> Iterator[int]:
-    """Give the bytes that are free on the machine, and in every control group (a container, a Slurm job) that
-    this process is in: cgroups(7), proc(5). Nothing on systems that have no such files."""
+    """Yield the bytes that are free on the machine, and in every control group that this process is in.
+
+    A container or a Slurm job is such a group: cgroups(7), proc(5). Nothing if the system has no such files.
+    """
     with suppress(OSError):
         fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         yield int(fields["MemAvailable"].split()[0]) * 1024
@@ -75,7 +79,7 @@ def available_memory() -> Iterator[int]:
 
 
 def free_in_groups(root: Path, path: str, names: tuple[str, str, str]) -> Iterator[int]:
-    """The same of one group and of those it is in; a container may show its own group as the root."""
+    """Yield the bytes free in a group and those around it; a container may show its own as the root."""
     limit, usage, cache = names
     group = root / path.lstrip("/")
     for folder in (group, *group.parents):
@@ -88,7 +92,7 @@ def free_in_groups(root: Path, path: str, names: tuple[str, str, str]) -> Iterat
 
 
 def check_open_files(data: VideoDataModule) -> Finding:
-    """This process may open what the loader processes of training and of validation need."""
+    """Check that this process may open what the loader processes of training and of validation need."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = len(list(Path("/dev/fd").iterdir())) + 2 * FILES_OF_A_WORKER * data.num_workers + FILES_BESIDE
     if wanted > limit:

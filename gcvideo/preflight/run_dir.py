@@ -1,4 +1,4 @@
-"""Whether the folder of a run can be written to, has room, and is shared."""
+"""Checks of the run's folder: it can be written to, has room, and is shared."""
 
 import os
 import shutil
@@ -13,13 +13,15 @@ CHECKPOINTS_KEPT = 3
 
 
 def mark(run_dir: Path, rank: int) -> Path:
-    """The file by which other processes see that a process writes to the same folder."""
+    """Return the file by which other ranks see that a rank writes to the same folder."""
     return run_dir / f".preflight-{rank}"
 
 
 def check_run_dir(run_dir: Path, model: VideoClassifier, *, rank: int, token: str) -> Finding:
-    """A file can be written to the run's folder, and there is room for its checkpoints. The file stays, for
-    the other processes to see."""
+    """Check that a file can be written to the run's folder, and that there is room for its checkpoints.
+
+    The file stays, for the other ranks to see.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     with mark(run_dir, rank).open("w") as file:
         file.write(token)
@@ -35,7 +37,7 @@ def check_run_dir(run_dir: Path, model: VideoClassifier, *, rank: int, token: st
 
 
 def check_same_run_dir(run_dir: Path, *, token: str) -> Finding:
-    """What rank 0 wrote to the run's folder is seen there."""
+    """Check that what rank 0 wrote to the run's folder is seen here."""
     file = mark(run_dir, 0)
     if not file.exists() or file.read_text() != token:
         said = f"{run_dir} does not show what rank 0 wrote there; choose a folder that all machines share"

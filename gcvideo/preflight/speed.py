@@ -1,4 +1,4 @@
-"""How fast processes exchange gradients, how fast clips are read, and how fast a step uses them up."""
+"""Speed of exchanging gradients, of reading clips, and of the training step that uses them up."""
 
 import os
 import time
@@ -24,13 +24,14 @@ ALL_REDUCE_REPEATS = 3
 
 
 def check_all_reduce(rendezvous: Rendezvous, device: torch.device, *, seconds: float) -> Finding:
-    """The sum over R processes of a tensor filled with rank + 1 is R (R + 1) / 2; and bytes per second.
+    """Check that the sum over R ranks of a tensor of rank + 1 is R (R + 1) / 2, and tell bytes per second.
 
     By NCCL between GPUs, by gloo between CPUs.
     """
     launched = rendezvous.launched
     if launched.world_size == 1:
         return Finding("all-reduce", Status.OK, "alone")
+    # Connect the ranks, each on its own device.
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group(
@@ -40,6 +41,7 @@ def check_all_reduce(rendezvous: Rendezvous, device: torch.device, *, seconds: f
         world_size=launched.world_size,
         timeout=timedelta(seconds=seconds),
     )
+    # Sum as many bytes as the gradients of a network have.
     tensor = torch.empty(ALL_REDUCE_BYTES // 4, device=device)
     expected = launched.world_size * (launched.world_size + 1) / 2
     taken = []
@@ -60,7 +62,7 @@ def check_all_reduce(rendezvous: Rendezvous, device: torch.device, *, seconds: f
 def check_feeding(
     trainer: Trainer, model: VideoClassifier, data: VideoDataModule, *, seconds: float
 ) -> list[Finding]:
-    """Clips per second that the training loader reads, and that training steps use up, each for `seconds`."""
+    """Compare the clips per second that the training loader reads with those that training steps use up."""
     loader = data.train_dataloader()
     loader.unreadable = ReportUnreadable()
     batches = endless(loader)
@@ -81,19 +83,19 @@ def check_feeding(
 
 
 def figure(number: float) -> str:
-    """Three digits."""
+    """Return a number with three digits."""
     return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def endless(loader: VideoLoader) -> Iterator[ClipBatch]:
-    """The batches of one epoch after another."""
+    """Yield the batches of one epoch after another."""
     for epoch in count():
         loader.sampler.set_epoch(epoch)
         yield from loader
 
 
 def clips_per_second(batches: Iterator[ClipBatch], *, seconds: float) -> float:
-    """Clips that arrive from now on, which is when a first batch has: starting processes is not counted."""
+    """Return how fast clips arrive once a first batch has: starting processes is not counted."""
     begun, num_clips = time.perf_counter(), 0
     for batch in batches:
         num_clips += len(batch.label)
@@ -110,13 +112,15 @@ def step_clips_per_second(
     *,
     seconds: float,
 ) -> float:
-    """Forward, backward and step on one batch; the first is left out, if there is time for others."""
+    """Return how fast forward, backward and step use up clips; the first is left out if there are others."""
+    # Put network and clips where training would.
     device, precision = trainer.strategy.root_device, trainer.precision_plugin
     network = precision.convert_module(model.network).to(device).train()
     clips = data.device_transform(training=True).to(device)(
         ClipBatch(batch.frames.to(device), batch.label.to(device), batch.video_id)
     )
     optimizer = model.optimizer(model.parameter_groups(1e-6), 1e-6)
+    # Train on the same batch again and again.
     taken: list[float] = []
     while sum(taken) < seconds:
         _wait_for(device)

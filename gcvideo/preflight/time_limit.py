@@ -10,7 +10,7 @@ THREAD = "preflight check"
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """The result of `work`, or what it raises.
+    """Return the result of `work`, or raise what it raises.
 
     It runs in a thread of its own, since no signal ends a call that waits for a dead file server or device.
 
@@ -37,5 +37,5 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
 
 
 def checks_still_running() -> bool:
-    """Whether a check that took too long stayed behind."""
+    """Return whether a check that took too long stayed behind."""
     return any(thread.name == THREAD for thread in threading.enumerate())

@@ -1,4 +1,4 @@
-"""Whether videos are there and can be read."""
+"""Checks of videos: all that are listed are there, and a sample can be read."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ VIDEOS_PER_SECOND = 1000
 
 
 def evenly(records: Sequence[VideoRecord], count: int) -> list[VideoRecord]:
-    """`count` of the records, or all: the first, the last and evenly between."""
+    """Return `count` of the records, or all: the first, the last and evenly between."""
     if count >= len(records):
         return list(records)
     step = (len(records) - 1) / max(count - 1, 1)
@@ -22,7 +22,7 @@ def evenly(records: Sequence[VideoRecord], count: int) -> list[VideoRecord]:
 
 
 def check_videos(data: VideoDataModule, *, num_videos: int) -> Finding:
-    """A sample of the training and the validation videos is read, as validation reads them."""
+    """Read a sample of the training and the validation videos, as validation reads them."""
     splits = data.splits("fit")
     of_each = math.ceil(num_videos / len(splits))
     records = [record for split in splits for record in evenly(data.records(split), of_each)]
