@@ -265,7 +265,7 @@ def endless(loader: VideoLoader) -> Iterator[object]:
 
 def workers_of(loader: VideoLoader) -> list[int]:
     assert loader._pool is not None
-    return [worker.process.pid for worker in loader._pool._workers]
+    return [worker.process.pid for worker in loader._pool.processes]
 
 
 def close(loader: VideoLoader) -> None:

@@ -1,19 +1,18 @@
 """Functions that may hang or crash, each call in a process that can be killed."""
 
-import faulthandler
 import logging
-import signal
-import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, Generic, NamedTuple, TypeVar
+
+from gcvideo.processes import Cause, Duty, KillableProcess, Loss, ProcessPool
 
 Item = TypeVar("Item")
 
-_ORPHAN_GRACE_SECONDS = 30.0
-DEATH = "the process was killed by {}"
-KILLED = DEATH.format(signal.SIGKILL.name)
+LONGEST_LIMIT_SECONDS = 1e6
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +40,8 @@ def run_killable(
     process down (a segmentation fault, an exception nobody caught) ends alone. Either way the
     outcome says so, keeps what was yielded before, and a fresh process goes on with the rest.
 
-    That a process was killed by SIGKILL, as the kernel does where memory is short, says nothing
-    against its item: after all others it is called once more, while nothing else runs.
+    That a process was killed by SIGKILL, as the kernel does where memory is short, or was stopped,
+    says nothing against its item: after all others it is called once more, while nothing else runs.
 
     Args:
         function: What to call; it and what it yields must pickle.
@@ -53,123 +52,62 @@ def run_killable(
     Raises:
         ValueError: The limit is not above 0.
     """
-    if not time_limit_seconds > 0:
-        raise ValueError(f"the time limit is {time_limit_seconds:g} s; expected more than 0")
-    killed: list[Item] = []
-    for outcome in _run(function, items, num_workers=num_workers, limit=time_limit_seconds):
-        if outcome.fault != KILLED:
-            yield outcome
+    if not 0 < time_limit_seconds <= LONGEST_LIMIT_SECONDS:
+        raise ValueError(
+            f"the time limit is {time_limit_seconds:g} s; expected more than 0, and at most "
+            f"{LONGEST_LIMIT_SECONDS:,.0f}"
+        )
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["gcvideo.data.decoding"])  # imported once, not in each worker
+    start = partial(KillableProcess, context, _serve, function, limit=time_limit_seconds)
+    suspects: list[Item] = []
+    for result, loss in _run(start, items, num_workers=num_workers):
+        if loss is None or loss.blames_item or loss.cause is Cause.ENDED:
+            yield result
             continue
-        name = getattr(outcome.item, "path", outcome.item)
-        log.warning("%s: %s, as the kernel does where memory is short; again later, alone", name, KILLED)
-        killed.append(outcome.item)
-    yield from _run(function, killed, num_workers=1, limit=time_limit_seconds)
+        name = getattr(result.item, "path", result.item)
+        log.warning("%s: %s; again later, alone", name, result.fault)
+        suspects.append(result.item)
+    for result, _ in _run(start, suspects, num_workers=1):
+        yield result
 
 
 def _run(
-    function: Callable[[Item], Iterator[Any]], items: Sequence[Item], *, num_workers: int, limit: float
-) -> Iterator[CallResult[Item]]:
+    start: Callable[[], KillableProcess], items: Sequence[Item], *, num_workers: int
+) -> Iterator[tuple[CallResult[Item], Loss | None]]:
     """Call the function once on every item."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["gcvideo.data.decoding"])  # imported once, not in each worker
-    waiting = iter(items)
-    idle = [_Worker(context, function, limit) for _ in range(min(num_workers, len(items)))]
-    busy: dict[Connection, _Worker] = {}
+    pool = ProcessPool(start, receive=Connection.recv)
+    waiting = deque(items)
+    results: dict[KillableProcess, list[Any]] = {}
     try:
+        pool.fill(min(num_workers, len(items)))
         while True:
-            while idle and (item := next(waiting, _END)) is not _END:
-                worker = idle.pop()
-                try:
-                    worker.begin(item)
-                except (BrokenPipeError, EOFError, ConnectionResetError):  # killed while it was idle
-                    worker = worker.replaced()
-                    worker.begin(item)
-                busy[worker.connection] = worker
-            if not busy:
+            for process in pool.processes:
+                if waiting and not process.given:
+                    process.give(0, waiting.popleft())
+                    results[process] = []
+            if not any(process.given for process in pool.processes):
                 return
-            deadline = min(worker.deadline for worker in busy.values())
-            ready = wait(list(busy), timeout=max(0.0, deadline - time.monotonic()))
-            now = time.monotonic()
-            for connection, worker in list(busy.items()):
-                fault = None
-                if connection in ready:
-                    fault, ended = worker.receive()
-                elif now >= worker.deadline:
-                    fault, ended = f"no answer within {limit:g} s", True
-                else:
-                    continue
-                if not ended:
-                    continue
-                del busy[connection]
-                idle.append(worker if fault is None else worker.replaced())
-                yield CallResult(worker.item, worker.results, fault)
+            for process, message in pool.events():
+                if isinstance(message, tuple) and not isinstance(message, Loss):
+                    results[process] += message
+                elif process.given:  # and not lost while it had nothing to do
+                    item = process.given.pop(0)
+                    yield CallResult(item, results.pop(process), _fault(message)), message
     finally:
-        for worker in [*idle, *busy.values()]:
-            worker.kill()
+        pool.close()
 
 
-_END: Any = object()
-_FINISHED = "finished"
+def _fault(loss: Loss | None) -> str | None:
+    if loss is None or loss.cause is not Cause.LATE:
+        return loss and f"the process {loss}"
+    return f"no answer within {loss.detail:g} s"
 
 
-class _Worker:
-    def __init__(self, context: Any, function: Callable[[Any], Iterator[Any]], limit: float) -> None:
-        self.made_of = (context, function, limit)
-        self.limit = limit
-        self.connection, child = context.Pipe()
-        self.process = context.Process(target=_serve, args=(child, function, limit), daemon=True)
-        self.process.start()
-        child.close()
-        self.started = False
-
-    def begin(self, item: Any) -> None:
-        if not self.started:  # the limit is for the call, not for the imports before it
-            self.connection.recv()
-            self.started = True
-        self.item = item
-        self.results: list[Any] = []
-        self.deadline = time.monotonic() + self.limit
-        self.connection.send(item)
-
-    def receive(self) -> tuple[str | None, bool]:
-        """Take one message: (fault, whether the call ended)."""
-        try:
-            kind, result = self.connection.recv()
-        except (EOFError, ConnectionResetError):
-            self.process.join()
-            return _death(self.process.exitcode), True
-        if kind == _FINISHED:
-            return None, True
-        self.results.append(result)
-        return None, False
-
-    def replaced(self) -> "_Worker":
-        """End this process and begin another."""
-        self.kill()
-        return _Worker(*self.made_of)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
-
-
-def _serve(connection: Connection, function: Callable[[Any], Iterator[Any]], limit: float) -> None:
-    """A worker's life. It ends with its parent: while a call hangs, a timer in C sees to that."""
-    connection.send("started")
-    while True:
-        try:
-            item = connection.recv()
-        except EOFError:
-            return
-        faulthandler.dump_traceback_later(limit + _ORPHAN_GRACE_SECONDS, exit=True)
-        for result in function(item):
-            connection.send(("result", result))
-        faulthandler.cancel_dump_traceback_later()
-        connection.send((_FINISHED, None))
-
-
-def _death(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return DEATH.format(signal.Signals(-exit_code).name)
-    return f"the process ended with exit code {exit_code}"
+def _serve(duty: Duty, function: Callable[[Any], Iterator[Any]]) -> None:
+    """Call the function on each item that is given, and send what it yields."""
+    for ticket, item in duty.jobs():
+        with duty.working_on(ticket):
+            for result in function(item):
+                duty.connection.send((result,))
+        duty.connection.send(None)  # there are no more

@@ -1,19 +1,22 @@
 """Processes that read batches of clips; a decoder that hangs or dies takes one of them along, not the run."""
 
+import errno
 import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count, islice
-from multiprocessing.connection import wait
-from multiprocessing.util import Finalize
+
+from torch import multiprocessing
 
 from gcvideo.data import handover
 from gcvideo.data.batch import ReadBatch
 from gcvideo.data.dataset import SampleKey, VideoDataset
-from gcvideo.data.loader_process import POLL_SECONDS, LoaderProcess, Loss
+from gcvideo.data.loader_process import NO_FILES, serve
 from gcvideo.memory import SWITCH
+from gcvideo.processes import Cause, KillableProcess, Loss, ProcessPool
 from gcvideo.switches import is_on
 
 log = logging.getLogger(__name__)
@@ -54,20 +57,19 @@ class WorkerPool:
         """Index of every video that a process was lost to, and how."""
         self._dataset = dataset
         self._num_workers = num_workers
-        self._timeout_seconds = timeout_seconds
-        self._workers: list[LoaderProcess] = []
+        # Not a method, which would keep this pool, and so its processes, alive.
+        start = partial(_start, dataset, timeout_seconds)
+        self._pool = ProcessPool(start, receive=handover.receive)
+        self.processes = self._pool.processes
         self._waiting: list[tuple[int, list[SampleKey]]] = []
         self._tickets = count()
         self._suspects: set[int] = set()
         """Indices of videos whose process was killed or stopped, until they are read again."""
         self._losses_between_videos = 0
-        # At exit, also of a process that is multiprocessing's own, before that waits for its children: they
-        # ignore its SIGTERM.
-        self._close = Finalize(self, _end_all, args=(self._workers, os.getpid()), exitpriority=0)
 
     def read(self, batches: Iterable[list[SampleKey]]) -> Iterator[ReadBatch]:
         """The batches of these keys, in this order; keys are asked for as the batches come."""
-        self._start()
+        self._pool.fill(self._num_workers)
         numbered = zip(self._tickets, batches)  # noqa: B905 (there is no end of tickets)
         self._waiting = list(islice(numbered, BATCHES_AHEAD * self._num_workers))
         tickets = deque(ticket for ticket, _ in self._waiting)
@@ -88,81 +90,74 @@ class WorkerPool:
             self._give_out()
             yield result
 
-    def close(self) -> None:
-        """Ends the processes, whatever they are doing."""
-        self._close()
-
-    def _start(self) -> None:
-        while len(self._workers) < self._num_workers:
-            self._workers.append(LoaderProcess(self._dataset, self._timeout_seconds))
-
     def _give_out(self) -> None:
         """Give waiting batches to the processes with the least to do; one with a suspect is the only one."""
         while self._waiting:
             ticket, keys = self._waiting[0]
-            given = [batch for worker in self._workers for batch in worker.given.values()]
-            worker = min(self._workers, key=lambda worker: len(worker.given))
+            given = [batch for process in self.processes for batch in process.given.values()]
+            process = min(self.processes, key=lambda process: len(process.given))
             if (
-                len(worker.given) >= BATCHES_AHEAD
+                len(process.given) >= BATCHES_AHEAD
                 or (given and self._has_suspect(keys))
                 or any(map(self._has_suspect, given))
             ):
                 return
             heappop(self._waiting)
-            worker.give(ticket, keys, lost=self.lost)
+            process.give(ticket, keys, {i: self.lost[i] for _, i in keys if i in self.lost})
 
     def _has_suspect(self, keys: list[SampleKey]) -> bool:
         return any(index in self._suspects for _, index in keys)
 
     def _collect(self) -> Iterator[tuple[int, ReadBatch | Exception]]:
-        """What has arrived, or arrives within POLL_SECONDS; processes that are lost are replaced."""
-        by_connection = {worker.connection: worker for worker in self._workers}
-        for connection in wait(list(by_connection), timeout=POLL_SECONDS):
-            worker = by_connection[connection]  # pyright: ignore[reportArgumentType]
-            try:
-                ticket, result = handover.receive(worker.connection)
-            except (EOFError, OSError) as error:
-                self._replace(worker, worker.death(error))
+        """What has arrived, or arrives soon; what lost processes had been given waits again."""
+        for process, message in self._pool.events():
+            if isinstance(message, Loss):
+                self._lose(process, message)
                 continue
-            self._suspects.difference_update(index for _, index in worker.given.pop(ticket))
+            ticket, result = message
+            self._suspects.difference_update(index for _, index in process.given.pop(ticket))
             self._losses_between_videos = 0
             yield ticket, result
-        for worker in list(self._workers):
-            loss = worker.overdue()
-            if loss is not None:
-                self._replace(worker, loss)
 
-    def _replace(self, worker: LoaderProcess, loss: Loss) -> None:
-        index = worker.video
-        worker.end()
-        if index is None:
-            self._losses_between_videos += bool(worker.given)
+    def _lose(self, process: KillableProcess, loss: Loss) -> None:
+        if loss.cause is Cause.ENDED:
+            if loss.detail == NO_FILES:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            raise ChildProcessError(
+                f"a loader process ended with exit code {loss.detail}; see its own message"
+            )
+        if process.item is None:
+            how = _how(loss)
+            self._losses_between_videos += bool(process.given)
             if self._losses_between_videos > MOST_LOSSES_BETWEEN_VIDEOS + self._num_workers:
-                raise ChildProcessError(
-                    f"loader processes are lost again and again between videos: {loss.how}"
-                )
-            log.warning("between two videos: %s; another process takes over", loss.how)
+                raise ChildProcessError(f"loader processes are lost again and again between videos: {how}")
+            log.warning("between two videos: %s; another process takes over", how)
         else:
-            self._judge(index, loss)
-        for batch in worker.given.items():
+            self._judge(process.item, loss)
+        for batch in process.given.items():
             heappush(self._waiting, batch)
-        self._workers[self._workers.index(worker)] = LoaderProcess(self._dataset, self._timeout_seconds)
 
     def _judge(self, index: int, loss: Loss) -> None:
         """What becomes of a video that was being read when its process was lost."""
-        path = self._dataset.records[index].path
-        if loss.blames_video:
-            self.lost[index] = loss.how
-            log.warning("%s: %s; another process takes over", path, loss.how)
+        path, how = self._dataset.records[index].path, _how(loss)
+        if loss.blames_item:
+            self.lost[index] = how
+            log.warning("%s: %s; another process takes over", path, how)
         elif index in self._suspects:
-            self.lost[index] = f"{loss.how}; and again when it was read alone"
+            self.lost[index] = f"{how}; and again when it was read alone"
             log.warning("%s: %s; another process takes over", path, self.lost[index])
         else:
             self._suspects.add(index)
-            log.warning("%s: %s; it is read again, alone", path, loss.how)
+            log.warning("%s: %s; it is read again, alone", path, how)
 
 
-def _end_all(workers: list[LoaderProcess], owner: int) -> None:
-    if os.getpid() == owner:  # and not a process forked from it
-        while workers:
-            workers.pop().end()
+def _how(loss: Loss) -> str:
+    if loss.cause is Cause.LATE:
+        return f"decoding {loss}"
+    if loss.cause is Cause.DIED:
+        return f"the decoder died ({loss.detail})"
+    return f"the loader process {loss}" + "; fewer data.num_workers take less" * (loss.cause is Cause.KILLED)
+
+
+def _start(dataset: VideoDataset, timeout_seconds: float) -> KillableProcess:
+    return KillableProcess(multiprocessing.get_context(), serve, dataset, limit=timeout_seconds)

@@ -266,7 +266,7 @@ def alive(pids: list[int]) -> list[int]:
 
 
 def pids_of(loader: VideoLoader) -> list[int]:
-    return [worker.process.pid for worker in loader._pool._workers]
+    return [worker.process.pid for worker in loader._pool.processes]
 
 
 def test_workers_outlast_an_epoch_and_end_with_their_loader(records):
@@ -294,7 +294,7 @@ def test_workers_ignore_the_signals_that_a_scheduler_sends_to_every_process(reco
 
 @pytest.mark.parametrize("fault", [int, hang])
 def test_workers_end_with_a_process_that_is_killed(records, fault, monkeypatch, tmp_path):
-    monkeypatch.setattr("gcvideo.data.loader_process.ORPHAN_GRACE_SECONDS", 1.0)
+    monkeypatch.setattr("gcvideo.processes.ORPHAN_GRACE_SECONDS", 1.0)
     note = tmp_path / "pids"
     child = os.fork()
     if child == 0:

@@ -50,7 +50,7 @@ def wait_until_idle(loader: VideoLoader) -> None:
     idle = 0
     while idle < 10:
         time.sleep(0.05)
-        idle = idle + 1 if all(worker.video is None for worker in loader._pool._workers) else 0
+        idle = idle + 1 if all(worker.item is None for worker in loader._pool.processes) else 0
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_processes_that_take_long_to_start_are_waited_for(records, monkeypatch, 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_run_that_is_stopped_and_continued_loses_no_video(records, num_workers, monkeypatch, tmp_path):
-    monkeypatch.setattr("gcvideo.data.loader_process.LOOKED_AWAY_SECONDS", 2.5)
+    monkeypatch.setattr("gcvideo.processes.LOOKED_AWAY_SECONDS", 2.5)
     reading = tmp_path / "reading"
     faults = {6: lambda: (reading.write_text(str(os.getpid())), time.sleep(1.0))}
     child = os.fork()

@@ -16,7 +16,7 @@ def act(item: str) -> Iterator[str]:
     """Yields twice, with something worse between where the item says so."""
     yield f"{item} begun"
     if item == "hangs":
-        time.sleep(60)
+        time.sleep(3600)
     if item == "crashes":
         os.kill(os.getpid(), signal.SIGSEGV)
     if item == "raises":
@@ -33,11 +33,9 @@ def deaf(item: str) -> Iterator[str]:
 
 def test_a_hang_or_a_crash_ends_its_own_call_only_and_what_came_before_is_kept() -> None:
     items = ["a", "hangs", "b", "crashes", "c", "raises", "d"]
-    start = time.monotonic()
     outcomes = {
         outcome.item: outcome for outcome in run_killable(act, items, num_workers=2, time_limit_seconds=1.5)
     }
-    assert time.monotonic() - start < 30
     assert outcomes.keys() == set(items)
     assert outcomes["hangs"].fault == "no answer within 1.5 s"
     assert outcomes["crashes"].fault == "the process was killed by SIGSEGV"
@@ -61,10 +59,37 @@ def test_what_is_killed_by_the_system_is_called_once_more_when_all_else_is_done(
     outcomes = list(run_killable(be_killed, items, num_workers=2, time_limit_seconds=30.0))
     assert {outcome.item.name for outcome in outcomes[:3]} == {"a", "b", "c"}
     assert sorted(outcomes[3:], key=lambda outcome: outcome.item) == [
-        (tmp_path / "always", [], "the process was killed by SIGKILL"),
+        (
+            tmp_path / "always",
+            [],
+            "the process was killed (SIGKILL), as the kernel does where memory is short",
+        ),
         (tmp_path / "once", ["once"], None),
     ]
     assert caplog.text.count("as the kernel does where memory is short; again later, alone") == 2
+
+
+def be_stopped(item: Path) -> Iterator[str]:
+    """Stopped by a signal the first time, where its name says so."""
+    if item.name == "stops" and not item.exists():
+        item.touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    yield item.name
+
+
+def test_what_is_stopped_by_a_signal_is_called_once_more_too(tmp_path, caplog) -> None:
+    items = [tmp_path / "stops", tmp_path / "a"]
+    outcomes = list(run_killable(be_stopped, items, num_workers=2, time_limit_seconds=2.0))
+    assert outcomes == [(tmp_path / "a", ["a"], None), (tmp_path / "stops", ["stops"], None)]
+    assert caplog.messages == [
+        f"{items[0]}: the process was stopped by a signal for more than 2 s; again later, alone"
+    ]
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf")])
+def test_a_limit_that_is_none_is_refused(limit: float) -> None:
+    with pytest.raises(ValueError, match="expected more than 0, and at most 1,000,000"):
+        list(run_killable(act, ["a"], num_workers=1, time_limit_seconds=limit))
 
 
 def test_a_call_that_hears_no_signal_is_killed_all_the_same() -> None:
