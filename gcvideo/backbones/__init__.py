@@ -2,7 +2,14 @@
 
 import gcvideo.kernels  # noqa: F401 (blocks use them from now on)
 from gcvideo.backbones.families import CSN, R2Plus1D, SlowFast
-from gcvideo.backbones.placement import ContextResBlock, Placement, describe_placed, place, placed_blocks
+from gcvideo.backbones.placement import (
+    ContextResBlock,
+    Placement,
+    PlacementMapping,
+    describe_placed,
+    place,
+    placed_blocks,
+)
 from gcvideo.backbones.protocols import Featured, Staged, shown_stages
 from gcvideo.backbones.resnet import VideoResNet
 
@@ -11,6 +18,7 @@ __all__ = [
     "ContextResBlock",
     "Featured",
     "Placement",
+    "PlacementMapping",
     "R2Plus1D",
     "SlowFast",
     "Staged",

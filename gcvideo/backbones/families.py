@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gcvideo.backbones.placement import BlockMaker, Placement, PlacementMapping, place
 from gcvideo.backbones.protocols import pathways
-from gcvideo.backbones.staged import STAGES, StagedNetwork, as_placement, require_depth, stem_width
+from gcvideo.backbones.staged import STAGES, StagedNetwork, require_depth, stem_width
 
 BETA_INVERSE = 8
 """Channels of the slow pathway for every channel of the fast one."""
@@ -167,7 +167,7 @@ class SlowFast(StagedNetwork):
         self.alpha = alpha
         if block is not None and fast_placement is not None:
             fast = {name: pathways(stage)["fast."] for name, stage in self.stages.items()}
-            self.context_places += [f"fast.{at}" for at in place(block, fast, as_placement(fast_placement))]
+            self.context_places += [f"fast.{at}" for at in place(block, fast, fast_placement)]
 
     @property
     def stages(self) -> dict[str, nn.Module]:

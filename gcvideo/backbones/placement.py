@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
 
-from gcvideo.backbones.protocols import blocks_by_name, pathways, residual_blocks, shown_stages
+from gcvideo.backbones.protocols import Stages, blocks_by_name, pathways, residual_blocks, shown_stages
 from gcvideo.blocks import ContextBlock
 
 BlockMaker = Callable[[int], ContextBlock] | Callable[[int], nn.Module]
@@ -147,7 +147,7 @@ RESIDUAL_WITH_CONTEXT: dict[Position, type[ContextResBlock]] = {
 }
 
 
-def place(block: BlockMaker, stages: Mapping[str, nn.Module], placement: Placement) -> list[str]:
+def place(block: BlockMaker, stages: Stages, placement: Placement | PlacementMapping) -> list[str]:
     """Put `block(channels)` wherever `placement` says, in place.
 
     A residual block of pytorchvideo's may carry it in either position. One of another kind says how many
@@ -156,7 +156,7 @@ def place(block: BlockMaker, stages: Mapping[str, nn.Module], placement: Placeme
     Args:
         block: Makes the context block.
         stages: Stages by name; of two pathways, the slow one carries the blocks.
-        placement: Where to put it.
+        placement: Where to put it, as a Placement or as a mapping of its arguments.
 
     Returns:
         The residual blocks that carry a context block now, named as `res4.3`.
@@ -165,6 +165,8 @@ def place(block: BlockMaker, stages: Mapping[str, nn.Module], placement: Placeme
         ValueError: The placement names a stage that is not there, a block that a stage does not have, or none
             at all; or a residual block cannot carry one.
     """
+    if not isinstance(placement, Placement):
+        placement = Placement.of(placement)
     residuals = {name: residual_blocks(pathways(stage)[""]) for name, stage in stages.items()}
     for name in placement.stages:
         if not len(residuals.get(name, ())):

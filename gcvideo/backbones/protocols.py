@@ -10,6 +10,8 @@ from typing import Protocol
 from jaxtyping import Float
 from torch import Tensor, nn
 
+Stages = Mapping[str, nn.Module] | nn.ModuleDict
+
 
 class Staged(Protocol):
     """A network that shows the parts between its input and its head.
@@ -19,7 +21,7 @@ class Staged(Protocol):
     """
 
     @property
-    def stages(self) -> Mapping[str, nn.Module] | nn.ModuleDict:
+    def stages(self) -> Stages:
         """Its parts by name, in the order in which a clip passes them: the stem, res2, res3 ... without the
         head.
 

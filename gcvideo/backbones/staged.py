@@ -1,6 +1,5 @@
 """What networks made of pytorchvideo's parts share: stages, features, and context blocks placed in them."""
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 from jaxtyping import Float
@@ -49,7 +48,7 @@ class StagedNetwork(nn.Module):
             given, missing = ("block", "placement") if placement is None else ("placement", "block")
             raise ValueError(f"{given} is given without {missing}; a context block needs both")
         if block is not None and placement is not None:
-            self.context_places = place(block, self.stages, as_placement(placement))
+            self.context_places = place(block, self.stages, placement)
 
     @property
     def stages(self) -> dict[str, nn.Module]:
@@ -78,11 +77,6 @@ class StagedNetwork(nn.Module):
         for block in self.blocks:
             features = block(features)
         return features
-
-
-def as_placement(placement: Placement | PlacementMapping) -> Placement:
-    """Return a placement that may be a mapping, as in a configuration."""
-    return placement if isinstance(placement, Placement) else Placement.of(cast(Mapping, placement))
 
 
 def stem_width(width: float, *, least: int) -> int:

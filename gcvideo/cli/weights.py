@@ -21,11 +21,12 @@ from gcvideo.backbones.checkpoints import (
     write_naming,
     write_state,
 )
-from gcvideo.backbones.checkpoints.configurations import Skeleton, mmlab, ours, pyslowfast
+from gcvideo.backbones.checkpoints.configurations import Skeleton, mmlab, ours, pyslowfast, read_configuration
 from gcvideo.backbones.checkpoints.files import non_finite, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation
-from gcvideo.backbones.checkpoints.kinds import KINDS
+from gcvideo.backbones.checkpoints.kinds import KINDS, count_blocks, kinds_of_blocks
 from gcvideo.backbones.checkpoints.loading import Format, complete, refuse_folded
+from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.resnet import ARCHITECTURES, ArchitectureName
 from gcvideo.cli.parser import CommandParser
@@ -96,6 +97,10 @@ def run(arguments: Sequence[str]) -> None:
     options = parser().parse_args(list(arguments[1:]))
     chosen = options[options.action]
     checkpoint = find_network(read_checkpoint(chosen.path, state=chosen.state))
+    class_path = ours.network_class(checkpoint.record)
+    if options.action == "inspect" and class_path is not None and not is_residual(checkpoint.state):
+        print_own(checkpoint, class_path, tensors=chosen.tensors)
+        return
     source = recognise(checkpoint, format=chosen.format)
     if options.action == "inspect":
         print_contents(checkpoint, source, tensors=chosen.tensors)
@@ -122,33 +127,49 @@ def run(arguments: Sequence[str]) -> None:
     log.info("wrote %d tensors as %s names them to %s", len(state), chosen.to, chosen.out)
 
 
+def print_own(checkpoint: Checkpoint, class_path: str, *, tensors: bool) -> None:
+    """Print what a checkpoint of a network of one's own holds, whose names no table knows."""
+    blocks = count_blocks(kinds_of_blocks(checkpoint.state, read_configuration(checkpoint).block))
+    lines = [f"{checkpoint.path}: {', '.join([class_path, *blocks])}", _count(checkpoint)]
+    lines += _not_finite(checkpoint)
+    if tensors:
+        lines += [f"  {key} {list(tensor.shape)}" for key, tensor in checkpoint.state.items()]
+    _print(lines)
+
+
 def print_contents(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:
     """Print what the file holds."""
-    num_millions = sum(tensor.numel() for tensor in checkpoint.state.values()) / 1e6
-    kinds = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in checkpoint.state.values()}))
-    lines = [
-        f"{checkpoint.path}: {source}",
-        f"{len(checkpoint.state)} tensors, {num_millions:.2f} M numbers, {kinds}",
-    ]
+    lines = [f"{checkpoint.path}: {source}", _count(checkpoint)]
     if source.named.unknown:
         lines.append(f"no name here for {len(source.named.unknown)}: {', '.join(source.named.unknown)}")
     if source.named.not_ours:
         lines.append(f"{len(source.named.not_ours)} of no classifier")
-    lines += [
-        f"{key}: {count} numbers are nan or infinite" for key, count in non_finite(checkpoint.state).items()
-    ]
-    lines += [
-        *_left_open(source),
-        _pixels(source),
-    ]
+    lines += [*_not_finite(checkpoint), *_left_open(source), _pixels(source)]
     if tensors:
         lines += [
             f"  {theirs} -> {ours} {list(source.named.state[ours].shape)}"
             for theirs, ours in _pairs(checkpoint, source)
         ]
+    _print(lines)
+
+
+def _print(lines: Sequence[str]) -> None:
     console = Console()
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _count(checkpoint: Checkpoint) -> str:
+    """Return how many tensors and numbers there are, and of which types."""
+    num_millions = sum(tensor.numel() for tensor in checkpoint.state.values()) / 1e6
+    kinds = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in checkpoint.state.values()}))
+    return f"{len(checkpoint.state)} tensors, {num_millions:.2f} M numbers, {kinds}"
+
+
+def _not_finite(checkpoint: Checkpoint) -> list[str]:
+    """Return a line for every tensor with numbers that are nan or infinite."""
+    counts = non_finite(checkpoint.state)
+    return [f"{key}: {count} numbers are nan or infinite" for key, count in counts.items()]
 
 
 def _pixels(source: Recognised) -> str:

@@ -73,7 +73,19 @@ def test_every_command_knows_it(trained, tmp_path, capsys):
     main(["weights", "inspect", str(converted)])
     assert "3 MeanContext blocks (res3.1, res4.0, res4.2)" in capsys.readouterr().out
 
-    main(["attention", "--checkpoint", checkpoint, "--maps", "0", "--out", str(tmp_path / "attention")])
+    main(
+        [
+            "attention",
+            "--checkpoint",
+            checkpoint,
+            "--trust",
+            "tests",
+            "--maps",
+            "0",
+            "--out",
+            str(tmp_path / "attention"),
+        ]
+    )
     table = pd.read_csv(tmp_path / "attention" / "distances.csv")
     assert list(table["block"].unique()) == ["res3.1", "res4.0", "res4.2"]
     assert set(table["context"]) == {"average pooling"}
@@ -113,5 +125,6 @@ def test_any_module_can_be_placed_and_attention_is_refused_by_name(root, tmp_pat
     main(["fit", *run, *blocks("Gate", position="after_1x1x1")])
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert saved["network.blocks.2.res_blocks.1.context.conv.weight"].shape == (1, 32, 1, 1, 1)
-    said = refused(["attention", "--checkpoint", str(tmp_path / "checkpoints" / "last.ckpt")])
+    checkpoint = str(tmp_path / "checkpoints" / "last.ckpt")
+    said = refused(["attention", "--checkpoint", checkpoint, "--trust", "tests"])
     assert "res3.1 is a Gate, whose attention cannot be looked at; make it a ContextBlock" in said

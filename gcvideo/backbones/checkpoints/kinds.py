@@ -63,6 +63,17 @@ def _kind(layers: set[str]) -> str:
     return next((kind for kind, needed, possible in KINDS if needed <= layers <= possible), UNKNOWN)
 
 
+def count_blocks(blocks: Mapping[str, str]) -> list[str]:
+    """Return how many blocks there are of each kind, and where."""
+    places: dict[str, list[str]] = {}
+    for place, kind in blocks.items():
+        places.setdefault(kind, []).append(place)
+    return [
+        f"{len(of_kind)} {kind} {'block' if len(of_kind) == 1 else 'blocks'} ({', '.join(of_kind)})"
+        for kind, of_kind in places.items()
+    ]
+
+
 def own_class(block: nn.Module) -> str | None:
     """Return the name of a block's class, or None of one of ours, whose layers and settings tell its kind."""
     return None if type(block).__module__.startswith(PACKAGE) else type(block).__name__

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gcvideo.backbones.checkpoints.classes import compare_classes
+from gcvideo.backbones.checkpoints.configurations import read_configuration
 from gcvideo.backbones.checkpoints.files import Checkpoint, non_finite, read_checkpoint, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
 from gcvideo.backbones.checkpoints.kinds import own_class, same_class
@@ -21,6 +22,7 @@ from gcvideo.backbones.checkpoints.settings import ARGUMENTS, OF_BLOCKS, setting
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.families import FAMILIES
 from gcvideo.backbones.placement import placed_blocks
+from gcvideo.backbones.protocols import shown_stages
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +70,8 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
     checkpoint = read_checkpoint(weights.path, state=weights.state)
     if "head" not in weights.new:
         compare_classes(checkpoint, class_names)
-    name = type(network).__name__
     if not is_residual(network.state_dict()):
-        if weights.new:
-            raise ValueError(f"weights.new names {weights.new}, which {name} does not have; leave it out")
-        load_exactly(network, checkpoint.state)
-        if found := non_finite(checkpoint.state):
-            log.warning("%s: nan or infinite are numbers of %s", weights.path, ", ".join(found))
-        log.info("loaded %s: all %d tensors of %s", weights.path, len(checkpoint.state), name)
+        _load_own_keys(network, checkpoint, weights)
         return
     own = _as_built(network)
     checkpoint = find_network(checkpoint)
@@ -120,6 +116,34 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
     if source.format != own.format and source.input.mean is None:
         naming = NAMINGS[source.format]
         log.info("recipes of %s normalise with %s; compare data.mean, data.std", naming.title, naming.pixels)
+
+
+def _load_own_keys(network: nn.Module, checkpoint: Checkpoint, weights: Weights) -> None:
+    """Load a file of the network's own keys, whose names no table knows."""
+    name = type(network).__name__
+    stages = shown_stages(network)
+    # What stands in no stage is the head.
+    of_stages = tuple(f"{key}." for key, part in network.named_modules() if part in (stages or {}).values())
+
+    def is_new(key: str) -> bool:
+        of_head = stages is not None and not key.startswith(of_stages)
+        return ("blocks" in weights.new and PARTS["blocks"] in key) or ("head" in weights.new and of_head)
+
+    fresh = [key for key in network.state_dict() if is_new(key)]
+    if weights.new and not fresh:
+        raise ValueError(
+            f"weights.new names {weights.new}, which {name} does not have; leave it out (blocks are what "
+            "gcvideo.backbones.place puts, the head what stands in none of the `stages` that a network shows)"
+        )
+    block = read_configuration(checkpoint).block
+    if block is not None and "blocks" not in weights.new:
+        _refuse_other_block(network, block, weights.path)
+    state = {key: tensor for key, tensor in checkpoint.state.items() if not is_new(key)}
+    load_exactly(network, state, expected_missing=fresh)
+    if found := non_finite(checkpoint.state):
+        log.warning("%s: nan or infinite are numbers of %s", weights.path, ", ".join(found))
+    started = f"; {len(fresh)} ({', '.join(sorted(weights.new))}) start fresh" if fresh else ""
+    log.info("loaded %s: %d tensors of %s%s", weights.path, len(state), name, started)
 
 
 def _as_built(network: nn.Module) -> Recognised:

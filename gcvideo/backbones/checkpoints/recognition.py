@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gcvideo.backbones.checkpoints.configurations import Foreign, Input, Skeleton, read_configuration
 from gcvideo.backbones.checkpoints.files import Checkpoint
-from gcvideo.backbones.checkpoints.kinds import kinds_of_blocks
+from gcvideo.backbones.checkpoints.kinds import count_blocks, kinds_of_blocks
 from gcvideo.backbones.checkpoints.namings import NAMINGS, Naming
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, Named, read_naming
 from gcvideo.backbones.checkpoints.settings import GLOBAL_CONTEXT, NON_LOCAL
@@ -72,10 +72,7 @@ class Recognised(NamedTuple):
             ),
             f"{self.num_classes} classes" if self.num_classes is not None else "no head",
         ]
-        for kind in dict.fromkeys(self.blocks.values()):
-            places = [place for place, other in self.blocks.items() if other == kind]
-            noun = "block" if len(places) == 1 else "blocks"
-            parts.append(f"{len(places)} {kind} {noun} ({', '.join(places)})")
+        parts += count_blocks(self.blocks)
         parts += [
             f"{name} {values[0]}"
             for name, values in self.settings.items()

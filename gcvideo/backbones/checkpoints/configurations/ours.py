@@ -46,6 +46,13 @@ def read(record: Mapping[str, Any]) -> Said:
     )
 
 
+def network_class(record: Mapping[str, Any]) -> str | None:
+    """Return the class_path of the network that a checkpoint of `gcvideo fit` is of; None of other files."""
+    network = hyperparameters(record).get("network")
+    class_path = network.get("class_path") if isinstance(network, Mapping) else None
+    return class_path if isinstance(class_path, str) else None
+
+
 def write(
     settings: Mapping[str, str], of: Input, *, block: str | None, class_names: list[str]
 ) -> dict[str, str]:
