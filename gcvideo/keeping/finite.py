@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gcvideo.clip import ViewBatch
-from gcvideo.distributed import gather_rows
+from gcvideo.distributed import end_all_ranks, gather_rows
 from gcvideo.keeping.consensus import Consensus, Fact
 from gcvideo.keeping.last_checkpoint import LastCheckpoint
 
@@ -67,9 +67,7 @@ class RequireFinite(Callback):
         mine: list[dict[str, object]] = [{"process": trainer.global_rank, "videos": ", ".join(self._videos)}]
         found = gather_rows(mine if fact.here else [])
         where = "; ".join(f"in process {row['process']}: {row['videos']}" for row in found)
-        if not trainer.is_global_zero:
-            raise SystemExit(1)
-        raise ValueError(
+        end_all_ranks(
             f"step {trainer.global_step + 1}: the {what} is not finite; no weight was changed, and "
             f"{self.last.described()}; lower the learning rate, or see the videos {where}"
         )

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from gcvideo.agreement import differences, flat, versions
 from gcvideo.clip import ClipBatch, VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.distributed import LaunchedRank
@@ -25,42 +24,6 @@ from gcvideo.training import VideoClassifier
 from tests.data.annotated import write_dataset
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
-
-
-def test_the_rank_that_differs_from_most_is_named_with_what_it_has():
-    usual = {"torch": "2.6", "av": "18"}
-    values = {0: {**usual, "torch": "2.5"}, 1: usual, 2: usual, 3: {"torch": "2.6"}}
-    assert differences(values) == {
-        0: ["torch is 2.5, elsewhere 2.6"],
-        1: [],
-        2: [],
-        3: ["av is missing, elsewhere 18"],
-    }
-
-
-def test_of_two_that_differ_the_first_counts():
-    assert differences({0: {"a": "1"}, 1: {"a": "2"}}) == {0: [], 1: ["a is 2, elsewhere 1"]}
-
-
-def test_a_nested_configuration_is_flat_and_keeps_its_values():
-    assert flat({"a": {"b": {"c": 1.5}, "d": None}, "e": [{"f": 2}], "g": {}}) == {
-        "a.b.c": "1.5",
-        "a.d": "null",
-        "e.0.f": "2",
-        "g": "{}",
-    }
-
-
-def test_a_changed_source_file_is_another_version(tmp_path, monkeypatch):
-    import gcvideo
-
-    before = versions()
-    assert before["torch"] == torch.__version__.split("+")[0]
-    copy = shutil.copytree(Path(str(gcvideo.__file__)).parent, tmp_path / "gcvideo")
-    monkeypatch.setattr(gcvideo, "__file__", str(copy / "__init__.py"))
-    assert versions() == before
-    (copy / "clip.py").write_text((copy / "clip.py").read_text() + "\n")
-    assert versions() != before
 
 
 @pytest.mark.parametrize(
@@ -200,16 +163,14 @@ def test_starting_is_not_counted_as_reading():
     assert clips_per_second(of_all, seconds=0.3) <= 4 / 0.05
 
 
-class Ranks:
-    """A rendezvous of processes that are threads."""
-
-    def __init__(self, num_ranks: int) -> None:
-        store = distributed.HashStore()
-        self.rendezvous = [Rendezvous(store, LaunchedRank(rank, num_ranks)) for rank in range(num_ranks)]
+def rendezvous(num_ranks: int) -> list[Rendezvous]:
+    """Return that of each rank, which a thread may be."""
+    store = distributed.HashStore()
+    return [Rendezvous(store, LaunchedRank(rank, num_ranks)) for rank in range(num_ranks)]
 
 
 def test_ranks_that_say_nothing_are_known_to_all_that_do():
-    first, *others = Ranks(4).rendezvous
+    first, *others = rendezvous(4)
     known: list[list[int]] = []
 
     def speak() -> None:
@@ -230,7 +191,7 @@ def test_all_agree_only_where_all_do(facts):
     agreed: list[bool] = []
     threads = [
         threading.Thread(target=lambda m=m, f=f: agreed.append(m.all_agree("go", f, seconds=5.0)))
-        for m, f in zip(Ranks(2).rendezvous, facts, strict=True)
+        for m, f in zip(rendezvous(2), facts, strict=True)
     ]
     for thread in threads:
         thread.start()
