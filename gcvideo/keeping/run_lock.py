@@ -1,4 +1,4 @@
-"""One training at a time in a run's folder."""
+"""Keep a run's folder to one training at a time."""
 
 import errno
 import fcntl
@@ -53,8 +53,10 @@ class RunLock:
         """Take the lock and delete what killed runs left half written in the folder of checkpoints.
 
         Raises:
-            ValueError: Another process has the lock, and still has after so many seconds.
+            ValueError: Another process has the lock, and still has after so many seconds; or it is no folder.
         """
+        if self.run.path.exists() and not self.run.path.is_dir():
+            raise ValueError(f"{self.run.path} is no folder; choose another run_dir")
         deadline = time.monotonic() + wait_seconds
         said = False
         while (owner := self._try()) is not None:
@@ -81,7 +83,7 @@ class RunLock:
         self._descriptor = None
 
     def is_in_place(self) -> bool:
-        """Whether the folder is still the one in which the lock was taken: neither deleted nor moved away."""
+        """Return whether the folder is that in which the lock was taken: not deleted, not moved away."""
         assert self._descriptor is not None
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.run.lock.stat())
@@ -98,6 +100,7 @@ class RunLock:
 
     def _try(self) -> Owner | str | None:
         """Take the lock, or return who has it."""
+        # Ask the system for the lock.
         self.run.path.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self.run.lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -117,6 +120,7 @@ class RunLock:
         if not self.is_in_place():  # its last owner has deleted it meanwhile
             os.close(self._descriptor)
             return self._try()
+        # Say who has it.
         me = Owner(platform.node(), os.getpid(), datetime.now().astimezone().isoformat(" ", "seconds"))
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(me._asdict()).encode(), 0)
@@ -133,7 +137,7 @@ class RunLock:
 
 
 class FolderStays(Callback):
-    """Ends a training whose folder is deleted or moved away, rather than begin another of that name."""
+    """End a training whose folder is deleted or moved away, rather than begin another of that name."""
 
     def __init__(self, lock: RunLock) -> None:
         self.lock = lock

@@ -68,6 +68,9 @@ def test_a_folder_in_which_nothing_was_written_is_not_left_behind(tmp_path):
     assert lock.is_in_place()
     lock.release()
     assert not (tmp_path / "run").exists()
+    (tmp_path / "run").touch()
+    with pytest.raises(ValueError, match=f"^{tmp_path}/run is no folder; choose another run_dir$"):
+        lock.take(wait_seconds=0.0)
 
 
 def test_two_runs_do_not_meet_in_one_folder_and_an_evaluation_may_stand_beside(tmp_path):
