@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Write files that are whole or absent: under a temporary name, then renamed."""
 
 import csv
 import errno
@@ -118,7 +118,7 @@ def write_table(target: Path, columns: Sequence[str], rows: Iterable[Sequence[ob
 
 
 def read_table(file: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header.
+    """Return the rows of a CSV file with a header.
 
     Raises:
         ValueError: It is no CSV in UTF-8, or a row has other columns than the header.

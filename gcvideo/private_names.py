@@ -1,4 +1,4 @@
-"""Every private name of torch, Lightning and jsonargparse that the package uses, under a public one.
+"""Give public names to every private name of torch, Lightning and jsonargparse that the package uses.
 
 `tests/test_private_names.py` fails when one of them goes. Lightning is imported where it is used: who only
 wants a network does not wait for it.

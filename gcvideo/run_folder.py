@@ -1,4 +1,4 @@
-"""The names of what a run leaves behind: every writer and every reader takes them from here."""
+"""Name what a run leaves behind: every writer and every reader takes the paths from here."""
 
 from pathlib import Path
 from typing import Literal
@@ -35,62 +35,62 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """What the run is: written by fit alone."""
+        """Return the file of the run's configuration, which fit alone writes."""
         return self.path / "config.yaml"
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
+        """Return the folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the best validation."""
+        """Return the file of the checkpoint of the best validation."""
         return self.checkpoints / "best.ckpt"
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint, from which a stopped run goes on."""
+        """Return the file of the newest checkpoint, from which a stopped run goes on."""
         return self.checkpoints / "last.ckpt"
 
     def unfinished_checkpoints(self) -> list[Path]:
-        """Return what killed processes left of checkpoints that they were writing."""
+        """Return the files that killed processes left of checkpoints that they were writing."""
         return [*self.checkpoints.glob(".*.ckpt.*")]
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains there, which it names."""
+        """Return the file that the process that trains there holds, and that names it."""
         return self.path / ".lock"
 
     @property
     def curves(self) -> Path:
-        """What training logged, one row a moment."""
+        """Return the table of what training logged, one row a moment."""
         return self.path / "metrics" / "metrics.csv"
 
     def evaluation_config(self, evaluated: Evaluated) -> Path:
-        """The configuration of the newest `gcvideo validate` or `gcvideo test`."""
+        """Return the file of the configuration of the newest `gcvideo validate` or `gcvideo test`."""
         return self.path / f"{evaluated}_config.yaml"
 
     def evaluation_metrics(self, evaluated: Evaluated) -> Path:
-        """Its figures, and the protocol that they are of."""
+        """Return the file of its figures, and of the protocol that they are of."""
         return self.path / f"{evaluated}_metrics.json"
 
     @property
     def predictions(self) -> Path:
-        """One row a test video."""
+        """Return the table of predictions, one row a test video."""
         return self.path / "predictions.csv"
 
     @property
     def unreadable(self) -> Path:
-        """Training videos that were skipped."""
+        """Return the table of training videos that were skipped."""
         return self.path / "unreadable.csv"
 
     @property
     def attention(self) -> Path:
-        """Folder of attention maps and distances."""
+        """Return the folder of attention maps and distances."""
         return self.path / "attention"
 
     @property
     def report(self) -> Path:
-        """The HTML page on the run."""
+        """Return the file of the HTML page on the run."""
         return self.path / "report.html"

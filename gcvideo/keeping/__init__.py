@@ -1,4 +1,4 @@
-"""What keeps a run from losing or spoiling its work."""
+"""Keep a run from losing or spoiling its work."""
 
 from gcvideo.keeping.checkpoint_file import CheckpointFiles
 from gcvideo.keeping.metrics_file import MetricsFile

@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or absent, and can be told from damaged ones."""
+"""Write checkpoint files that are whole or absent, and tell them from damaged ones."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ NAMES_CODE = (
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Writes a checkpoint beside its name, onto the disk, and only then gives it the name.
+    """Write a checkpoint beside its name, onto the disk, and only then give it the name.
 
     The file is what torch.save writes: a zip archive, which ends with its table of contents and holds a
     CRC-32 of every tensor. `require_whole` checks both. An older file of the name stays until the new one is
@@ -54,7 +54,7 @@ class CheckpointFiles(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """Read a checkpoint; nothing in it is run.
+        """Read a checkpoint, and run nothing that is in it.
 
         Raises:
             ValueError: The file is absent or damaged, or holds more than tensors and plain values.
@@ -120,7 +120,7 @@ def require_fit(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
 
 
 def newest_checkpoint(folder: Path) -> NewestCheckpoint:
-    """Of the whole checkpoints in a folder the one with most steps, and of those the one written last."""
+    """Find the whole checkpoint of a folder that has most steps, and of several such the one written last."""
     steps: dict[Path, tuple[int, float]] = {}
     damaged: list[str] = []
     for file in sorted(folder.glob("*.ckpt")):
@@ -149,7 +149,7 @@ def read_training_state(file: Path) -> dict[str, Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said: torch puts words of its own before it."""
+    """Return what the system said: torch puts words of its own before it."""
     causes: Iterable[BaseException | None] = (error, error.__cause__, error.__context__)
     system = (cause for cause in causes if isinstance(cause, OSError) and cause.strerror)
     return next((str(cause.strerror) for cause in system), str(error))

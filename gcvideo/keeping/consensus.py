@@ -1,4 +1,4 @@
-"""What one process of a run knows, and all of them act on."""
+"""Let all ranks of a run know what one of them knows."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ Find = Callable[[Trainer, LightningModule], bool | Tensor]
 
 
 class Fact:
-    """Something that may be true in any process.
+    """Something that may be true on any rank.
 
     Args:
-        find: Finds whether it is true in this one.
+        find: Finds whether it is true on this one.
     """
 
     def __init__(self, find: Find) -> None:
@@ -25,9 +25,9 @@ class Fact:
 
 
 class Consensus(Callback):
-    """Tells all processes, before every optimizer step, which facts are true in any: by one all-reduce.
+    """Tell all ranks, before every optimizer step, which facts are true on any of them: by one all-reduce.
 
-    It stands before the callbacks that add facts, the same ones in every process, and act on them.
+    It stands before the callbacks that add facts, the same ones on every rank, and act on them.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Consensus(Callback):
         return self.facts[-1]
 
     def ask(self, trainer: Trainer, pl_module: LightningModule, *facts: Fact) -> None:
-        """Find out about some facts; all processes ask for the same ones at the same time."""
+        """Find out about some facts; all ranks ask for the same ones at the same time."""
         for fact in facts:
             fact.here = fact.find(trainer, pl_module)
         known = any_process(*(fact.here for fact in facts), device=pl_module.device)

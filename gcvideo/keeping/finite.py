@@ -1,4 +1,4 @@
-"""A training step that is not finite changes no weight."""
+"""Stop a training before a step that is not finite changes a weight."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,12 +17,12 @@ from gcvideo.keeping.last_checkpoint import LastCheckpoint
 
 
 class RequireFinite(Callback):
-    """Stops all processes before a step whose loss or gradient norm is not finite in any of them.
+    """Stop all ranks before a step whose loss or gradient norm is not finite on any of them.
 
     Infinite gradients under a loss scaler are left to the scaler.
 
     Args:
-        consensus: Where the processes learn of it.
+        consensus: Where the ranks learn of it.
         last: What writes last.ckpt.
 
     Raises:
@@ -78,7 +78,7 @@ def _finite_gradient(trainer: Trainer, pl_module: LightningModule) -> Bool[Tenso
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Bool[Tensor, ""]:
-    """Whether all numbers are finite: their 2-norm is not if any of them is not.
+    """Return whether all numbers are finite: their 2-norm is not if any of them is not.
 
     One pass over the memory, and no waiting for the device.
     """
@@ -86,10 +86,10 @@ def all_finite(tensors: Iterable[Tensor]) -> Bool[Tensor, ""]:
 
 
 def gradients(network: nn.Module) -> list[Tensor]:
-    """The gradients that an optimizer step would use."""
+    """Return the gradients that an optimizer step would use."""
     return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
 
 def scales_its_loss(precision: Precision) -> bool:
-    """Whether infinite gradients are normal: a loss scaler (16-mixed) leaves out the step and scales less."""
+    """Return whether infinite gradients are normal: a loss scaler (16-mixed) then skips the step."""
     return isinstance(precision, MixedPrecision) and precision.scaler is not None

@@ -1,4 +1,4 @@
-"""Which of the processes of a run are still there."""
+"""Find out which ranks of a run are still there."""
 
 import threading
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ WAIT_SECONDS = 4.0
 
 
 class Heartbeat:
-    """Tells the other processes, again and again, that this one is there.
+    """Tell the other ranks, again and again, that this one is there.
 
-    When a process dies, those that wait for it learn of a broken connection and not of whom. Each therefore
+    If a rank dies, those that wait for it learn of a broken connection and not of whom. Each therefore
     counts, twice a second, where all can see it: in the store through which they found each other.
     """
 
@@ -25,7 +25,7 @@ class Heartbeat:
         self._over = threading.Event()
 
     def begin(self) -> None:
-        """Count from now on; a process that is alone has nobody to tell."""
+        """Count from now on; a rank that is alone has nobody to tell."""
         if dist.is_initialized() and dist.get_world_size() > 1:
             threading.Thread(target=self._beat, args=(dist.get_rank(),), daemon=True).start()
 
@@ -34,7 +34,7 @@ class Heartbeat:
         self._over.set()
 
     def absent(self) -> list[int]:
-        """The processes that have not counted for some seconds; none where there is only one."""
+        """Return the ranks that have not counted for some seconds; none if there is only one."""
         if not dist.is_initialized():
             return []
         processes = range(dist.get_world_size())
@@ -58,13 +58,13 @@ class Heartbeat:
 
 
 class NameLost(Callback):
-    """Names the process that is gone, where the others only learn of a broken connection.
+    """Name the rank that is gone, where the others only learn of a broken connection.
 
     Args:
         last: What writes last.ckpt.
 
     Raises:
-        ConnectionError: A process is gone or does not answer.
+        ConnectionError: A rank is gone or does not answer.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:

@@ -1,4 +1,4 @@
-"""The checkpoint that a stopped run goes on from."""
+"""Write the checkpoint that a stopped run goes on from."""
 
 import time
 from pathlib import Path
@@ -13,12 +13,12 @@ from gcvideo.run_folder import RunFolder
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes last.ckpt every so often, before every validation and after every epoch.
+    """Write last.ckpt every so often, before every validation and after every epoch.
 
     A process killed at any moment loses that much at most.
 
     Args:
-        consensus: Where the processes agree that it is time.
+        consensus: Where the ranks agree that it is time.
         every_seconds: Seconds of training between two checkpoints.
         every_steps: Optimizer steps between two checkpoints; every_seconds is not used then.
         writes: Whether checkpoints are written at all.
@@ -41,7 +41,7 @@ class LastCheckpoint(Checkpoint):
         return f"the last checkpoint is of step {self.step}{and_then}"
 
     def write(self, trainer: Trainer) -> None:
-        """Write it now, in all processes."""
+        """Write it now, on all ranks."""
         self._due.anywhere = False
         if not self.writes:
             return

@@ -1,4 +1,4 @@
-"""The numbers of a run as a CSV file that a stopped run continues."""
+"""Write the numbers of a run into a CSV file that a resumed run continues."""
 
 import csv
 from argparse import Namespace
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 class MetricsFile(Logger):
-    """One row for every time that something is logged: the step, and whatever numbers there were.
+    """Write a row whenever something is logged: the step, and whatever numbers there were.
 
     A row is in the file as soon as it is logged, so that a killed process takes none along. Not Lightning's
     CSVLogger, which keeps a hundred rows in memory and deletes the file of a run that is resumed.
@@ -58,7 +58,7 @@ class MetricsFile(Logger):
         self.num_rows += 1
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """They are in the run's config.yaml."""
+        """Leave them out: they are in the run's config.yaml."""
 
     def _write_all(self, rows: Sequence[Row]) -> None:
         with replacing(self.file) as partial, partial.open("w", newline="") as stream:
@@ -68,7 +68,7 @@ class MetricsFile(Logger):
 
 
 def _read(file: Path) -> list[Row]:
-    """The rows, without the empty cells of numbers that were not there."""
+    """Return the rows, without the empty cells of numbers that were not there."""
     with file.open(newline="") as stream:
         rows = csv.DictReader(stream)
         return [{name: value for name, value in row.items() if value not in ("", None)} for row in rows]

@@ -1,4 +1,4 @@
-"""A resumed run goes on with the batch after the last one it trained on."""
+"""Let a resumed run go on with the batch after the last one it trained on."""
 
 import logging
 import warnings
@@ -25,7 +25,7 @@ class SkipsBatches(Protocol):
 
     @property
     def order_fingerprint(self) -> str:
-        """What the order of every epoch follows from: equal for equal videos, labels and seed."""
+        """Return what the order of every epoch follows from: equal for equal videos, labels and seed."""
         ...
 
     def skip(self, num_batches: int) -> None:
@@ -47,7 +47,7 @@ class Place(NamedTuple):
 
 
 class ExactResume(Callback):
-    """A run that is resumed, within an epoch or between two, ends as one that was never stopped.
+    """Let a run that is resumed, within an epoch or between two, end as one that was never stopped.
 
     Three things decide what a training step does. Weights and optimizer are in the checkpoint. The batch
     depends on (seed, epoch, place in the epoch); the place is counted here, in batches trained on (a loader
@@ -101,6 +101,7 @@ class ExactResume(Callback):
             set_progress(checkpoint["loops"]["fit_loop"], self.place)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # What the place counts in, here.
         self.processes = trainer.world_size
         batches_of_a_step = trainer.world_size * trainer.accumulate_grad_batches
         self.steps = {
@@ -109,6 +110,7 @@ class ExactResume(Callback):
         }
         loader = trainer.train_dataloader
         self.order = loader.order_fingerprint if isinstance(loader, SkipsBatches) else None
+        # Compare with the checkpoint, and begin at its place.
         rows = 0
         if self.resumed is not None:
             self._require_the_same_steps(self.resumed["steps"])
@@ -117,6 +119,7 @@ class ExactResume(Callback):
             begin_at(trainer, self.place)
             rows = self.resumed["rows"]
             self.resumed = None
+        # Log and draw as the run that was stopped would have.
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
                 logger.continue_after(rows, step=trainer.global_step)
@@ -190,7 +193,7 @@ def seed_step(seed: int, *, batches: int, process: int) -> None:
 
 
 def follow_folder(states: dict[str, Any], callbacks: Sequence[Checkpoint]) -> None:
-    """Where a run's folder was moved, let the states of its callbacks name its checkpoints where they are.
+    """Let the states of callbacks name the checkpoints of a run where they are, if its folder was moved.
 
     Lightning alone forgets the best score then, and a worse checkpoint replaces the best one.
     """

@@ -1,4 +1,4 @@
-"""What keeps a run from losing or spoiling its work."""
+"""Put together the callbacks that keep a run from losing or spoiling its work."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from gcvideo.keeping.stop_in_order import StopInOrder
 
 
 class Safeguard:
-    """Saves last.ckpt, stops in order when asked to, and stops before anything is saved that is not finite.
+    """Save last.ckpt, stop in order when asked to, and stop before anything is saved that is not finite.
 
     These are the settings of four callbacks that every training has: `LastCheckpoint`, `StopInOrder`,
     `RequireFinite` and `NameLost`. What one process knows the others learn before every optimizer step, by

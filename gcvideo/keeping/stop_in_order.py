@@ -1,4 +1,4 @@
-"""A run that is asked to stop saves its last step and ends."""
+"""Let a run that is asked to stop save its last step and end."""
 
 import logging
 from signal import SIGUSR1
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 
 
 class StopInOrder(Checkpoint):
-    """Ends all processes after the step they are in, with last.ckpt, when any of them is asked to stop.
+    """End all ranks after the step they are in, with last.ckpt, if any of them is asked to stop.
 
-    SIGTERM and SIGUSR1, to any process of the run, ask for it; the exit code is 143. A validation is not
+    SIGTERM and SIGUSR1, to any rank, ask for it; the exit code is 143. A validation is not
     finished: last.ckpt was written before it. In a Slurm job SIGUSR1 also asks Slurm to requeue the job.
 
     It stands behind `last` and all other callbacks that save, as Lightning leaves it.
 
     Args:
-        consensus: Where the processes agree to stop.
+        consensus: Where the ranks agree to stop.
         last: What writes last.ckpt.
         grace_seconds: How long the run may take to stop; a process that is still there is ended.
     """
@@ -84,7 +84,7 @@ class StopInOrder(Checkpoint):
             return
         self._saving = False
         self._stop_if_asked(trainer)
-        # Processes may differ by a batch; they can ask each other after those that all of them have.
+        # Ranks may differ by a batch; they can ask each other after those that all of them have.
         self._common_batches = fewest(int(sum(trainer.num_val_batches)), device=pl_module.device)
 
     def on_validation_batch_end(
@@ -125,9 +125,9 @@ class StopInOrder(Checkpoint):
             raise Stopped
 
     def _is_idle(self, trainer: Trainer) -> bool:
-        """Return whether this process can be stopped at any instruction: it waits, validates or sets up.
+        """Return whether the run can be stopped at any instruction: it waits, validates or sets up.
 
-        Only where it is alone; together, processes stop after the same step.
+        Only if there is one rank; together, ranks stop after the same step.
         """
         if trainer.world_size > 1:
             return False

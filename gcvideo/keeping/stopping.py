@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM, SIGUSR1 and Ctrl-C."""
+"""Note requests to stop: SIGTERM, SIGUSR1 and Ctrl-C."""
 
 import logging
 import multiprocessing
@@ -20,14 +20,14 @@ EXIT_CODE = 128 + signal.SIGTERM
 
 
 class Stopped(SystemExit):
-    """The run was asked to stop; the process ends with exit code 143."""
+    """End the process with exit code 143, since the run was asked to stop."""
 
     def __init__(self) -> None:
         super().__init__(EXIT_CODE)
 
 
 class StopSignals:
-    """Notes SIGTERM and SIGUSR1, which a scheduler sends before it takes the machine away.
+    """Note SIGTERM and SIGUSR1, which a scheduler sends before it takes the machine away.
 
     Python's own handlers run only between two instructions of the main thread, which may wait for another
     process or a device for minutes. So a thread reads the signals too, and ends the process for good when it
@@ -44,7 +44,7 @@ class StopSignals:
         self._over = threading.Event()
 
     def listen(self) -> None:
-        """From now on signals come here; only the main thread can say so."""
+        """Take signals from now on; only the main thread can."""
         self._over.clear()
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
@@ -54,7 +54,7 @@ class StopSignals:
         threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
 
     def ignore(self) -> None:
-        """Signals go where they went before."""
+        """Let signals go where they went before."""
         if not self._previous:
             return
         for number, handler in self._previous.items():
