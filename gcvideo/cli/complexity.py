@@ -66,6 +66,8 @@ def run(arguments: Sequence[str]) -> None:
     options = parser().parse_args(own)
     if options.paper == (options.config is not None):
         raise ValueError("name networks with either --config (with model.network in it) or --paper")
+
+    # Networks, and how large their views are
     asked = {name: options[name] for name in DEFAULTS if options[name] is not None}
     if options.paper:
         if overrides:
@@ -80,6 +82,9 @@ def run(arguments: Sequence[str]) -> None:
         size = DEFAULTS | size_of_data(configured) | asked
         channels_last = configured.channels_last
 
+    options.out.mkdir(parents=True, exist_ok=True)  # or an error, before minutes of measuring
+
+    # Build and measure
     clip = (size["num_frames"], size["crop_size"], size["crop_size"])
     keep_freed_memory()
     subjects = {name: Subject(build(size["num_classes"]), clip) for name, build in networks.items()}
@@ -89,6 +94,8 @@ def run(arguments: Sequence[str]) -> None:
         measured = measure_complexity(
             subjects, track=lambda steps, description: progress.track(steps, description=description)
         )
+
+    # Print and save
     frame = tabulate(measured, num_views=size["num_views"])
     if options.paper:
         frame = beside_the_paper(frame)

@@ -255,6 +255,13 @@ def test_the_papers_rows_stand_beside_the_papers_figures(tmp_path, capsys):
     ]
 
 
+def test_a_folder_that_cannot_be_written_to_is_found_before_measuring(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "measure_complexity", lambda *_, **__: pytest.fail("measured"))
+    (tmp_path / "file").write_text("")
+    with torch.device("meta"), pytest.raises(OSError, match=f"{tmp_path / 'file'}"):
+        command.run(["complexity", "--paper", f"--out={tmp_path / 'file'}"])
+
+
 def test_without_a_checkout_the_papers_networks_are_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("gcvideo.paths.__file__", str(tmp_path / "site-packages/gcvideo/paths.py"))
     missing = tmp_path / "site-packages/configs/paper/slow_r50.yaml"
