@@ -71,6 +71,7 @@ def test_two_processes_train_and_test_as_one(tmp_path: Path) -> None:
     )
     assert re.findall(r"peak learning rate .* global batch (\d+)", said) == ["4"]
     assert said.count("2 training batches on each of 2 processes") == 2
+    assert "warning:" not in said
 
     test = ["test", *common, "--ckpt_path", str(run_dir / "checkpoints" / "last.ckpt")]
     run_in_two_processes(*test)
