@@ -29,7 +29,7 @@ REPORT_COLUMNS = ("class", "split", "listed", "found", "missing", "extra")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0."""
+    """Write the lists, and return 0."""
     arguments = _parser().parse_args(argv)
     if shard_of(arguments).number > 0:
         say("nothing to do: the lists are seconds of work, which shard 0 does")
@@ -69,7 +69,7 @@ def write_annotations(splits: Splits, result: MatchedClips, *, output: Path) -> 
 
 
 def class_names(splits: Splits) -> list[str]:
-    """The classes in label order: sorted, character by character, over all splits.
+    """Return the classes in label order: sorted, character by character, over all splits.
 
     Raises:
         OfficialFileError: The name of one cannot stand on a line.

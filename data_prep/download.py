@@ -36,11 +36,12 @@ COLUMNS = ("path", "status", "bytes", "sha256", "url", "reason")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, or 1 when a file could not be had."""
+    """Download, and return 0, or 1 if a file could not be had."""
     arguments = _parser().parse_args(argv)
     shard = shard_of(arguments)
     patience = _patience(arguments)
     output: Path = arguments.output
+    # What there is to download
     remotes = _wanted(arguments, patience)
     mine = shard.share(remotes)
     if arguments.dry_run:
@@ -48,10 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_table("would download", ("path", "url"), [(remote.target, remote.url) for remote in missing])
         say(f"{len(missing):,} of {counted(len(mine), 'file')} not there yet; nothing was written")
         return 0
+    # Download what is not done
     with Journal(output, step="download", shard=shard) as journal:
         rows = download(
             mine, output=output, journal=journal, num_workers=arguments.workers, patience=patience
         )
+    # Say what came of it
     report = output / f"download_report{shard.suffix}.csv"
     write_table(report, COLUMNS, [rows[remote.target] for remote in mine])
     failed = [row for row in rows.values() if row[1] != "ok"]
@@ -80,6 +83,7 @@ def download(
     """
     rows: dict[str, list[Any]] = {}
     waiting = []
+    # Leave what is there
     for remote in remotes:
         seen = file_state(output / remote.target, settings=remote.checksum)
         if done := journal.row_of(remote.target, seen):
@@ -93,6 +97,7 @@ def download(
             ]
         else:
             waiting.append(remote)
+    # Fetch the others, and record each as it comes
     stop = threading.Event()
     with byte_bar() as bars, ThreadPoolExecutor(num_workers) as pool:
         overall = bars.add_task(f"0 of {counted(len(waiting), 'file')}", total=None)
@@ -166,7 +171,7 @@ def _patience(arguments: argparse.Namespace) -> Patience:
 
 
 def _wanted(arguments: argparse.Namespace, patience: Patience) -> list[Remote]:
-    """The files that the command line names, in order."""
+    """Return the files that the command line names, in order."""
     if (arguments.dataset is None) == (arguments.urls is None):
         raise ValueError("name either a data set or --urls, for example: download.py k400 --output data/k400")
     if arguments.urls is not None:
@@ -189,7 +194,7 @@ def _wanted(arguments: argparse.Namespace, patience: Patience) -> list[Remote]:
 
 
 def _read_list(url: str, patience: Patience) -> str:
-    """An archive list; it is fetched anew each time, for it is small and may change."""
+    """Return an archive list; it is fetched anew each time, for it is small and may change."""
     with TemporaryDirectory() as folder:
         target = Path(folder) / "list.txt"
         remote = Remote(url, target.name)

@@ -37,12 +37,13 @@ Row = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, or 1 when an archive is damaged or a member was refused."""
+    """Extract, and return 0, or 1 if an archive is damaged or a member was refused."""
     arguments = _parser().parse_args(argv)
     shard = shard_of(arguments)
     output: Path = arguments.output
     if not arguments.max_expansion >= 1:
         raise ValueError(f"--max-expansion {arguments.max_expansion:g} is out of range; expected at least 1")
+    # What there is to extract
     archives = archives_of(arguments.archives)
     replacements = archives_of(arguments.replacements)
     mine = shard.share(archives)
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_table("would extract", ("archive", "size"), sizes)
         show_table("would then lay over", ("archive",), [(str(archive),) for archive in replacements])
         return 0
+    # Extract what is not done, and lay replacements over it when all is
     with Journal(output, step="extract", shard=shard) as journal:
         rows = extract(
             mine,
@@ -70,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def archives_of(places: Sequence[Path]) -> list[Path]:
-    """The archives that are named, and those in the folders that are named, in order of name.
+    """Return the archives that are named, and those in the folders that are named, in order of name.
 
     Raises:
         ValueError: There is no such place, or no archive in a folder.
@@ -94,13 +96,14 @@ def extract(
     replaced = _replaced(journal)
 
     def is_there(path: str, num_bytes: int) -> bool:
-        """Whether a file is whole, or was replaced by another that is."""
+        """Return whether a file is whole, or was replaced by another that is."""
         sizes = replaced.get(path, {num_bytes})
         return _has_size(output / path, num_bytes) or any(_has_size(output / path, size) for size in sizes)
 
     with byte_bar() as bar, ThreadPoolExecutor(num_workers) as pool:
         task = bar.add_task("extract", total=sum(archive.stat().st_size for archive in archives))
         futures = {}
+        # Leave what is done, and begin the others
         for archive in archives:
             done = journal.row_of(str(archive.resolve()), file_state(archive))
             if done is not None and all(is_there(path, num_bytes) for path, num_bytes in done["files"]):
@@ -118,6 +121,7 @@ def extract(
                     advance=advance,
                 )
                 futures[future] = archive
+        # Record each as it comes
         for future in as_completed(futures):
             archive = futures[future]
             rows[archive] = future.result()
@@ -151,7 +155,7 @@ def lay_over(
 
 
 def _replaced(journal: Journal) -> dict[str, set[int]]:
-    """Path -> sizes of the files that took the place of the one an archive has for it."""
+    """Return path -> sizes of the files that took the place of the one an archive has for it."""
     sizes: dict[str, set[int]] = defaultdict(set)
     for row in journal.rows():
         for path, num_bytes in row["files"] if row.get("replaces") else ():
@@ -160,7 +164,7 @@ def _replaced(journal: Journal) -> dict[str, set[int]]:
 
 
 def _too_early(archives: Sequence[Path], *, journal: Journal, shard: Shard) -> str | None:
-    """Why replacements cannot be laid over yet: every archive comes before."""
+    """Return why replacements cannot be laid over yet, or None: every archive comes before."""
     open_archives = [a for a in archives if journal.row_of(str(a.resolve()), file_state(a)) is None]
     if open_archives:
         return f"{len(open_archives)} archives are not extracted yet, such as {open_archives[0]}"
@@ -196,11 +200,13 @@ def _extract_one(
             for member, content in tar.members():
                 advance(tar.num_bytes_read - num_read)
                 num_read = tar.num_bytes_read
+                # Refuse it, or find its place
                 reason = refusal(member)
                 if member.isdir() and reason is None:
                     continue
                 path = place_of(str(PurePosixPath(member.name))) if reason is None else ""
                 reason = reason or _misplaced(output, path)
+                # Write it, unless it is there
                 if reason is not None:
                     refused.append([member.name, reason])
                 elif path in files or not (
@@ -228,7 +234,7 @@ def _extract_one(
 
 
 def _misplaced(output: Path, path: str) -> str | None:
-    """Why a file cannot be written at this path under output, or None."""
+    """Return why a file cannot be written at this path under output, or None."""
     if PurePosixPath(path).parts[0] == JOURNALS:
         return f"{JOURNALS} is this program's own"
     target = output / path
@@ -266,7 +272,7 @@ def _keep_name(name: str) -> str:
 
 
 def _place_finder(names: Sequence[str]) -> Callable[[str], str]:
-    """Member name -> the path, among those there, that it replaces."""
+    """Return a function: member name -> the path, among those there, that it replaces."""
     by_name: dict[str, list[str]] = defaultdict(list)
     by_id: dict[str, list[str]] = defaultdict(list)
     for name in names:

@@ -18,7 +18,7 @@ SUMMARY_COLUMNS = ("split", "listed", "found", "readable", "missing %", "plain %
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0."""
+    """Show the table, write the page, and return 0."""
     arguments = _parser().parse_args(argv)
     if shard_of(arguments).number > 0:
         say("nothing to do: the page is seconds of work, which shard 0 does")
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def summary(data: PreparedDataSet) -> list[tuple[object, ...]]:
-    """One row a split, of SUMMARY_COLUMNS; what is not known is a dash."""
+    """Return one row a split, of SUMMARY_COLUMNS; what is not known is a dash."""
     rows = []
     for split, videos in data.videos.items():
         listed = data.listed(split)

@@ -25,12 +25,13 @@ LISTS = "lists"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0: a video that fails is a row of the report, no failure of the step."""
+    """Transcode, and return 0: a video that fails is a row of the report, no failure of the step."""
     arguments = _parser().parse_args(argv)
     shard = shard_of(arguments)
     settings = EncodingSettings(arguments.short_side, arguments.gop, arguments.crf, arguments.preset)
     _check(settings)
     root, output = arguments.root, arguments.output
+    # Nothing may be read that is being written
     if root.resolve() == output.resolve():
         raise ValueError(f"--output {output} is --root; the originals are kept, name another folder")
     if not arguments.lists and output.resolve().is_relative_to(root.resolve()):
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--output {output} lies under --root, all of which would be transcoded, the output too in "
             "the next run; name a folder elsewhere, or --lists"
         )
+    # A task for each video
     lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
     targets = target_paths(paths_of(lists))
     partials = output / f".partial{shard.suffix}"
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         there = sum(task.target.exists() for task in mine)
         say(f"would look at {len(mine):,} videos; {there:,} have an output; nothing was written")
         return 0
+    # Transcode what is not done
     with Journal(output, step="transcode", shard=shard) as journal:
         shutil.rmtree(partials, ignore_errors=True)  # what a killed run left
         if arguments.lists:  # every shard writes them alike, so that each can go on to verify.py
@@ -65,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             retry_failed=arguments.retry_failed,
         )
         shutil.rmtree(partials, ignore_errors=True)
+    # Say what came of it
     report = output / f"{REPORT}{shard.suffix}.csv"
     write_table(
         report, COLUMNS, [[task.path, targets[task.path], *rows[task.path].values()] for task in mine]
@@ -74,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def target_paths(paths: Sequence[str]) -> dict[str, str]:
-    """Path of each original -> path of what is made of it: the same, ending in .mp4.
+    """Return path of each original -> path of what is made of it: the same, ending in .mp4.
 
     Where two would become one, as a.avi and a.mp4, the former becomes a.avi.mp4.
 

@@ -40,10 +40,11 @@ class VideoFile(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0: a video that is bad is a row of a list, not a failure of the step."""
+    """Verify, and return 0: a video that is bad is a row of a list, not a failure of the step."""
     arguments = _parser().parse_args(argv)
     shard = shard_of(arguments)
     root, output = arguments.root, arguments.output
+    # What there is to verify
     lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
     if any(file.parent.resolve() == output.resolve() for file in arguments.lists):
         raise ValueError(f"--output {output} holds the lists to be read; name another folder")
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.dry_run:
         say(f"would decode {len(mine):,} videos under {root}; nothing was written")
         return 0
+    # Decode what is not done
     with Journal(output, step="verify", shard=shard) as journal:
         rows = verify(
             mine,
@@ -59,12 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             time_limit_seconds=arguments.time_limit_seconds,
             retry_failed=arguments.retry_failed,
         )
+    # What other steps know of the videos
     for path, reason in why_not_transcoded(root).items():
         if path in rows and not os.path.lexists(root / path):
             rows[path] = {"bad": f"not transcoded: {reason}"}
     for path, listed in listed_checksums(arguments.lists).items():
         if (found := rows.get(path, {}).get("crc32", listed)) != listed:
             rows[path] = {"bad": f"changed since it was verified: its checksum is {found}, and was {listed}"}
+    # The lists for training
     write_lists(lists, rows, output=output, shard=shard)
     if shard.num_shards == 1:
         copy_classes(arguments.lists, output, partial=partial_of(output / CLASSES))
@@ -107,7 +111,7 @@ def verify(
 
 
 def verify_one(task: VideoFile) -> Iterator[dict[str, Any]]:
-    """The properties of one video, or {"bad": reason}."""
+    """Yield the properties of one video, or {"bad": reason}."""
     from data_prep.videos.whole_decode import examine  # here, since they import PyTorch, which takes seconds
     from gcvideo.data.decoding.reader import DecodeError
 

@@ -46,7 +46,7 @@ class Loss(NamedTuple):
 
     @property
     def blames_item(self) -> bool:
-        """Whether the item that it worked on is to blame, and not the system."""
+        """Return whether the item that it worked on is to blame, and not the system."""
         return self.cause in (Cause.LATE, Cause.DIED)
 
 
@@ -144,7 +144,7 @@ class KillableProcess:
 
     @property
     def item(self) -> int | None:
-        """The index of the item it works on."""
+        """Return the index of the item it works on, or None between two."""
         index, since = self._at
         return int(index) if since else None
 

@@ -57,12 +57,12 @@ COLLECTIONS = {
 
 
 def annotation_files(collection: Collection, *, site: str) -> list[Remote]:
-    """The annotation files of a data set; they come to `annotations/`."""
+    """Return the annotation files of a data set; they come to `annotations/`."""
     return [Remote(f"{site}/{collection.folder}/{name}", name) for name in collection.annotations]
 
 
 def replacement_archives(collection: Collection, *, site: str) -> list[Remote]:
-    """Archives of videos that replace broken ones; they come to `replacements/`."""
+    """Return the archives of videos that replace broken ones; they come to `replacements/`."""
     return [
         Remote(f"{site}/{collection.folder}/{name}", f"replacements/{name}")
         for name in collection.replacements
@@ -70,7 +70,7 @@ def replacement_archives(collection: Collection, *, site: str) -> list[Remote]:
 
 
 def parse_list(text: str, *, source: str, folder: str = "") -> list[Remote]:
-    """The files that a text lists: one URL a line, after it, if known, its MD5 or SHA-256.
+    """Return the files that a text lists: one URL a line, after it, if known, its MD5 or SHA-256.
 
     Blank lines and lines that begin with # are passed over. URLs may hold spaces, as CVDF's class
     archives do. A file gets the last part of its URL's path as its name.
@@ -103,7 +103,7 @@ def parse_list(text: str, *, source: str, folder: str = "") -> list[Remote]:
 
 
 def parse_checksums(file: Path) -> dict[str, str]:
-    """File name -> checksum, from what `md5sum` or `sha256sum` prints.
+    """Return file name -> checksum, from what `md5sum` or `sha256sum` prints.
 
     Raises:
         ValueError: A line is not a checksum and a name.
@@ -118,7 +118,7 @@ def parse_checksums(file: Path) -> dict[str, str]:
 
 
 def quoted(url: str) -> str:
-    """A URL with its spaces, parentheses and letters outside ASCII escaped; escapes stay."""
+    """Return a URL with its spaces, parentheses and letters outside ASCII escaped; escapes stay."""
     parts = urlsplit(url)
     return parts._replace(path=quote(parts.path, safe="/%:@!$&*+,;=~-._")).geturl()
 

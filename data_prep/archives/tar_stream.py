@@ -65,11 +65,11 @@ class TarReader:
 
     @property
     def num_bytes_read(self) -> int:
-        """How much of the file, compressed as it is, was read."""
+        """Return how much of the file, compressed as it is, was read."""
         return self._raw.tell()
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, Iterator[bytes]]]:
-        """Each member with its content, which is to be read before the next is asked for.
+        """Yield each member with its content, which is to be read before the next is asked for.
 
         Raises:
             ArchiveError: The archive is damaged, behind what came before; also from the content.
@@ -89,7 +89,7 @@ class TarReader:
 
 
 def refusal(member: tarfile.TarInfo) -> str | None:
-    """Why a member must not be extracted, or None. Only plain files with plain names are."""
+    """Return why a member must not be extracted, or None. Only plain files with plain names are."""
     name = PurePosixPath(member.name)
     if not name.parts and not member.isdir():  # many archives begin with the folder ./ itself
         return "empty name"

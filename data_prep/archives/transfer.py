@@ -220,6 +220,7 @@ def _answer(
         TransferError: It is no URL, redirects lead elsewhere or nowhere, or the answer is encoded.
         InterruptionError: The connection failed.
     """
+    # Ask
     once = Retry(total=None, connect=False, read=False, other=0, redirect=10)
     try:
         response = http.urlopen(
@@ -240,6 +241,7 @@ def _answer(
     except (HTTPError, OSError) as error:
         raise InterruptionError(_reason(error)) from None
     with response:
+        # Refuse what is not the file
         for place in [past.redirect_location or "" for past in (response.retries or once).history]:
             if urlsplit(place).scheme not in ("", "http", "https"):  # a proxy may follow it even so
                 raise TransferError(f"the server redirects to {place}; expected http:// or https://")

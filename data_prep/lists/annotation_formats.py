@@ -46,7 +46,7 @@ _YOUTUBE_ID = re.compile(r"[\w-]{11}")
 
 
 def kinetics_clips(file: Path) -> list[ListedClip]:
-    """The clips of one Kinetics-400, -600 or -700 file, in whatever order its columns stand.
+    """Return the clips of one Kinetics-400, -600 or -700 file, in whatever order its columns stand.
 
     Columns are known by their header (DeepMind's, ActivityNet's) or, without one, by what they
     hold: YouTube identifiers, two times of which the first is earlier, a split, and the class.
@@ -54,6 +54,7 @@ def kinetics_clips(file: Path) -> list[ListedClip]:
     Raises:
         OfficialFileError: A column cannot be told, or a row has none of it.
     """
+    # The rows, with the numbers of their lines
     text = _text(file)
     delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
     reader = csv.reader(text.splitlines(), delimiter=delimiter)
@@ -67,12 +68,14 @@ def kinetics_clips(file: Path) -> list[ListedClip]:
         raise OfficialFileError(f"{file}:{reader.line_num}: is not CSV ({error}); fetch it again") from error
     if not rows:
         raise OfficialFileError(f"{file}: lists no clip; fetch it again")
+    # Which column means what
     names = [cell.lower() for cell in rows[0][1]]
     columns = _named_columns(names)
     if columns is None:
         columns = _guessed_columns(file, [cells for _, cells in rows])
     else:
         rows = rows[1:]
+    # A clip of each
     clips = []
     for number, cells in rows:
         try:
@@ -89,7 +92,7 @@ def kinetics_clips(file: Path) -> list[ListedClip]:
 
 
 def ucf101_splits(folder: Path, *, split: int) -> Splits:
-    """UCF101's trainlist0N.txt and testlist0N.txt; it has no validation list, so val is test."""
+    """Return UCF101's trainlist0N.txt and testlist0N.txt; it has no validation list, so val is test."""
 
     def clips(file: Path) -> list[ListedClip]:
         found = []
@@ -105,7 +108,7 @@ def ucf101_splits(folder: Path, *, split: int) -> Splits:
 
 
 def hmdb51_splits(folder: Path, *, split: int) -> Splits:
-    """HMDB51's <class>_test_splitN.txt: 1 is train, 2 is test, 0 is neither; val is test."""
+    """Return HMDB51's <class>_test_splitN.txt: 1 is train, 2 is test, 0 is neither; val is test."""
     files = sorted(folder.glob(f"*_test_split{split}.txt"))
     if not files:
         raise OfficialFileError(f"{folder}: holds no <class>_test_split{split}.txt; unpack them there")
@@ -126,7 +129,7 @@ def hmdb51_splits(folder: Path, *, split: int) -> Splits:
 
 
 def ssv2_clips(file: Path) -> list[ListedClip]:
-    """Something-Something v2's JSON: the class is the template without its brackets.
+    """Return the clips of Something-Something v2's JSON: the class is the template without its brackets.
 
     Raises:
         OfficialFileError: It is not a list of objects with id and, unless a test list, template.
@@ -152,7 +155,7 @@ def ssv2_clips(file: Path) -> list[ListedClip]:
 
 
 def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: float, seed: int) -> Splits:
-    """A tree of class folders, under train/, val/ and test/ or divided here.
+    """Return the splits of a tree of class folders, under train/, val/ and test/ or divided here.
 
     Args:
         paths: The videos, relative to the root: [split/]class/.../video.
@@ -191,7 +194,7 @@ def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: f
 
 
 def _named_columns(names: Sequence[str]) -> dict[str, int] | None:
-    """Meaning -> column by the header's names, or None where the first row is no header."""
+    """Return meaning -> column by the header's names, or None if the first row is no header."""
     columns = {
         meaning: names.index(name)
         for meaning, aliases in _COLUMNS.items()
@@ -202,7 +205,8 @@ def _named_columns(names: Sequence[str]) -> dict[str, int] | None:
 
 
 def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Meaning -> column by what the columns hold."""
+    """Return meaning -> column by what the columns hold."""
+    # What each column could be
     width = mode(len(cells) for cells in rows)
     usual = [cells for cells in rows if len(cells) >= width]
     columns = [[cells[place] for cells in usual] for place in range(width)]
@@ -228,9 +232,11 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
             f"{file}: no column holds {untold}, and the first line, {_shown(rows[0])}, is no header that is "
             f"known; {_REMEDY}"
         )
+    # Of several, those with the most to tell
     identifier = max(ids, key=lambda place: len(set(columns[place])))  # classes repeat, clips do not
     start, end = max(pairs, key=lambda pair: sum(len(set(columns[place])) for place in pair))
     found = {"id": identifier, "start": start, "end": end}
+    # What is left is the class
     rest = [
         place
         for place in range(width)

@@ -77,7 +77,7 @@ def clips_of_several_classes(splits: Splits) -> list[tuple[str, str, str]]:
 
 
 def class_counts(splits: Splits, result: MatchedClips) -> list[tuple[str, str, int, int, int, int]]:
-    """(class, split, listed, found, missing, extra) of every class and split that has any.
+    """Return (class, split, listed, found, missing, extra) of every class and split that has any.
 
     Extra files belong to the class and split whose folders they lie in, if they lie in such.
     """
@@ -96,7 +96,7 @@ def class_counts(splits: Splits, result: MatchedClips) -> list[tuple[str, str, i
 
 
 def folder_name(name: str) -> str:
-    """A class or folder name as both may be spelt: `petting animal (not cat)` has underscores."""
+    """Return a class or folder name as both may be spelt: `petting animal (not cat)` has underscores."""
     return re.sub(r"[\s_]+", " ", name).strip().lower()
 
 
@@ -121,7 +121,7 @@ def _distance(path: str, split: str, class_name: str) -> tuple[bool, bool, str]:
 
 
 def _split_of(folders: Sequence[str]) -> str:
-    """The split that one of these folders is named after, or nothing."""
+    """Return the split that one of these folders is named after, or nothing."""
     for folder in folders:
         for split, names in _SPLIT_FOLDERS.items():
             if folder.lower() in names:

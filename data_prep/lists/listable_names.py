@@ -5,7 +5,7 @@ LONGEST_NAME = 240
 
 
 def unlistable(name: str) -> str | None:
-    """Why a name cannot stand in a list of one row a line, or None."""
+    """Return why a name cannot stand in a list of one row a line, or None."""
     if any("\ud800" <= character <= "\udfff" for character in name):
         return "name that is not UTF-8"
     if len(name.splitlines()) > 1 or any(ord(character) < 32 for character in name):

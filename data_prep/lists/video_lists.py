@@ -35,7 +35,7 @@ class VideoList(NamedTuple):
 
 
 def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[VideoList]:
-    """The lists of videos; where none is named, one of all that is named like a video under root.
+    """Return the lists of videos; if none is named, one of all that is named like a video under root.
 
     Raises:
         ValueError: A list has no column path or label, two lists have one name, there is no video, or
@@ -67,7 +67,7 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
 
 
 def _videos_of(file: Path) -> list[ListedVideo]:
-    """The rows of a list; it may have none, as the test list of a data set that was divided in two."""
+    """Return the rows of a list; it may have none, as the test list of a data set divided in two."""
     videos = []
     with file.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
@@ -114,7 +114,7 @@ def listed_checksums(files: Sequence[Path]) -> dict[str, int]:
 
 
 def listed_videos(root: Path, *, num_workers: int) -> list[str]:
-    """`video_names`, under a progress bar: a folder may hold 300,000, on a slow disk."""
+    """Return `video_names`, under a progress bar: a folder may hold 300,000, on a slow disk."""
     with progress_bar() as bar:
         task = bar.add_task("list videos", total=None)
         names = video_names(root, num_workers=num_workers, advance=partial(bar.advance, task))
@@ -123,7 +123,7 @@ def listed_videos(root: Path, *, num_workers: int) -> list[str]:
 
 
 def paths_of(lists: Sequence[VideoList]) -> list[str]:
-    """Every path once, in the order in which the lists name them first."""
+    """Return every path once, in the order in which the lists name them first."""
     return list(dict.fromkeys(video.path for _, videos in lists for video in videos))
 
 

@@ -34,7 +34,7 @@ class Video(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Its duration."""
+        """Return its duration."""
         return self.num_frames / self.fps
 
 
@@ -60,19 +60,19 @@ class PreparedDataSet(NamedTuple):
     """Split -> bytes on the disk; empty without a root."""
 
     def listed(self, split: str) -> int:
-        """Videos of a split in the official list; 0 where there is none."""
+        """Return how many videos of a split the official list has; 0 if there is none."""
         return sum(count.listed for (_, name), count in self.official.items() if name == split)
 
     def found(self, split: str) -> int:
-        """Those of them that annotations.py found, readable or not."""
+        """Return how many of them annotations.py found, readable or not."""
         return sum(count.found for (_, name), count in self.official.items() if name == split)
 
     def percent_missing(self, split: str) -> float:
-        """100 (1 - readable / listed)."""
+        """Return 100 (1 - readable / listed)."""
         return 100 * (1 - len(self.videos[split]) / self.listed(split))
 
     def class_sizes(self) -> dict[str, Counter[str]]:
-        """Class name -> readable videos of each split, in label order."""
+        """Return class name -> readable videos of each split, in label order."""
         sizes = {name: Counter[str]() for name in self.classes}
         for split, videos in self.videos.items():
             for video in videos:
@@ -91,6 +91,7 @@ def read_prepared(
     Raises:
         ValueError: The folders hold no manifest, no report or no such videos.
     """
+    # The manifests
     files = {split: manifests / f"{split}.csv" for split in SPLITS}
     with progress_bar() as bar:
         there = {split: file for split, file in files.items() if file.exists()}
@@ -103,6 +104,7 @@ def read_prepared(
             bar.advance(task)
     if not videos:
         raise ValueError(f"{manifests} holds no train.csv, val.csv, test.csv or videos.csv of verify.py")
+    # The official counts
     bad_file, classes_file = manifests / "bad.csv", manifests / CLASSES
     official = {}
     if annotations is not None:
@@ -113,10 +115,15 @@ def read_prepared(
             )
         for line, row in enumerate(read_table(report), start=_FIRST_ROW):
             listed, found = row.get("listed", ""), row.get("found", "")
-            if not COUNT.fullmatch(listed) or not COUNT.fullmatch(found):
+            if (
+                not COUNT.fullmatch(listed)
+                or not COUNT.fullmatch(found)
+                or not {"class", "split"} <= row.keys()
+            ):
                 raise ValueError(f"{report}:{line}: listed {listed!r} and found {found!r} are no numbers")
             if int(listed):
                 official[row["class"], row["split"]] = ClassCount(int(listed), int(found))
+    # The sizes on the disk
     num_bytes = {}
     if root is not None:
         with progress_bar() as bar, ThreadPoolExecutor(num_workers) as pool:

@@ -28,7 +28,7 @@ class Table(NamedTuple):
 def html_page(
     data: PreparedDataSet, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str
 ) -> str:
-    """The page; the same for the same data."""
+    """Return the page; the same for the same data."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
@@ -43,7 +43,7 @@ def html_page(
 
 
 def figures(data: PreparedDataSet) -> Iterator[tuple[str, go.Figure]]:
-    """Every plot and what stands above it."""
+    """Yield every plot and what stands above it."""
     videos = [video for of_split in data.videos.values() for video in of_split]
     totals = {name: sizes.total() for name, sizes in data.class_sizes().items()}
     if totals:
@@ -58,7 +58,7 @@ def figures(data: PreparedDataSet) -> Iterator[tuple[str, go.Figure]]:
 
 
 def _ranking(totals: dict[str, int]) -> go.Figure:
-    """One bar a class, whose name is seen when it is pointed at."""
+    """Plot one bar a class, whose name is seen when it is pointed at."""
     names = sorted(totals, key=lambda name: (-totals[name], name))
     figure = go.Figure()
     figure.add_bar(
@@ -70,7 +70,7 @@ def _ranking(totals: dict[str, int]) -> go.Figure:
 
 
 def _histogram(values: Sequence[float], *, unit: str, num_bins: int = 20) -> go.Figure:
-    """How many values lie in each of equally wide bins, from 0 to the 99.5th percentile.
+    """Plot how many values lie in each of equally wide bins, from 0 to the 99.5th percentile.
 
     The last bin also counts everything above it, lest one long video flatten the rest.
     """
@@ -91,7 +91,7 @@ def _histogram(values: Sequence[float], *, unit: str, num_bins: int = 20) -> go.
 
 
 def _most_common(values: Sequence[str], *, num_shown: int = 7) -> go.Figure:
-    """The most frequent values, and the rest as one bar."""
+    """Plot the most frequent values, and the rest as one bar."""
     counts = Counter(values).most_common()
     shown = dict(counts[:num_shown])
     rest = sum(count for _, count in counts[num_shown:])
@@ -99,7 +99,7 @@ def _most_common(values: Sequence[str], *, num_shown: int = 7) -> go.Figure:
 
 
 def _bars(values: Mapping[str, float], *, unit: str) -> go.Figure:
-    """One horizontal bar a name, from above."""
+    """Plot one horizontal bar a name, from above."""
     figure = go.Figure()
     figure.add_bar(
         x=list(values.values()),
@@ -115,7 +115,7 @@ def _bars(values: Mapping[str, float], *, unit: str) -> go.Figure:
 
 
 def _drawn(figure: go.Figure, name: str) -> Markup:
-    """A figure that follows the width of the page."""
+    """Return a figure that follows the width of the page."""
     figure.update_layout(
         template="none",
         height=280,

@@ -24,7 +24,7 @@ console = Console(stderr=True, markup=False, emoji=False)  # file names hold [br
 
 
 def progress_bar() -> Progress:
-    """A bar that counts items and says how long the rest will take."""
+    """Return a bar that counts items and says how long the rest will take."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -36,7 +36,7 @@ def progress_bar() -> Progress:
 
 
 def byte_bar() -> Progress:
-    """A bar that counts bytes and says how fast they come and how long the rest will take."""
+    """Return a bar that counts bytes and says how fast they come and how long the rest will take."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -48,7 +48,7 @@ def byte_bar() -> Progress:
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 file`, `2,000 files`."""
+    """Return `1 file`, `2,000 files`."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 

@@ -25,7 +25,7 @@ class FileState(NamedTuple):
 
 
 def file_state(path: Path, settings: str = "") -> FileState:
-    """The state of a file (-1, -1 where nothing can be read of it) and the settings of the step."""
+    """Return the state of a file (-1, -1 if nothing can be read of it) and the settings of the step."""
     try:
         status = path.stat()
     except OSError:
@@ -67,11 +67,11 @@ class Journal:
             self._rows[key, FileState(*seen)] = row
 
     def row_of(self, key: str, seen: FileState) -> dict[str, Any] | None:
-        """The row of an item that was finished when it looked like this, or None."""
+        """Return the row of an item that was finished when it looked like this, or None."""
         return self._rows.get((key, seen))
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of all items, however they looked when they were finished."""
+        """Yield the rows of all items, however they looked when they were finished."""
         yield from self._rows.values()
 
     def add(self, key: str, seen: FileState, row: dict[str, Any]) -> None:

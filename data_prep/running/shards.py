@@ -16,16 +16,16 @@ class Shard(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """What the names of a shard's own lists have before their ending: nothing, if it is all."""
+        """Return what the names of a shard's lists have before their ending: nothing, if it is all."""
         return "" if self.num_shards == 1 else f".{self.number}-of-{self.num_shards}"
 
     def share(self, items: Sequence[Item]) -> list[Item]:
-        """Every num_shards-th item from the number-th on: neighbours, which cost alike, are spread."""
+        """Return every num_shards-th item from the number-th on: neighbours, which cost alike, are spread."""
         return list(items[self.number :: self.num_shards])
 
 
 def add_run_options(parser: argparse.ArgumentParser, *, num_workers: int, workers_do: str) -> None:
-    """The options that every step has: --workers, --shard, --num-shards, --dry-run."""
+    """Add the options that every step has: --workers, --shard, --num-shards, --dry-run."""
     group = parser.add_argument_group("how to run")
     group.add_argument(
         "--workers",
@@ -47,12 +47,12 @@ def add_run_options(parser: argparse.ArgumentParser, *, num_workers: int, worker
 
 
 def allowed_processors() -> int:
-    """The processors that this process may use, which in a job can be fewer than the machine has."""
+    """Return how many processors this process may use: in a job fewer than the machine may have."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shard_of(arguments: argparse.Namespace) -> Shard:
-    """The shard that parsed run options name.
+    """Return the shard that parsed run options name.
 
     Raises:
         ValueError: --workers or --num-shards is below 1, or --shard is not in 0..num_shards-1.

@@ -76,12 +76,12 @@ def _with_frames(result: ReadBatch | Exception, frames: Tensor) -> ReadBatch | E
 
 
 def _nameless_file() -> BinaryIO:
-    """A file in memory, or in the temporary folder on systems that have none in memory."""
+    """Return a file in memory, or in the temporary folder if the system has none in memory."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("batch"), "w+b")
     return TemporaryFile("w+b")
 
 
 def _socket(connection: Connection) -> socket.socket:
-    """The socket that is under a pipe of multiprocessing."""
+    """Return the socket that is under a pipe of multiprocessing."""
     return socket.socket(fileno=os.dup(connection.fileno()))

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class VideoLoader:
-    """Iterates over the batches of one epoch after another.
+    """The batches of one epoch after another.
 
     Which videos stand in batch k of epoch e, and every clip of them, follows from seed, e and k alone: not
     from what was read before, by how many processes, or which of them were lost. A video that cannot be read
@@ -61,31 +61,36 @@ class VideoLoader:
         """The decoders, and their reasons, that the log has named."""
 
     def __len__(self) -> int:
-        """Batches of a whole epoch. In evaluation at least one, if only of no video, since a process without
-        a batch would not be there when the others put their figures together."""
+        """Return the number of batches of a whole epoch.
+
+        In evaluation it is at least one, if only of no video: a rank without a batch would not be there when
+        the others put their figures together.
+        """
         return len(self._starts)
 
     @property
     def _starts(self) -> range:
-        """Where each batch begins in the order of an epoch."""
+        """Return where each batch begins in the order of an epoch."""
         num_videos = len(self.sampler)
         end = num_videos - num_videos % self.batch_size if self.drop_last else max(num_videos, 1)
         return range(0, end, self.batch_size)
 
     @cached_property
     def order_fingerprint(self) -> str:
-        """What the order of every epoch follows from: equal for equal videos, labels and seed."""
+        """Return what the order of every epoch follows from: equal for equal videos, labels and seed."""
         return order_digest(self.dataset.records, seed=self.sampler.seed)
 
     def skip(self, num_batches: int) -> None:
-        """The iteration that begins next leaves out this many batches, without reading them."""
+        """Leave out this many batches of the iteration that begins next, without reading them."""
         if not 0 <= num_batches <= len(self):
             raise ValueError(f"skip {num_batches} batches was asked for, and an epoch has {len(self)}")
         self._first_batch = num_batches
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        """The epoch's batches. It begins with the first `next()`: Lightning sets the epoch only after it has
-        asked for the iterator."""
+        """Yield the epoch's batches.
+
+        It begins with the first `next()`: Lightning sets the epoch only after it has asked for the iterator.
+        """
         starts = self._starts[self._first_batch :]
         self._first_batch = 0
         epoch, order = self.sampler.epoch, self.sampler.indices()
@@ -129,7 +134,7 @@ def _pinned(batch: ClipBatch) -> ClipBatch:
 
 
 def describe(read_by: Counter[str]) -> str:
-    """How many files each decoder read: "decord read 812 files, pyav 34 (28 its codec is hevc, ...)"."""
+    """Return how many files each decoder read: "decord read 812 files (28: its codec is hevc), ..."."""
     totals: Counter[str] = Counter()
     reasons: dict[str, Counter[str]] = {}
     for reader, number in read_by.items():

@@ -28,7 +28,7 @@ MOST_LOSSES_BETWEEN_VIDEOS = 3
 
 
 class WorkerPool:
-    """Reads batches in `num_workers` processes and gives them in order.
+    """Processes that read batches, and give them in order.
 
     A clip follows from its key alone. So when a process hangs on a video or dies of it, that video is lost
     and everything else the process had been given is read again by a fresh one, to the same bits.
@@ -68,7 +68,7 @@ class WorkerPool:
         self._losses_between_videos = 0
 
     def read(self, batches: Iterable[list[SampleKey]]) -> Iterator[ReadBatch]:
-        """The batches of these keys, in this order; keys are asked for as the batches come."""
+        """Yield the batches of these keys, in this order; keys are asked for as the batches come."""
         self._pool.fill(self._num_workers)
         numbered = zip(self._tickets, batches)  # noqa: B905 (there is no end of tickets)
         self._waiting = list(islice(numbered, BATCHES_AHEAD * self._num_workers))
@@ -109,7 +109,7 @@ class WorkerPool:
         return any(index in self._suspects for _, index in keys)
 
     def _collect(self) -> Iterator[tuple[int, ReadBatch | Exception]]:
-        """What has arrived, or arrives soon; what lost processes had been given waits again."""
+        """Yield what has arrived, or arrives soon; what lost processes had been given waits again."""
         for process, message in self._pool.events():
             if isinstance(message, Loss):
                 self._lose(process, message)
@@ -138,7 +138,7 @@ class WorkerPool:
             heappush(self._waiting, batch)
 
     def _judge(self, index: int, loss: Loss) -> None:
-        """What becomes of a video that was being read when its process was lost."""
+        """Blame, or read again alone, the video that was being read when its process was lost."""
         path, how = self._dataset.records[index].path, _how(loss)
         if loss.blames_item:
             self.lost[index] = how
