@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unicodedata import category
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -82,8 +83,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
 
 
 def _printable(text: str) -> str:
-    """A text with the bytes of broken file names, which no terminal takes, as `\\udcXX`."""
-    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+    """Return a text with what no terminal takes, or takes for a command, as `\\udcXX` and `\\x1b`."""
+    return "".join(
+        sign.encode("unicode_escape").decode() if category(sign) in ("Cc", "Cs", "Zl", "Zp") else sign
+        for sign in text
+    )
 
 
 def run_step(step: Callable[[Sequence[str] | None], int]) -> None:

@@ -6,7 +6,13 @@ from data_prep.annotations import main as annotations
 from data_prep.page.prepared_data import read_prepared
 from data_prep.running.console import counted, progress_bar, run_step, say, show_first, show_table
 
-ODD_NAMES = ("How to [dQw4w9WgXcQ].mp4", "a [/b] [bold].mp4", ":smile:.mp4", "broken \udcff.mp4")
+ODD_NAMES = (
+    "How to [dQw4w9WgXcQ].mp4",
+    "a [/b] [bold].mp4",
+    ":smile:.mp4",
+    "broken \udcff.mp4",
+    "\x1b]0;x\x07.mp4",
+)
 
 
 def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,8 +22,10 @@ def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
     with progress_bar() as bar:
         bar.add_task(f"list {ODD_NAMES[1]}", total=1, completed=1)
     said = capsys.readouterr().err
+    assert "\x1b]" not in said
     for name in ODD_NAMES:
-        assert said.count(name.replace("\udcff", "\\udcff")) == (3 if name == ODD_NAMES[1] else 2)
+        shown = name.encode("unicode_escape").decode()
+        assert said.count(shown) == (3 if name == ODD_NAMES[1] else 2)
 
 
 def test_a_line_with_a_long_path_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
