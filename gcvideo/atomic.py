@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from gcvideo.cells import quoted, unquoted
+
 MOST_BYTES = 140
 """Of a file's name in its temporary one, which may have 255 bytes in all."""
 STALE_SECONDS = 24 * 3600.0
@@ -111,9 +113,9 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_table(target: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file with a header."""
+    """Write a CSV file with a header; `read_table` gives back the same texts."""
     lines = _Lines()
-    csv.writer(lines, lineterminator="\n").writerows([columns, *rows])
+    csv.writer(lines, lineterminator="\n").writerows([columns, *(map(quoted, row) for row in rows)])
     write_text(target, "".join(lines))
 
 
@@ -130,7 +132,7 @@ def read_table(file: Path) -> list[dict[str, str]]:
             for row in reader:
                 if None in row or None in row.values():
                     raise ValueError(f"expected the columns {','.join(reader.fieldnames or ())}")
-                rows.append(row)
+                rows.append({column: unquoted(cell) for column, cell in row.items()})
         except (csv.Error, ValueError) as error:  # UnicodeDecodeError is one
             raise ValueError(
                 f"{file}:{reader.reader.line_num}: is no row of a table in UTF-8 ({error})"

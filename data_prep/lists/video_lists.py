@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from data_prep.running.console import progress_bar
 from gcvideo.atomic import replacing, write_table
+from gcvideo.cells import unquoted
 from gcvideo.video_files import video_names
 
 SEGMENTS = {"start", "end", "time_start", "time_end", "start_time", "end_time", "start_frame", "end_frame"}
@@ -83,7 +84,7 @@ def _videos_of(file: Path) -> list[ListedVideo]:
                     raise ValueError(
                         f"{file}:{reader.line_num}: is no row of {','.join(reader.fieldnames or ())}"
                     )
-                videos.append(ListedVideo(row["path"], row["label"] or ""))
+                videos.append(ListedVideo(unquoted(row["path"]), unquoted(row["label"] or "")))
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{file}: is not UTF-8 text ({error.reason}); write the file again as UTF-8"

@@ -10,8 +10,8 @@ import torch
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 from torch import nn
 
 from gcvideo.atomic import write_text
@@ -34,6 +34,7 @@ from gcvideo.attention import (
     stage_of,
 )
 from gcvideo.blocks import ContextBlock
+from gcvideo.cells import quoted
 from gcvideo.cli.inputs import find_videos, load, unique_names, usable_device
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import from_configs, without_overrides
@@ -41,6 +42,7 @@ from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import DecodeError
 from gcvideo.run_folder import PLOT_OF_BLOCK, RunFolder
+from gcvideo.terminal import Terminal
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
@@ -188,7 +190,7 @@ def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
     """Write and print the table."""
     summary = table.summary()
     said = [*notes(summary), *said_of_videos]
-    write_text(out / "distances.csv", summary.to_csv(index=False))
+    write_text(out / "distances.csv", summary.map(quoted).to_csv(index=False))
     write_text(out / "distances.md", as_markdown(summary, said))
     plot_network(summary, out / "distances.png")
     for block in summary["block"].unique():
@@ -234,11 +236,11 @@ def print_means(means: pd.DataFrame, said: Sequence[str]) -> None:
         pad_edge=False,
     )
     for _, rows in means.groupby("block", sort=False):
-        titles = [f"[bold]{rows['block'].iloc[0]}", rows["context"].iloc[0], "", ""]
+        titles = [Text(rows["block"].iloc[0], style="bold"), rows["context"].iloc[0], "", ""]
         for title, (_, _, pairs, *values) in zip(titles, rows.itertuples(index=False), strict=True):
             printed.add_row(title, pairs, *map(as_text, values))
         printed.add_section()
-    console = Console()
+    console = Terminal()
     console.print(printed)
     for note in said:
-        console.print(f"- {note}", highlight=False)
+        console.print(f"- {note}")

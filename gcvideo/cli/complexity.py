@@ -8,11 +8,10 @@ import pandas as pd
 import torch
 import yaml
 from jsonargparse.typing import PositiveInt
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Column, Table
 
 from gcvideo.atomic import write_text
+from gcvideo.cells import quoted
 from gcvideo.cli.config_files import config_files
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
@@ -20,6 +19,7 @@ from gcvideo.complexity import ROUNDS, Complexity, Subject, measure_complexity
 from gcvideo.complexity.paper import PAPER_NOTES, PAPER_ROWS, paper_network
 from gcvideo.memory import keep_freed_memory
 from gcvideo.run_folder import RunFolder
+from gcvideo.terminal import Terminal, progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> None:
     subjects = {name: Subject(build(size["num_classes"]), clip) for name, build in networks.items()}
     for subject in subjects.values() if channels_last else ():
         subject.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar(transient=True) as progress:
         measured = measure_complexity(
             subjects, track=lambda steps, description: progress.track(steps, description=description)
         )
@@ -102,7 +102,7 @@ def run(arguments: Sequence[str]) -> None:
     notes = notes_on(measured, num_classes=size["num_classes"], paper=options.paper)
     print_rows(frame, notes)
     listed = "\n".join(f"- {note}" for note in notes)
-    write_text(options.out / "complexity.csv", frame.to_csv(index=False))
+    write_text(options.out / "complexity.csv", frame.map(quoted).to_csv(index=False))
     write_text(options.out / "complexity.md", f"{frame.to_markdown(index=False)}\n\n{listed}\n")
     log.info("wrote complexity.csv and complexity.md to %s", options.out)
 
@@ -209,7 +209,7 @@ def print_rows(frame: pd.DataFrame, notes: Sequence[str]) -> None:
     printed = Table(Column("", no_wrap=True), *frame["network"].str.replace("_", " "))
     for column in frame.columns.drop("network"):
         printed.add_row(column, *(f"{value:g}" for value in frame[column]))
-    console = Console()
+    console = Terminal()
     console.print(printed)
     for note in notes:
-        console.print(f"- {note}", highlight=False)
+        console.print(f"- {note}")

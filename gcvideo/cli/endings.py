@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from gcvideo.evaluation.figures import result_table, rounded
+from gcvideo.printable import printable
 from gcvideo.run_folder import Evaluated, RunFolder
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def say_early_end(trainer: Trainer, callbacks: Sequence[Callback]) -> None:
 
 def show_figures(title: str, metrics: Mapping[str, float], *, num_classes: int, file: Path) -> None:
     """Write a table of rounded figures to standard output."""
-    sys.stdout.write(f"{title}\n{result_table(metrics, num_classes=num_classes)}")
+    sys.stdout.write(f"{printable(title)}\n{result_table(metrics, num_classes=num_classes)}")
     log.info("the figures in full: %s", file)
 
 

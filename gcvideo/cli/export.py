@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float
 from lightning.pytorch.utilities import move_data_to_device
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import collate
+from gcvideo.terminal import Terminal
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def print_differences(
     printed = Table("file", "opset", "difference")
     for file, found in differences.items():
         printed.add_row(file, opsets.get(file, "-"), f"{found:.2g}")
-    Console().print(
+    Terminal().print(
         printed, f"max |logit - eager| / max |eager| over {len(clips)} clips of {list(clips.shape[1:])}"
     )
 

@@ -6,8 +6,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gcvideo.atomic import write_text
 from gcvideo.cli.inputs import find_videos, load
@@ -16,6 +14,7 @@ from gcvideo.data.datamodule import available_workers
 from gcvideo.data.decoding import DecodeError
 from gcvideo.prediction.features import FeatureFile, Per, VideoFeatures, clip_features
 from gcvideo.prediction.reading import UnreadableVideo, read_views
+from gcvideo.terminal import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +91,7 @@ def run(arguments: Sequence[str]) -> None:
     file = FeatureFile(options.out, per=options.per, settings=settings, videos=videos)
 
     transform = data.device_transform(training=False).to(model.device)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         missing = file.missing()
         task = progress.add_task(
             "features", total=len(videos), completed=len(videos) - sum(map(len, missing))

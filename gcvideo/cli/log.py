@@ -12,13 +12,23 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from gcvideo.printable import printable, printable_lines
+
+
+class Printable(logging.Formatter):
+    """Shows characters of names from files as text; Lightning's messages have lines that are not indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (of logging)
+        is_ours = record.name.startswith("gcvideo")
+        return (printable_lines if is_ours else printable)(super().formatMessage(record))
+
 
 class StandardError(logging.StreamHandler):
     """Writes to what sys.stderr is when a line is logged."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
-        self.setFormatter(logging.Formatter("%(message)s"))
+        self.setFormatter(Printable("%(message)s"))
 
     @property
     def stream(self) -> Any:
@@ -60,4 +70,4 @@ def lightning_likewise() -> None:
 
 def _in_one_line(message: Warning | str, *origin: Any, **line: Any) -> str:
     """What is warned of, without the place in a dependency that found it."""
-    return " ".join(f"warning: {message}".split()) + "\n"
+    return printable(" ".join(f"warning: {message}".split())) + "\n"

@@ -13,6 +13,7 @@ from pickle import UnpicklingError
 from typing import NamedTuple
 
 from gcvideo.cli.log import lightning_likewise, log_to_stderr
+from gcvideo.printable import printable_lines
 from gcvideo.shortage import shortage
 
 
@@ -117,7 +118,7 @@ def _open_standard_streams() -> None:
 
 
 def _complaint(message: str, *, code: int) -> int:
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(printable_lines(message) + "\n")
     return code
 
 

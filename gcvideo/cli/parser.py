@@ -18,6 +18,7 @@ from gcvideo.cli.config_files import before_its_class, config_files, fault_in, p
 from gcvideo.cli.former_names import with_current_names
 from gcvideo.cli.trust import EXPLAINED
 from gcvideo.paths import user_path
+from gcvideo.printable import printable
 from gcvideo.private_names import subcommands_of
 
 register_type(Path, str, user_path, type_check=isinstance)
@@ -86,7 +87,7 @@ class CommandParser(ArgumentParser):
     def _refuse(self, said: str) -> NoReturn:
         command = self._chosen.prog.replace(" [options]", "")
         end = "" if said.endswith("?") else ";"
-        sys.stderr.write(f"{command}: {said}{end} see `{command} --help`\n")
+        sys.stderr.write(printable(f"{command}: {said}{end} see `{command} --help`") + "\n")
         sys.exit(2)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:

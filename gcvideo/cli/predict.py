@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
 from gcvideo.atomic import write_text
+from gcvideo.cells import quoted
 from gcvideo.cli.inputs import find_videos, load, unique_names
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.datamodule import available_workers
@@ -24,6 +24,8 @@ from gcvideo.prediction.annotated import write_annotated
 from gcvideo.prediction.predictors import Prediction, TimelinePredictor, VideoPredictor
 from gcvideo.prediction.reading import UnreadableVideo
 from gcvideo.prediction.timeline_plot import plot_timeline
+from gcvideo.printable import printable_lines
+from gcvideo.terminal import Terminal, progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +117,7 @@ def run(arguments: Sequence[str]) -> None:
 
     done: list[Prediction] = []
     unreadable: list[UnreadableVideo] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         for prediction in progress.track(predict(list(names)), total=len(names), description="predict"):
             if isinstance(prediction, UnreadableVideo):
                 unreadable.append(prediction)
@@ -183,7 +184,7 @@ def write(
     if done:
         table.write(folder / "predictions.csv")
     if windows:
-        write_text(folder / "timeline.csv", pd.DataFrame(windows).to_csv(index=False))
+        write_text(folder / "timeline.csv", pd.DataFrame(windows).map(quoted).to_csv(index=False))
     said = {
         "videos": [prediction.as_json() for prediction in done],
         "unreadable": [{"video": str(path), "reason": reason} for path, reason in unreadable],
@@ -215,8 +216,8 @@ def print_prediction(prediction: Prediction) -> None:
     for when, name, probability in lines:
         bar = ProgressBar(total=1, completed=probability, width=20)
         printed.add_row(when, bar, f"{probability:.1%}", name)
-    console = Console()
-    console.print(prediction.path, style="bold", soft_wrap=True, highlight=False)
+    console = Terminal()
+    console.print(printable_lines(str(prediction.path)), style="bold", soft_wrap=True)
     console.print(printed)
 
 

@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
-from rich.console import Console
 
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run import VideoCLI
@@ -27,6 +26,7 @@ from gcvideo.preflight import (
 )
 from gcvideo.private_names import parsers_of_subcommands, runs_nothing
 from gcvideo.run_folder import RunFolder
+from gcvideo.terminal import Terminal
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
@@ -150,10 +150,10 @@ def _quiet(name: str) -> Iterator[None]:
 
 def _announce(report: Report, rendezvous: Rendezvous) -> int:
     """Print the report, tell the others how it ended, and return the exit code."""
-    console = Console(width=None if sys.stdout.isatty() else LOG_COLUMNS, highlight=False)
+    console = Terminal(width=None if sys.stdout.isatty() else LOG_COLUMNS)
     console.print(report.table())
     for sentence in report.sentences():
-        console.print(sentence, markup=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=True)
     code = int(report.failed)
     console.print(f"preflight: {'failed' if code else 'nothing is wrong'}")
     rendezvous.conclude(code, absent=report.absent, seconds=GOODBYE_SECONDS)

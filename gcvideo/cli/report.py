@@ -4,9 +4,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from gcvideo.cli.inputs import load
 from gcvideo.cli.parser import CommandParser
 from gcvideo.complexity import Complexity, Subject, measure_complexity
@@ -16,6 +13,7 @@ from gcvideo.report import Cost, Quartiles, Run, read_run, write_report
 from gcvideo.report.page import MOST_MISTAKES
 from gcvideo.report.thumbnails import thumbnail
 from gcvideo.run_folder import RunFolder
+from gcvideo.terminal import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +50,7 @@ def run(arguments: Sequence[str]) -> None:
     runs = [read_run(folder) for folder in options.runs]
     distinguish(runs)
     subjects: dict[str, Subject] = {}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar(transient=True) as progress:
         for one in progress.track(runs, description="look into runs"):
             if one.checkpoint is not None:
                 subjects[one.name] = look_into(one, one.checkpoint)

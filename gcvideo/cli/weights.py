@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from rich.console import Console
 
 from gcvideo.backbones import VideoResNet
 from gcvideo.backbones.checkpoints import (
@@ -31,6 +30,7 @@ from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.resnet import ARCHITECTURES, ArchitectureName
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.pretrained import numbers
+from gcvideo.terminal import Terminal
 
 log = logging.getLogger(__name__)
 
@@ -154,9 +154,9 @@ def print_contents(checkpoint: Checkpoint, source: Recognised, *, tensors: bool)
 
 
 def _print(lines: Sequence[str]) -> None:
-    console = Console()
+    console = Terminal()
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _count(checkpoint: Checkpoint) -> str:

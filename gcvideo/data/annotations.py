@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcvideo.cells import unquoted
 from gcvideo.clip import Verified
 from gcvideo.data.forms import (
     INTEGER,
@@ -115,11 +116,13 @@ class Labels(NamedTuple):
 
     def is_row(self, path: str, label: str) -> bool:
         """Return whether the second is a label, in or out of range."""
-        return INTEGER.fullmatch(label) is not None or label in self.by_name
+        names = self.by_name
+        return INTEGER.fullmatch(label) is not None or label in names or unquoted(label) in names
 
     def index_of(self, label: str, path: str) -> int:
         """Return the class index that a label, as written for a path, stands for."""
         label = label.strip()
+        label = label if label in self.by_name else unquoted(label)
         if label in self.by_name and not INTEGER.fullmatch(label):
             return self.by_name[label]
         if not INTEGER.fullmatch(label):

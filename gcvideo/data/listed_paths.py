@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from os.path import expanduser, join, lexists, normpath
 from pathlib import Path
 
+from gcvideo.cells import unquoted
 from gcvideo.data.forms import RowError
 
 # Signs that tell of thousands of paths at once whether one of them needs a second look.
@@ -42,6 +43,8 @@ def local_path(path: str, *, base: str) -> str:
         raise RowError(f"the path is empty; expected a video file below {base}")
     if "\0" in path:
         raise RowError(f"path {path!r} holds the sign \\x00, which no name can; remove it")
+    if path.startswith("'") and not lexists(join(base, path)):  # noqa: PTH118
+        path = unquoted(path)
     if path.startswith("~/"):
         path = expanduser(path)  # noqa: PTH111
     for pattern, (found, remedy) in ELSEWHERE.items():

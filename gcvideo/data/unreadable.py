@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from gcvideo.cells import quoted, unquoted
 from gcvideo.clip import Unreadable
 from gcvideo.data.decoding import DecodeError
 
@@ -72,14 +73,14 @@ class SkipUnreadable:
         with self.list_file.open("a+", newline="") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
             file.seek(0)
-            self.listed = {row["path"] for row in csv.DictReader(file)}
+            self.listed = {unquoted(row["path"]) for row in csv.DictReader(file)}
             writer = csv.writer(file)
             if file.tell() == 0:
                 writer.writerow(COLUMNS)
             for record, reason in videos:
                 if record.video_id not in self.listed:
                     log.warning("%s: %s; left out of training", record.path, reason)
-                    writer.writerow((record.video_id, reason, epoch))
+                    writer.writerow(map(quoted, (record.video_id, reason, epoch)))
                     self.listed.add(record.video_id)
         if len(self.listed) > self.max_share * self.num_videos:
             raise ValueError(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gcvideo.atomic import write_text
+from gcvideo.cells import quoted
 from gcvideo.clip import Unreadable
 
 
@@ -56,4 +57,4 @@ class PredictionTable:
         frame = pd.DataFrame(self.rows if rows is None else rows).sort_values("video", kind="stable")
         if "unreadable" in frame:  # stands last, wherever the first of them stands
             frame["unreadable"] = frame.pop("unreadable")
-        write_text(file, frame.to_csv(index=False))
+        write_text(file, frame.map(quoted).to_csv(index=False))

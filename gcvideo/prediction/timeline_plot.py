@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from gcvideo.atomic import replacing
 from gcvideo.prediction.timeline import Timeline
+from gcvideo.printable import printable
 
 MOST_CURVES = 6
 
@@ -25,8 +26,8 @@ def plot_timeline(timeline: Timeline, *, title: str, file: Path) -> None:
     middles = [(window.start_seconds + window.end_seconds) / 2 for window in timeline.windows]
     for name, colour in colours.items():
         curve = [dict(window.top).get(name, 0.0) for window in timeline.windows]
-        curves.plot(middles, curve, color=colour, label=name, marker="o", markersize=3)
-    curves.set(ylim=(0, 1.02), ylabel="probability", title=title)
+        curves.plot(middles, curve, color=colour, label=_plain(name), marker="o", markersize=3)
+    curves.set(ylim=(0, 1.02), ylabel="probability", title=_plain(title))
     curves.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False)
     for segment in segments:
@@ -36,3 +37,8 @@ def plot_timeline(timeline: Timeline, *, title: str, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as unfinished:
         figure.savefig(unfinished, format="png", dpi=120)
+
+
+def _plain(name: str) -> str:
+    """Return a name that matplotlib writes as it stands: a dollar sign would begin a formula."""
+    return printable(name).replace("$", r"\$")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
+from gcvideo.cells import unquoted
 from gcvideo.run_folder import PLOT_OF_BLOCK, Evaluated, RunFolder
 
 EVALUATED: tuple[Evaluated, ...] = ("test", "val")
@@ -172,4 +173,4 @@ def _read_predictions(file: Path) -> pd.DataFrame:
     missing = {"video", "label", "prediction", "probability"} - set(table.columns)
     if missing:
         raise ValueError(f"{file}: has no column {', '.join(sorted(missing))}; run `gcvideo test` again")
-    return table
+    return table.map(unquoted)

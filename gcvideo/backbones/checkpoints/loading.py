@@ -100,7 +100,7 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
             expected_missing=write_naming({k: own.named.state[k] for k in expected_missing}, own.format),
         )
     except ValueError as error:
-        raise ValueError(f"{title}: {_advice(source, own, new)}\n{error}") from error
+        raise ValueError(f"{title}: {_advice(source, own, new)}\n  {error}") from error
     log.info(
         "loaded %s: %d tensors%s; %s start fresh; %s of the file left behind",
         title,
