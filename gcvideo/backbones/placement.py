@@ -81,11 +81,11 @@ class Placement:
 
     @property
     def stages(self) -> list[str]:
-        """The stages that carry context blocks."""
+        """Return the stages that carry context blocks."""
         return [stage for stage in ("res2", "res3", "res4", "res5") if getattr(self, stage)]
 
     def indices(self, stage: str, depth: int) -> list[int]:
-        """The residual blocks of `stage`, which has `depth` of them, that carry a context block."""
+        """Return which of the `depth` residual blocks of `stage` carry a context block."""
         asked: Blocks = getattr(self, stage)
         if asked == "all":
             return list(range(depth))
@@ -167,6 +167,7 @@ def place(block: BlockMaker, stages: Stages, placement: Placement | PlacementMap
     """
     if not isinstance(placement, Placement):
         placement = Placement.of(placement)
+    # Which residual blocks are meant.
     residuals = {name: residual_blocks(pathways(stage)[""]) for name, stage in stages.items()}
     for name in placement.stages:
         if not len(residuals.get(name, ())):
@@ -179,6 +180,7 @@ def place(block: BlockMaker, stages: Stages, placement: Placement | PlacementMap
             "name some, as in {res3: [1, 3], res4: [1, 3, 5]}"
         )
     chosen = {(name, index): residuals[name][index] for name, indices in wanted.items() for index in indices}
+    # Refuse what cannot carry one before the first is put.
     channels = {
         at: _channels_out(residual, placement, "{}.{}".format(*at)) for at, residual in chosen.items()
     }
@@ -230,7 +232,7 @@ def _with_context(residual: nn.Module, context: nn.Module, placement: Placement)
 
 
 def _read_by_context(residual: nn.Module, _: object, output: Tensor) -> Tensor:
-    """z = context(residual(x)), as a forward hook: the residual block stays what it is."""
+    """Compute z = context(residual(x)), as a forward hook: the residual block stays what it is."""
     return residual.get_submodule("context")(output)
 
 
@@ -254,8 +256,8 @@ def describe_placed(network: nn.Module) -> str:
         position: Position = "after_1x1x1" if isinstance(residual, ContextBranchResBlock) else "after_add"
         kind = type(residual.get_submodule("context")).__name__
         groups.setdefault((kind, position), []).append(name)
-    placed = [
-        f"{len(places)} context blocks ({kind}) {position}: {', '.join(places)}"
-        for (kind, position), places in groups.items()
-    ]
+    placed = []
+    for (kind, position), places in groups.items():
+        noun = "context block" if len(places) == 1 else "context blocks"
+        placed.append(f"{len(places)} {noun} ({kind}) {position}: {', '.join(places)}")
     return "; ".join(placed) or "no context block"

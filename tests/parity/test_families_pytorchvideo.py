@@ -148,6 +148,23 @@ def test_blocks_stand_in_the_fast_pathway_where_that_is_asked():
     assert SlowFast(2, width=WIDTH, **settings).context_places == ["fast.res5.2"]
 
 
+def test_blocks_may_have_another_position_in_each_pathway(tmp_path):
+    placements = {
+        "placement": {"res4": [1], "position": "after_add"},
+        "fast_placement": {"res4": [1], "position": "after_1x1x1"},
+    }
+    settings = {"width": WIDTH, "block": partial(GlobalContextBlock, reduction_ratio=1), **placements}
+    network = SlowFast(2, **settings)
+    arguments = {"block": {"class_path": "gcvideo.blocks.GlobalContextBlock"}, **placements}
+    content = {"state_dict": network.state_dict(), "hyper_parameters": {"network": {"init_args": arguments}}}
+    torch.save(content, tmp_path / "best.ckpt")
+    load_weights(SlowFast(2, **settings), Weights(tmp_path / "best.ckpt"))
+    assert network.placed == (
+        "1 context block (GlobalContextBlock) after_add: res4.1; "
+        "1 context block (GlobalContextBlock) after_1x1x1: fast.res4.1"
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

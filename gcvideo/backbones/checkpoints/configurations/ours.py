@@ -33,8 +33,11 @@ def read(record: Mapping[str, Any]) -> Said:
         made = settings.get("block") if isinstance(settings, Mapping) else None
         block = made.get("class_path") if isinstance(made, Mapping) else None
     clip = data.get("clip") or {}
+    said = {name: value for name, value in _leaves(settings) if name in ARGUMENTS}
+    if isinstance(settings, Mapping) and settings.get("fast_placement"):
+        said.pop("position", None)  # which may be another in each pathway
     return Said(
-        settings={name: value for name, value in _leaves(settings) if name in ARGUMENTS},
+        settings=said,
         foreign=[],
         input=Input(
             num_frames=clip.get("num_frames"),
