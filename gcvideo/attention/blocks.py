@@ -34,7 +34,7 @@ SHARED_CONTEXT_NAMES = {
 
 
 def context_blocks(network: nn.Module) -> dict[str, ContextBlock]:
-    """The context blocks in the order of the network, named as placement does (`res4.3`).
+    """Return the context blocks in the order of the network, named as placement does (`res4.3`).
 
     In a network that does not show its stages they have their module names. A placed block of another kind
     than ContextBlock, which shows no attention, is not among them.
@@ -45,7 +45,7 @@ def context_blocks(network: nn.Module) -> dict[str, ContextBlock]:
 
 
 def choose_blocks(network: nn.Module, names: Sequence[str] | None) -> dict[str, ContextBlock]:
-    """The named context blocks of a network, or all of them.
+    """Return the named context blocks of a network, or all of them.
 
     Raises:
         ValueError: The network has no context blocks, or none of a given name.
@@ -71,7 +71,7 @@ def choose_blocks(network: nn.Module, names: Sequence[str] | None) -> dict[str, 
 
 
 def context_name(context: Context) -> str:
-    """What the context is in the paper's words: embedded Gaussian, dot product, attention pooling, ..."""
+    """Return what the context is in the paper's words: embedded Gaussian, dot product, attention pooling."""
     if isinstance(context, PairwiseAttention):
         name = AFFINITY_NAMES.get(type(context.affinity), type(context.affinity).__name__)
         return "Gaussian" if name == "embedded Gaussian" and type(context.query) is nn.Identity else name
@@ -80,7 +80,7 @@ def context_name(context: Context) -> str:
 
 @contextmanager
 def record_inputs(blocks: dict[str, ContextBlock]) -> Iterator[dict[str, Float[Tensor, "B C T H W"]]]:
-    """A dictionary that holds, after each forward pass of the network, the input x of every block."""
+    """Yield a dictionary that holds the input x of every block after each forward pass of the network."""
     inputs: dict[str, Tensor] = {}
 
     def keep(name: str, _: nn.Module, arguments: tuple[Tensor]) -> None:
@@ -95,7 +95,7 @@ def record_inputs(blocks: dict[str, ContextBlock]) -> Iterator[dict[str, Float[T
 
 
 def attention_vectors(context: Context, x: Float[Tensor, "1 C T H W"]) -> Vectors | None:
-    """The attention maps of all query positions of one clip, or None where they have one in common."""
+    """Return the attention maps of all query positions of one clip, or None if they have one in common."""
     if isinstance(context, PairwiseAttention):
         query = context.query(x).flatten(2).mT  # 1 Q E
         key = context.key_map(x).flatten(2).mT  # 1 P E

@@ -18,7 +18,9 @@ class CosineDistance(NamedTuple):
 
 
 def cosine_distance(vectors: Vectors, grid: Grid) -> CosineDistance:
-    """AvgDist = 1/N² sum_ij (1 - cos(v_i, v_j)) / 2, 0..1 (GCNet, section 3.2, arXiv:1904.11492).
+    """Return the mean cosine distance over all pairs of positions.
+
+    AvgDist = 1/N² sum_ij (1 - cos(v_i, v_j)) / 2, 0..1 (GCNet, section 3.2, arXiv:1904.11492).
 
     A sum of cosines over all pairs of a set is the squared length of the sum of its unit vectors u_i:
     sum_ij cos(v_i, v_j) = |sum_i u_i|². Taken over all positions, over each frame and over each place it
@@ -57,7 +59,7 @@ def cosine_distance(vectors: Vectors, grid: Grid) -> CosineDistance:
 
 
 def unit_vectors(vectors: Float[Tensor, "n D"]) -> Float64[Tensor, "n D+1"]:
-    """v / |v|, with one axis more, which is the direction of zero vectors."""
+    """Return v / |v|, with one axis more, which is the direction of zero vectors."""
     vectors = vectors.double()
     # By the largest number first, so that squares neither overflow nor vanish.
     largest = vectors.abs().amax(dim=1, keepdim=True)
@@ -68,5 +70,5 @@ def unit_vectors(vectors: Float[Tensor, "n D"]) -> Float64[Tensor, "n D+1"]:
 
 
 def _distance(sum_of_cosines: float, num_pairs: int) -> float:
-    """(1 - the mean cosine) / 2; rounding may leave a mean just above 1."""
+    """Return (1 - the mean cosine) / 2; rounding may leave a mean just above 1."""
     return max((1 - sum_of_cosines / num_pairs) / 2, 0.0) if num_pairs else math.nan

@@ -48,7 +48,7 @@ def clip_distances(
     num_pairs: int,
     generator: torch.Generator,
 ) -> list[ClipDistance]:
-    """The distances inside a block that is given x.
+    """Return the distances inside a block that is given x.
 
     Measured are the vectors of positions i in
 
@@ -66,6 +66,7 @@ def clip_distances(
     found = [_cosine("input", features(x), grid)]
     additive = isinstance(block.fusion, Add)
     attention = attention_vectors(block.context, x)
+    # One map for all queries: the same everywhere behind the input.
     if attention is None:
         shared: tuple[Measured, ...] = (
             ("output", "added", "attention") if additive else ("output", "attention")
@@ -73,10 +74,12 @@ def clip_distances(
         found += [_shared(measured, "cosine", grid) for measured in shared]
         return [*found, _shared("attention", "jensen_shannon", grid)]
 
+    # A map for each query.
     found.append(_cosine("output", features(context), grid))
     if additive:
         found.append(_cosine("added", features(block.transform(context)), grid))
     found.append(_cosine("attention", attention, grid))
+    # The divergence of maps that are distributions.
     pairwise = isinstance(block.context, PairwiseAttention)
     if pairwise and isinstance(block.context.affinity, SoftmaxAffinity):
         return [*found, _jensen_shannon(attention, grid, num_pairs=num_pairs, generator=generator)]
@@ -86,7 +89,7 @@ def clip_distances(
 
 
 def features(x: Float[Tensor, "1 C T H W"]) -> Vectors:
-    """The channels of each position."""
+    """Return the channels of each position."""
     rows = x[0].flatten(1).mT  # P C
     return Vectors(lambda i: rows[i], size=rows.shape[1])
 

@@ -27,7 +27,9 @@ class Divergence(NamedTuple):
 
 
 def jensen_shannon(p: Float[Tensor, "n D"], q: Float[Tensor, "n D"]) -> Float64[Tensor, " n"]:
-    """1/2 sum_k p_k log(p_k / m_k) + q_k log(q_k / m_k), m = (p + q) / 2, in nats: 0..log 2.
+    """Return the Jensen-Shannon divergence of each pair of rows, in nats: 0..log 2.
+
+    1/2 sum_k p_k log(p_k / m_k) + q_k log(q_k / m_k), m = (p + q) / 2.
 
     Rows are probabilities; the paper's (arXiv:1904.11492, section 3.2) writes 2 p_k / (p_k + q_k).
     """
@@ -39,7 +41,7 @@ def jensen_shannon(p: Float[Tensor, "n D"], q: Float[Tensor, "n D"]) -> Float64[
 def jensen_shannon_distance(
     vectors: Vectors, grid: Grid, *, num_pairs: int, generator: torch.Generator
 ) -> Divergence:
-    """Mean divergence of `num_pairs` pairs of each kind; exact for a kind that has no more of them.
+    """Return the mean divergence over `num_pairs` pairs of each kind, or all if there are no more.
 
     All pairs would take O(N² D). The kinds are strata: the mean over all pairs weighs theirs by how many
     pairs each has, i = j (divergence 0) included, and its standard error is theirs added in quadrature.
@@ -63,7 +65,7 @@ def jensen_shannon_distance(
 
 
 def _mean_divergence(vectors: Vectors, pairs: Pairs) -> tuple[float, float]:
-    """The mean over `pairs` and its standard error."""
+    """Return the mean over `pairs` and its standard error."""
     if not len(pairs.first):
         return math.nan, math.nan
     size = max(NUMBERS_AT_A_TIME // vectors.size, 1)

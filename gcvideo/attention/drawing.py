@@ -26,7 +26,7 @@ class Drawing:
     def draw_attention(
         self, view: RecordedView, video: str, blocks: Mapping[str, ContextBlock], queries: Sequence[Query]
     ) -> None:
-        """The attention map of every block that has one; the channel weights of every block that scales."""
+        """Draw the attention map of every block that has one, and the channel weights of those that scale."""
         for name, block in blocks.items():
             x = view.inputs[name]
             title = f"{_short(view)}   {name}: {context_name(block.context)}"
@@ -41,7 +41,7 @@ class Drawing:
                 draw_channels(weights, file, title=f"{title}: channel weights{no_map}")
 
     def draw_grad_cam(self, view: RecordedView, video: str, stages: Mapping[str, nn.Module]) -> None:
-        """Grad-CAM of the likeliest class at each stage."""
+        """Draw Grad-CAM of the likeliest class at each stage."""
         for name, stage in stages.items():
             layers = grad_cam_layers(self.model.network, stage, view.clip, self.model.class_names)
             title = f"{_short(view)}   Grad-CAM of {name}"
@@ -56,5 +56,5 @@ class Drawing:
 
 
 def _short(view: RecordedView) -> str:
-    """The video's file and the folder that it is in, which may be its class."""
+    """Return the video's file and the folder that it is in, which may be its class."""
     return "/".join(Path(view.record.video_id).parts[-2:])

@@ -12,8 +12,9 @@ from gcvideo.backbones.protocols import pathways, shown_stages
 
 
 def stage_of(network: nn.Module, name: str) -> nn.Module:
-    """A stage by name, as res5, or of two pathways fast.res5; of a network that shows none, any part by its
-    module name.
+    """Return a stage by name, as res5, or of two pathways fast.res5.
+
+    Of a network that shows no stages, it is any part by its module name.
 
     Raises:
         ValueError: There is none of that name.
@@ -36,7 +37,10 @@ def stage_of(network: nn.Module, name: str) -> nn.Module:
 def grad_cam_layers(
     network: nn.Module, stage: nn.Module, clip: Float[Tensor, "1 3 T H W"], class_names: list[str]
 ) -> Layers:
-    """ReLU(sum_c mean(d logit / d A_c) A_c) of the likeliest class, over its peak; A leaves the stage."""
+    """Return Grad-CAM of the likeliest class, over its peak.
+
+    ReLU(sum_c mean(d logit / d A_c) A_c), where A leaves the stage.
+    """
     with torch.inference_mode():
         probabilities = network(clip).softmax(dim=1)[0]
     likeliest = int(probabilities.argmax())

@@ -24,7 +24,7 @@ class Query(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Query":
-        """T,Y,X, as 0.5,0.5,0.5.
+        """Read T,Y,X, as 0.5,0.5,0.5.
 
         Raises:
             ValueError: Not three numbers, or one out of range.
@@ -45,7 +45,7 @@ class Query(NamedTuple):
         return query
 
     def cell(self, size: MapSize) -> MapSize:
-        """The cell of a feature map that the point is in."""
+        """Return the cell of a feature map that the point is in."""
         frame, row, column = (min(int(share * n), n - 1) for share, n in zip(self, size, strict=True))
         return frame, row, column
 
@@ -78,17 +78,19 @@ class Layers(NamedTuple):
 def attention_layers(
     context: Context, x: Float[Tensor, "1 C T H W"], queries: Sequence[Query], *, clip_size: MapSize
 ) -> Layers:
-    """The attention map of each query, or the one that all queries have in common.
+    """Return the attention map of each query, or the one that all queries have in common.
 
     Values are a_ij * P. Of a softmax that is the weight relative to a uniform one; of dot product and concat,
     whose C(x) is P, it is f(x_i, x_j) itself.
     """
     map_size = x.shape[2], x.shape[3], x.shape[4]
     attention = attention_vectors(context, x)
+    # One map for all queries.
     if attention is None:
         weights = context.attention(x)[0].unflatten(1, map_size)  # 1 T H W
         values = over_frames(weights * weights[0].numel(), map_size=map_size, clip_size=clip_size)
         return Layers([Layer("all queries", values[0], None)], UNIFORM)
+    # The map of each query's cell, at the size of the frames.
     cells = torch.tensor([query.cell(map_size) for query in queries], device=x.device)
     _, H, W = map_size
     positions = (cells[:, 0] * H + cells[:, 1]) * W + cells[:, 2]
@@ -115,7 +117,7 @@ UNIFORM = "attention weight relative to a uniform one"
 def over_frames(
     weights: Float[Tensor, "Q t h w"], *, map_size: MapSize, clip_size: MapSize
 ) -> Float[Tensor, "Q T H W"]:
-    """Weights of key positions at the size of the frames, by trilinear interpolation.
+    """Interpolate weights of key positions to the size of the frames, trilinearly.
 
     Keys may be 1 x 2 x 2 cells of the feature map, and pooling leaves an odd last row out: the keys then
     cover less than the frame, and what they do not cover has weight 0.
@@ -130,13 +132,13 @@ def over_frames(
 
 
 def has_map(block: ContextBlock) -> bool:
-    """Whether some positions can weigh more than others: an average weighs all the same."""
+    """Tell whether some positions can weigh more than others: an average weighs all the same."""
     return not isinstance(block.context, AveragePool)
 
 
 @torch.inference_mode()
 def channel_weights(block: ContextBlock, x: Float[Tensor, "1 C T H W"]) -> Float[Tensor, " C"] | None:
-    """sigmoid(y), by which a scaling block (squeeze-excitation) multiplies channels; None of other blocks."""
+    """Return sigmoid(y), by which a block that scales (squeeze-excitation) multiplies channels, or None."""
     if not isinstance(block.fusion, Scale):
         return None
     y: Tensor = block.transform(block.context(x))

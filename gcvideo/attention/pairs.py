@@ -40,7 +40,7 @@ class Grid(NamedTuple):
         return self.num_frames * self.num_places
 
     def num_pairs(self, kind: PairKind) -> int:
-        """Pairs with i < j."""
+        """Return the number of pairs with i < j."""
         T, S = self
         return {
             "same_frame": T * S * (S - 1) // 2,
@@ -65,7 +65,7 @@ class Pairs(NamedTuple):
 
 
 def draw_pairs(grid: Grid, kind: PairKind, *, num_pairs: int, generator: torch.Generator) -> Pairs:
-    """All pairs of a kind where they are `num_pairs` at most, else that many, drawn with replacement."""
+    """Return all pairs of a kind if they are `num_pairs` at most, else that many, drawn with replacement."""
     if grid.num_pairs(kind) <= num_pairs:
         return _every_pair(grid, kind)
 
@@ -93,7 +93,7 @@ def _every_pair(grid: Grid, kind: PairKind) -> Pairs:
 
 
 def places_in_turn(grid: Grid, *, vector_size: int) -> list[Int64[Tensor, "T s"]]:
-    """All positions, a few whole places at a time, such that their vectors are NUMBERS_AT_A_TIME at most.
+    """Yield all positions, some whole places at a time: their vectors have NUMBERS_AT_A_TIME at most.
 
     One place is the least.
     """

@@ -36,7 +36,7 @@ class Colours(NamedTuple):
 
     @classmethod
     def of(cls, layers: Sequence[Layer]) -> "Colours":
-        """Least to greatest (but for the greatest 0.5 %); about zero where values have both signs."""
+        """Scale least to greatest (but for the greatest 0.5 %); about zero if values have both signs."""
         values = np.stack([layer.values.float().cpu().numpy() for layer in layers])
         low, high = float(values.min()), float(np.quantile(values, 0.995))
         if low < 0:
@@ -49,7 +49,7 @@ class Colours(NamedTuple):
     def over(
         self, frames: UInt8[np.ndarray, "T H W 3"], values: Float[np.ndarray, "T H W"]
     ) -> UInt8[np.ndarray, "T H W 3"]:
-        """The frames in grey under the values in colour, which hides the more the stronger they are."""
+        """Lay the values in colour over the frames in grey; the stronger they are, the more they hide."""
         grey = frames.mean(axis=3, keepdims=True)
         share = np.asarray(self.scale(values))[..., None]
         strength = np.abs(2 * share - 1) if self.palette.name == SIGNED else share
@@ -59,11 +59,12 @@ class Colours(NamedTuple):
 
 
 def draw_grid(frames: UInt8[Tensor, "T H W 3"], layers: Layers, file: Path, *, title: str) -> None:
-    """Frames across; down, the frames as they are and each layer over them.
+    """Draw frames across; down, the frames as they are and each layer over them.
 
     A dot marks a query in the frame that it is in; a ring marks the same place in other frames. Of more than
     8 frames some are shown, those of the queries among them.
     """
+    # One mosaic of all pictures.
     colours = Colours.of(layers.layers)
     chosen = chosen_frames(len(frames), [layer.point for layer in layers.layers])
     rows = [strip[chosen] for strip in strips(frames, layers, colours)]
@@ -74,6 +75,7 @@ def draw_grid(frames: UInt8[Tensor, "T H W 3"], layers: Layers, file: Path, *, t
             top, left = row * height, column * width
             mosaic[top : top + height - GAP, left : left + width - GAP] = picture
 
+    # The figure around it: labels, scale and title.
     figure = Figure(
         figsize=(mosaic.shape[1] / DPI + 1.8, mosaic.shape[0] / DPI + 0.7), dpi=DPI, layout="constrained"
     )
@@ -94,7 +96,7 @@ def draw_grid(frames: UInt8[Tensor, "T H W 3"], layers: Layers, file: Path, *, t
 
 
 def chosen_frames(num_frames: int, points: Sequence[Query | None]) -> list[int]:
-    """Frames to show, MOST_COLUMNS at most: spread evenly, and the nearest moved to those of the points."""
+    """Choose MOST_COLUMNS frames at most: spread evenly, the nearest moved to those of the points."""
     if num_frames <= MOST_COLUMNS:
         return list(range(num_frames))
     free = np.linspace(0, num_frames - 1, MOST_COLUMNS).round().astype(int).tolist()
@@ -106,12 +108,12 @@ def chosen_frames(num_frames: int, points: Sequence[Query | None]) -> list[int]:
 
 
 def frame_of(point: Query, num_frames: int) -> int:
-    """The frame of the clip that a point is in."""
+    """Return the frame of the clip that a point is in."""
     return point.cell((num_frames, 1, 1))[0]
 
 
 def film(frames: UInt8[Tensor, "T H W 3"], layers: Layers) -> UInt8[np.ndarray, "T h w 3"]:
-    """Side by side, the frames as they are and each layer over them, with its title."""
+    """Return, side by side, the frames as they are and each layer over them, with its title."""
     shown = strips(frames, layers, Colours.of(layers.layers))
     titles = ["", *(layer.title for layer in layers.layers)]
     written = [
@@ -124,7 +126,7 @@ def film(frames: UInt8[Tensor, "T H W 3"], layers: Layers) -> UInt8[np.ndarray, 
 def strips(
     frames: UInt8[Tensor, "T H W 3"], layers: Layers, colours: Colours
 ) -> list[UInt8[np.ndarray, "T h w 3"]]:
-    """The frames as they are, then each layer over them with its point, all PANEL_HEIGHT high."""
+    """Return the frames as they are, then each layer over them with its point, all PANEL_HEIGHT high."""
     pictures = frames.cpu().numpy()
     size = (round(PANEL_HEIGHT * pictures.shape[2] / pictures.shape[1]), PANEL_HEIGHT)
     shown = [np.stack([np.asarray(_resized(picture, size)) for picture in pictures])]
@@ -155,7 +157,7 @@ def _written_on(picture: UInt8[np.ndarray, "H W 3"], title: str) -> UInt8[np.nda
 
 
 def write_mp4(pictures: UInt8[np.ndarray, "T h w 3"], file: Path) -> None:
-    """H.264, at a rate slow enough to follow."""
+    """Write H.264, at a rate slow enough to follow."""
     height, width = pictures.shape[1:3]
     even = np.pad(pictures, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     with replacing(file) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
@@ -168,7 +170,7 @@ def write_mp4(pictures: UInt8[np.ndarray, "T h w 3"], file: Path) -> None:
 
 
 def write_gif(pictures: UInt8[np.ndarray, "T h w 3"], file: Path) -> None:
-    """The same without end."""
+    """Write the same without end."""
     first, *others = (Image.fromarray(picture) for picture in pictures)
     times = {"duration": 1000 // FRAMES_PER_SECOND, "loop": 0}
     with replacing(file) as unfinished:
@@ -176,7 +178,7 @@ def write_gif(pictures: UInt8[np.ndarray, "T h w 3"], file: Path) -> None:
 
 
 def draw_channels(weights: Float[Tensor, " C"], file: Path, *, title: str) -> None:
-    """The weight of every channel, in order and sorted."""
+    """Draw the weight of every channel, in order and sorted."""
     values = weights.float().cpu().numpy()
     figure = Figure(figsize=(9, 2.8), layout="constrained")
     in_order, in_rank = figure.subplots(1, 2, sharey=True)

@@ -29,12 +29,13 @@ MEASURED_STYLES = {
 
 
 def plot_block(summary: pd.DataFrame, block: str, file: Path) -> None:
-    """What is measured in one block, down; the distance of each kind of pair, across.
+    """Plot what is measured in one block, down, and the distance of each kind of pair, across.
 
     Of a block with one attention map for all queries that is the input alone.
     """
     rows = _with_column(_rows(summary, summary["block"] == block))
     rows = _rows(rows, rows["note"] != ONE_MAP)
+    # What was measured, one row each.
     measured = set(rows["column"][rows["mean"].notna()])
     shown = [name for name in MEASURED_STYLES if name in measured]
     figure = Figure(figsize=(7.2, 0.75 * len(shown) + 1.6), layout="constrained")
@@ -53,6 +54,7 @@ def plot_block(summary: pd.DataFrame, block: str, file: Path) -> None:
             linewidth=1,
             clip_on=False,
         )
+    # Labels, scale and title.
     axes.set_yticks(range(len(shown)), [MEASURED_STYLES[name][1] for name in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     _scale(axes, "x", rows)
@@ -67,7 +69,7 @@ def plot_block(summary: pd.DataFrame, block: str, file: Path) -> None:
 
 
 def plot_network(summary: pd.DataFrame, file: Path) -> None:
-    """Left, what is measured, over all pairs, from block to block; right, attention by kind of pair."""
+    """Plot what is measured, over all pairs, from block to block; beside it, attention by kind of pair."""
     rows = _with_column(summary)
     blocks = list(dict.fromkeys(rows["block"]))
     figure = Figure(figsize=(min(max(9.0, 0.9 * len(blocks) + 3), 14), 4.2), layout="constrained")
@@ -91,14 +93,14 @@ def plot_network(summary: pd.DataFrame, file: Path) -> None:
 
 
 def _line(axes: Axes, blocks: list[str], found: pd.DataFrame, *, color: str, label: str, marker: str) -> None:
-    """One line from block to block; none where nothing was measured."""
+    """Draw one line from block to block; none if nothing was measured."""
     found = found.set_index("block").reindex(blocks)
     if found["mean"].notna().any():
         axes.plot(blocks, found["mean"], color=color, label=label, marker=marker, clip_on=False)
 
 
 def _spread(found: pd.DataFrame) -> list[pd.Series]:
-    """Below and above the mean; no distance is below 0."""
+    """Return the spread below and above the mean; no distance is below 0."""
     above = found["std"].fillna(0)
     return [above.clip(upper=found["mean"]), above]
 
@@ -113,7 +115,7 @@ def _with_column(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scale(axes: Axes, axis: Literal["x", "y"], rows: pd.DataFrame) -> None:
-    """Decades where distances span more than one, with a linear rest below them, where zero has its place."""
+    """Scale by decades if distances span more than one, with a linear rest below them for zero."""
     positive = rows["mean"].to_numpy()
     positive = positive[positive > 0]
     if not len(positive):

@@ -63,7 +63,7 @@ class RecordedVideos:
         return self.sample(video_frames)
 
     def views(self, description: str, blocks: dict[str, ContextBlock]) -> Iterator[RecordedView]:
-        """Every view of every video, under a progress bar."""
+        """Yield every view of every video, under a progress bar."""
         for index, record in enumerate(
             track(self.records, description=description, disable=not self.records)
         ):
@@ -80,7 +80,7 @@ class RecordedVideos:
                 yield RecordedView(record, frames, clip, inputs)
 
     def notes(self) -> list[str]:
-        """What must be said of the videos."""
+        """Return what must be said of the videos."""
         if not self.num_short:
             return []
         return [

@@ -41,7 +41,7 @@ class DistanceTable:
         self.rows: list[Row] = []
 
     def add(self, block: str, context: str, map_size: tuple[int, ...], found: Sequence[ClipDistance]) -> None:
-        """The distances inside one block, for one clip."""
+        """Add the distances inside one block, for one clip."""
         num_frames, height, width = map_size
         for row in found:
             for pairs in PairMeans._fields:
@@ -64,7 +64,7 @@ class DistanceTable:
                 )
 
     def summary(self) -> pd.DataFrame:
-        """The table, averaged over clips."""
+        """Return the table, averaged over clips."""
         same = ["block", "context", "num_frames", "height", "width", "measured", "distance", "pairs"]
         groups = pd.DataFrame(self.rows).groupby(same, sort=False, dropna=False)
         return groups.agg(
@@ -79,7 +79,7 @@ class DistanceTable:
 
 
 def as_in_the_paper(summary: pd.DataFrame, column: Literal["mean", "std"]) -> pd.DataFrame:
-    """Blocks and kinds of pairs down, what is measured across, as the paper's table 1 is laid out."""
+    """Lay the table out as the paper's table 1: blocks and kinds of pairs down, what is measured across."""
     measured = [ACROSS[key] for key in zip(summary["measured"], summary["distance"], strict=True)]
     wide = summary.assign(measured=measured).set_index(["block", "context", "pairs", "measured"])[column]
     wide = wide.unstack("measured", sort=False).reset_index()
@@ -88,14 +88,14 @@ def as_in_the_paper(summary: pd.DataFrame, column: Literal["mean", "std"]) -> pd
 
 
 def as_text(value: float) -> str:
-    """A distance, with the digits that fit into seven places; nothing where there is none."""
+    """Return a distance, with the digits that fit into seven places; nothing if there is none."""
     if math.isnan(value):
         return ""
     return f"{value:.4f}" if value >= 1e-3 else f"{value:.1e}" if value else "0"
 
 
 def notes(summary: pd.DataFrame) -> list[str]:
-    """What a reader must know of the figures."""
+    """Return what a reader must know of the figures."""
     said = [
         "Mean distance over pairs of positions. Cosine distance is (1 - cos) / 2; JSD is the Jensen-Shannon "
         "divergence of attention maps in nats. All pairs include i = j, as in the paper; the others do not.",
@@ -120,7 +120,7 @@ def notes(summary: pd.DataFrame) -> list[str]:
 
 
 def as_markdown(summary: pd.DataFrame, said: Sequence[str]) -> str:
-    """The table with the standard deviations over clips, and what must be known of it."""
+    """Return the table with the standard deviations over clips, and what must be known of it."""
     means, spreads = as_in_the_paper(summary, "mean"), as_in_the_paper(summary, "std")
     table = means.copy()
     for column in means.columns[3:]:

@@ -141,6 +141,7 @@ class SlowFast(StagedNetwork):
             )
         if fast_placement is not None and block is None:
             raise ValueError("fast_placement is given without block; a context block needs both")
+        # The network without blocks.
         slow_channels = stem_width(width, least=BETA_INVERSE)
         if slow_channels % BETA_INVERSE:
             raise ValueError(
@@ -157,6 +158,7 @@ class SlowFast(StagedNetwork):
             stem_dim_outs=(slow_channels, slow_channels // BETA_INVERSE),
             head_pool=nn.AdaptiveAvgPool3d,
         )
+        # Blocks in the slow pathway, then in the fast one.
         only_fast = placement is None and fast_placement is not None
         super().__init__(
             bare,
@@ -171,12 +173,12 @@ class SlowFast(StagedNetwork):
 
     @property
     def stages(self) -> dict[str, nn.Module]:
-        """The stem, and res2, res3, res4, res5, each of two pathways and what leads from one to the other."""
+        """Return the stem and res2, res3, res4, res5, each of two pathways and what leads between them."""
         both = [block for block in self.blocks if isinstance(block, MultiPathWayWithFuse)]
         return dict(zip(("stem", *STAGES), both, strict=True))
 
     def inputs(self, clip: Float[Tensor, "B 3 T H W"]) -> list[Tensor]:
-        """What the two stems read: T / alpha frames of the clip, its first and last among them, and all."""
+        """Return what the two stems read: T / alpha frames, the first and last among them, and all T."""
         num_frames = clip.shape[2]
         if num_frames % self.alpha:
             raise ValueError(

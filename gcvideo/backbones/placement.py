@@ -251,7 +251,7 @@ def _carriers(network: nn.Module) -> dict[str, nn.Module]:
 
 def describe_placed(network: nn.Module) -> str:
     """Return how many context blocks there are, of which class, and where."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, Position], list[str]] = {}
     for name, residual in _carriers(network).items():
         position: Position = "after_1x1x1" if isinstance(residual, ContextBranchResBlock) else "after_add"
         kind = type(residual.get_submodule("context")).__name__

@@ -22,8 +22,9 @@ class Staged(Protocol):
 
     @property
     def stages(self) -> Stages:
-        """Its parts by name, in the order in which a clip passes them: the stem, res2, res3 ... without the
-        head.
+        """Return its parts by name, in the order in which a clip passes them: stem, res2, res3, ...
+
+        The head is not among them.
 
         A part whose residual blocks can be named, as `res3.1`, is an nn.Sequential or nn.ModuleList of them,
         or has them as `res_blocks`, as pytorchvideo's stages do.
@@ -35,13 +36,15 @@ class Featured(Protocol):
     """A network that shows what its last layer reads."""
 
     def features(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B C"]:
-        """The features of each clip."""
+        """Return the features of each clip."""
         ...
 
 
 def shown_stages(network: nn.Module) -> dict[str, nn.Module] | None:
-    """Return the stages of a Staged network by name, or None of another: other things are called stages, too,
-    as a sequence or a number."""
+    """Return the stages of a Staged network by name, or None of another.
+
+    Other things are called stages, too, as a sequence or a number.
+    """
     stages = getattr(network, "stages", None)
     return dict(stages.items()) if isinstance(stages, Mapping | nn.ModuleDict) else None
 
@@ -65,15 +68,16 @@ def chosen_stages(network: nn.Module, names: list[str], *, asker: str) -> dict[s
 
 
 def pathways(stage: nn.Module) -> dict[str, nn.Module]:
-    """Return the pathways of a stage by what stands before its blocks' names: a SlowFast network has a slow
-    one and, `fast.`, a fast one."""
+    """Return the pathways of a stage by what stands before its blocks' names.
+
+    A SlowFast network has a slow one and, `fast.`, a fast one.
+    """
     both = getattr(stage, "multipathway_blocks", None)
     return {"": stage} if both is None else dict(zip(("", "fast."), both, strict=True))
 
 
 def residual_blocks(stage: nn.Module) -> nn.Sequential | nn.ModuleList:
-    """Return the residual blocks of a stage of one pathway; of a stem, or a stage that shows none, an empty
-    list."""
+    """Return the residual blocks of a stage of one pathway; an empty list if it shows none, as a stem."""
     blocks = getattr(stage, "res_blocks", stage)
     return blocks if isinstance(blocks, nn.Sequential | nn.ModuleList) else nn.ModuleList()
 

@@ -64,7 +64,7 @@ TemporalMaxPool = partial(nn.MaxPool3d, ceil_mode=True)
 
 
 def create_strided_1x1_bottleneck(*, conv_a_stride: Kernel, conv_b_stride: Kernel, **parts) -> nn.Module:
-    """pytorchvideo's bottleneck with the whole stride on its first 1x1 convolution (He et al., 2015)."""
+    """Return pytorchvideo's bottleneck with all strides on its first 1x1 convolution (He et al., 2015)."""
     time, height, width = (a * b for a, b in zip(conv_a_stride, conv_b_stride, strict=True))
     return create_bottleneck_block(conv_a_stride=(time, height, width), conv_b_stride=POINT, **parts)
 

@@ -52,21 +52,21 @@ class StagedNetwork(nn.Module):
 
     @property
     def stages(self) -> dict[str, nn.Module]:
-        """The stem, and the residual stages by their names in a placement: res2, res3, res4, res5."""
+        """Return the stem, and the residual stages by their names in a placement: res2, res3, res4, res5."""
         residual = [block for block in self.blocks if isinstance(block, ResStage)]
         return {"stem": self.blocks[0], **dict(zip(STAGES, residual, strict=True))}
 
     @property
     def placed(self) -> str:
-        """How many context blocks there are, and where."""
+        """Return how many context blocks there are, of which class, and where."""
         return describe_placed(self)
 
     def inputs(self, clip: Float[Tensor, "B 3 T H W"]) -> Any:
-        """What the stem reads: the clip."""
+        """Return what the stem reads: the clip."""
         return clip
 
     def features(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B C"]:
-        """What the last layer reads: the last stage's output, averaged over all positions."""
+        """Return what the last layer reads: the last stage's output, averaged over all positions."""
         features = self.inputs(clip)
         for block in self.blocks[:-1]:
             features = block(features)

@@ -76,7 +76,7 @@ def without_wrappers(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], li
 
 
 def _states_below(content: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """State dicts further down, as `checkpoint.model`; an optimizer's are none."""
+    """Yield state dicts further down, as `checkpoint.model`; an optimizer's are none."""
     if "param_groups" in content or above.count(".") > 3:
         return
     for key, value in content.items():
@@ -88,7 +88,7 @@ def _states_below(content: Mapping[Any, Any], above: str = "") -> Iterator[tuple
 
 
 def _instead(content: Mapping[Any, Any]) -> str:
-    """What a file without a state dict holds, and what would do."""
+    """Return what a file without a state dict holds, and what would do."""
     if isinstance(content.get("blobs"), Mapping):
         return (
             f"blobs of Caffe2 ({', '.join(map(str, list(content['blobs'])[:3]))}, ...), which have other "

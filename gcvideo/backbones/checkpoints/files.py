@@ -118,7 +118,7 @@ def write_state(
 
 
 def _begins_as_safetensors(path: Path) -> bool:
-    """Whether a size and a description in braces come first."""
+    """Tell whether a size and a description in braces come first."""
     with path.open("rb") as file:
         size, brace = int.from_bytes(file.read(8), "little"), file.read(1)
     return brace == b"{" and size < path.stat().st_size
@@ -157,7 +157,7 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _other_kind(path: Path) -> str | None:
-    """What a file is that torch.save did not write, or no longer as it wrote it."""
+    """Return what a file is that torch.save did not write, or no longer as it wrote it."""
     with path.open("rb") as file:
         beginning = file.read(32).lstrip()
     if beginning[:4] != b"PK\3\4":

@@ -10,7 +10,7 @@ from gcvideo.private_names import BatchNorm
 
 
 def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, int]:
-    """A copy in evaluation whose batch norms are identities, and how many were folded.
+    """Return a copy in evaluation whose batch norms are identities, and how many were folded.
 
     gamma (W x + b - mean) / sigma + beta is the one map W' x + b' with W' = gamma / sigma W and
     b' = gamma / sigma (b - mean) + beta.
@@ -41,5 +41,5 @@ def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, int]:
 
 
 def _layer_before(norm: str) -> str:
-    """norm_a follows conv_a, branch1_norm branch1_conv; of a sequence, 1 follows 0."""
+    """Return what a norm follows: norm_a conv_a, branch1_norm branch1_conv; of a sequence, 1 follows 0."""
     return str(int(norm) - 1) if norm.isdigit() else norm.replace("norm", "conv")

@@ -59,7 +59,7 @@ def read_inert(path: Path) -> Inert:
 
 
 def _read(file: io.BufferedIOBase) -> Inert:
-    """Of either format."""
+    """Read either format."""
     start = file.read(4)
     file.seek(0)
     return _read_zip(file) if start == b"PK\3\4" else _read_stream(file)
@@ -159,7 +159,7 @@ class _Resolver:
 
 
 def _named_tensors(module: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The state dict of a module that was pickled whole."""
+    """Return the state dict of a module that was pickled whole."""
     passing = module.get("_non_persistent_buffers_set", ())
     for name, tensor in [*module["_parameters"].items(), *module["_buffers"].items()]:
         if tensor is not None and name not in passing:

@@ -47,8 +47,10 @@ KINDS = (
 
 
 def kinds_of_blocks(state: Mapping[str, Tensor], class_path: str | None) -> dict[str, str]:
-    """Return the residual blocks with a context block, as res3.1, and its kind: the name of a class that is
-    none of ours, or else what its layers tell."""
+    """Return the residual blocks with a context block, as res3.1, and its kind.
+
+    That is the name of a class that is none of ours, or else what its layers tell.
+    """
     layers: dict[str, set[str]] = {}
     for key in state:
         place, context, tensor = key.partition(".context.")

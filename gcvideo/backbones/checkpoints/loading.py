@@ -73,6 +73,7 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
     if not is_residual(network.state_dict()):
         _load_own_keys(network, checkpoint, weights)
         return
+    # Recognise both sides, and refuse what cannot be loaded whatever is declared.
     own = _as_built(network)
     checkpoint = find_network(checkpoint)
     source = recognise(checkpoint, format=weights.format)
@@ -84,6 +85,7 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
     new = {"head", *weights.new} if has_other_head else set(weights.new)
     left_open = _refuse_other_function(network, source, new, weights.path)
 
+    # Inflate images, and leave behind the parts that start fresh.
     state = source.named.state
     state = inflate(state, {k: v.shape for k, v in own.named.state.items()}, inflation=weights.inflation)
     state, num_counters = complete(state)
@@ -92,6 +94,7 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
     state = {key: tensor for key, tensor in state.items() if key not in left}
     expected_missing = [key for key in own.named.state if any(mark in key for mark in fresh)]
 
+    # Load exactly the rest.
     title = f"{weights.path} ({source}) into a network of {own}"
     try:
         load_exactly(
@@ -101,6 +104,7 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
         )
     except ValueError as error:
         raise ValueError(f"{title}: {_advice(source, own, new)}\n  {error}") from error
+    # Say what was loaded, and what the file leaves open.
     log.info(
         "loaded %s: %d tensors%s; %s start fresh; %s of the file left behind",
         title,
@@ -183,13 +187,13 @@ def load_exactly(
 
 
 def _count_of_parts(keys: Collection[str]) -> str:
-    """How many keys there are, and of which parts: `67 (blocks, head)`."""
+    """Return how many keys there are, and of which parts: `67 (blocks, head)`."""
     parts = {"blocks" if PARTS["blocks"] in key else key.split(".")[0] for key in keys}
     return f"{len(keys)} ({', '.join(sorted(parts))})" if parts else "0"
 
 
 def complete(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
-    """With the counter of steps that older files lack; no norm with a momentum reads it."""
+    """Add the counter of steps that older files lack; no norm with a momentum reads it."""
     norms = [key.removesuffix("running_mean") for key in state if key.endswith(".running_mean")]
     lacking = [f"{norm}num_batches_tracked" for norm in norms if f"{norm}num_batches_tracked" not in state]
     return {**state, **{key: torch.tensor(0) for key in lacking}}, len(lacking)
@@ -208,6 +212,7 @@ def _refuse_other_function(
 ) -> list[str]:
     """Refuse weights that were trained in another function of equal shapes; return what the network is set to
     and the file leaves open."""
+    # What the file has and nothing here does.
     if foreign := [(part, setting) for part, setting in source.foreign if part not in new]:
         parts = list(dict.fromkeys(part for part, _ in foreign))
         way_out = f"; weights.new: [{', '.join(parts)}] leaves that behind" if "network" not in parts else ""
@@ -215,6 +220,7 @@ def _refuse_other_function(
         raise ValueError(f"{file} was trained with {said}, which nothing here has{way_out}")
     if source.block is not None and "blocks" not in new:
         _refuse_other_block(network, source.block, file)
+    # Compare what every module is set to with what the file says, or may mean.
     left_open: dict[str, None] = {}
     for name, module in network.named_modules():
         for setting, value in settings_of(module).items():
@@ -248,7 +254,7 @@ def _refuse_other_block(network: nn.Module, class_path: str, file: Path) -> None
 
 
 def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:
-    """What would do, where the difference is one that is known."""
+    """Return what would do, if the difference is one that is known."""
     if any("pathway1_" in key for key in source.named.unknown):
         return "the file is a SlowFast network of two pathways; expected one of a single pathway"
     if source.depth is None:

@@ -63,7 +63,7 @@ IMAGE_SETTINGS = STRIDES | {
 def _pytorchvideo(
     *stages: int, head: int, architectures: tuple[str, ...], pathway: str = "", beside: Mapping[str, str] = {}
 ) -> Naming:
-    """pytorchvideo counts top-level blocks; C2D and I3D have a temporal pool among them, as block 2.
+    """Return pytorchvideo's naming, which counts top-level blocks; of C2D and I3D block 2 is a temporal pool.
 
     The stem and the stages are those of one pathway; `beside` it are layers that keep their names.
     """
@@ -87,7 +87,7 @@ def _pytorchvideo(
 
 
 def _mmaction2(*, pooled: bool) -> Naming:
-    """Keys and values of a non-local block are sequences, with one convolution, where a pool follows it."""
+    """Return MMAction2's naming: keys and values of a non-local block are sequences if a pool follows."""
     behind = ".0" if pooled else ""
     return Naming(
         title="MMAction2",

@@ -43,6 +43,6 @@ def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _is_network(state: Mapping[str, Tensor]) -> bool:
-    """Whether some naming has names for a stem and a bottleneck."""
+    """Tell whether some naming has names for a stem and a bottleneck."""
     first = ("stem.conv.weight", "res2.0.branch2.conv_a.weight")
     return any(all(key in read_naming(state, name).state for key in first) for name in NAMINGS)

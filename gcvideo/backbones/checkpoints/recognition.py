@@ -47,13 +47,15 @@ class Recognised(NamedTuple):
 
     @property
     def image(self) -> bool:
-        """Whether the network is 2-D."""
+        """Tell whether the network is 2-D."""
         return self.named.state["stem.conv.weight"].ndim == 4
 
     @property
     def architecture(self) -> str | None:
-        """By its configuration, or else the usual one of those whose kernels look at as many frames; None for
-        networks of images and for others."""
+        """Return the architecture by its configuration, or else the usual one with such kernels.
+
+        None for networks of images and for others.
+        """
         return next(iter(self.settings.get("architecture", ())), None)
 
     def __str__(self) -> str:
@@ -87,11 +89,12 @@ class Recognised(NamedTuple):
 
 
 def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
-    """Whose naming the weights have, and of which network they are.
+    """Return whose naming the weights have, and of which network they are.
 
     Raises:
         ValueError: No naming, or not the one that was asked, has names for them.
     """
+    # Choose the naming.
     best, named = _closest(checkpoint.state, format)
     if "stem.conv.weight" not in named.state:
         refuse_variants(checkpoint)
@@ -102,6 +105,7 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
             f"{checkpoint.path}: its {len(checkpoint.state)} keys have no {asked_for} that is known here "
             f"({some}, ...); expected a residual network as named by {expected}"
         )
+    # Read the network from its tensors, and beside them the file's configuration.
     named.not_ours.extend(checkpoint.outside)
     state, stem = named.state, named.state["stem.conv.weight"]
     head = state.get("head.proj.weight")
@@ -129,12 +133,12 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
 
 
 def is_residual(state: Mapping[str, Tensor]) -> bool:
-    """Whether a naming has names for the state dict."""
+    """Tell whether a naming has names for the state dict."""
     return "stem.conv.weight" in _closest(state, "auto")[1].state
 
 
 def _closest(state: Mapping[str, Tensor], format: str) -> tuple[str, Named]:
-    """The naming that has names for most of the state dict, and the state dict under them."""
+    """Return the naming that has names for most of the state dict, and the state dict under them."""
     asked = [name for name in NAMINGS if format == "auto" or name.startswith(format)]
     readings = {name: read_naming(state, name) for name in asked}
     return max(readings.items(), key=lambda reading: len(reading[1].state))
@@ -151,7 +155,7 @@ def _skeleton(state: Mapping[str, Tensor], format: str) -> Skeleton:
 
 
 def _architectures(state: Mapping[str, Tensor], format: str) -> list[str]:
-    """Architectures whose names and kernels the state dict has, the usual one of its naming first."""
+    """Return the architectures whose names and kernels the state dict has, the usual one first."""
     named = NAMINGS[format].settings.get("architecture", ())
     if family := _family(state):
         return [family] if family in named else []
@@ -174,7 +178,7 @@ def _family(state: Mapping[str, Tensor]) -> str | None:
 
 
 def _lengths(architecture: str) -> tuple[int, ...]:
-    """Frames that the stem and the first blocks of res2 and res4 look at."""
+    """Return how many frames the stem and the first blocks of res2 and res4 look at."""
     table = ARCHITECTURES[architecture]
     return table.stem_kernel[0], table.first_kernels[0][0][0], table.first_kernels[2][0][0]
 
@@ -182,7 +186,7 @@ def _lengths(architecture: str) -> tuple[int, ...]:
 def _possible(
     state: Mapping[str, Tensor], naming: Naming, skeleton: Skeleton, *, kinds: set[str]
 ) -> dict[str, tuple[str, ...]]:
-    """What the settings of a network of this naming can be, without its configuration."""
+    """Return what the settings of a network of this naming can be, without its configuration."""
     relevant = ["position"] if kinds else []
     relevant += [] if {*skeleton.architectures} & FAMILIES.keys() else ["stride_on"]
     relevant += NON_LOCAL if "non-local" in kinds else []
@@ -201,6 +205,6 @@ def _possible(
 
 
 def _clip_in_name(path: Path) -> dict[str, int]:
-    """Frames and stride, as in SLOW_8x8_R50.pyth."""
+    """Return frames and stride, as in SLOW_8x8_R50.pyth."""
     found = re.search(r"(?<![\dx])(\d{1,2})x(\d{1,2})(?=\D|$)", path.name)
     return {"num_frames": int(found[1]), "stride": int(found[2])} if found else {}

@@ -17,7 +17,7 @@ LARGEST_STAGE = 36
 
 @cache
 def layers(format: str) -> dict[str, str]:
-    """Every layer of the largest network of a naming: theirs to ours."""
+    """Return every layer of the largest network of a naming: theirs to ours."""
     naming = NAMINGS[format]
     inside = {
         f"{theirs}.{part.format(i=index)}": f"{ours}.{index}.{our_part}"
@@ -30,7 +30,7 @@ def layers(format: str) -> dict[str, str]:
 
 @cache
 def layers_of_ours(format: str) -> dict[str, str]:
-    """The same table from right to left; of two names for one layer, the first."""
+    """Return the same table from right to left; of two names for one layer, the first."""
     return {ours: theirs for theirs, ours in reversed(layers(format).items())}
 
 
@@ -45,7 +45,7 @@ class Named(NamedTuple):
 
 
 def read_naming(state: Mapping[str, Tensor], format: str) -> Named:
-    """A state dict that is named as `format` does, under our names and with our linear maps.
+    """Return a state dict of the naming `format` under our names and with our linear maps.
 
     A linear map of a context block, a convolution of size 1 elsewhere, loses its position axes. Its bias is 0
     where it has none, since a batch norm follows.
@@ -66,7 +66,7 @@ def read_naming(state: Mapping[str, Tensor], format: str) -> Named:
 
 
 def write_naming(state: Mapping[str, Tensor], format: str) -> dict[str, Tensor]:
-    """The inverse: a state dict under our names, named as `format` does.
+    """Return the inverse: a state dict under our names, named as `format` does.
 
     A bias that the naming has no place for moves into the batch norm behind it: its running mean m becomes
     m - b, since W y + b - m = W y - (m - b).
@@ -94,8 +94,10 @@ def write_naming(state: Mapping[str, Tensor], format: str) -> dict[str, Tensor]:
 
 
 def _renamed(key: str, table: Mapping[str, str]) -> str | None:
-    """Return a tensor's name by a table of layers, or None if the table knows neither its layer nor one that
-    stands for all below it."""
+    """Return a tensor's name by a table of layers, or None.
+
+    The table knows its layer, or one above that stands for all below it.
+    """
     layer, _, leaf = key.rpartition(".")
     if layer in table:
         return f"{table[layer]}.{leaf}"
@@ -105,7 +107,7 @@ def _renamed(key: str, table: Mapping[str, str]) -> str | None:
 
 
 def _unbiased(state: Mapping[str, Tensor], naming: Naming) -> list[tuple[str, str]]:
-    """Layers of the state dict that have no bias in this naming, each with the norm behind it."""
+    """Return the layers of the state dict that have no bias in this naming, each with the norm behind it."""
     return [
         (f"{block}.{part}", f"{block}.{norm}")
         for part, norm in naming.unbiased.items()

@@ -53,7 +53,7 @@ class StandIn(dict[Any, Any]):
         return StandIn()
 
     def append(self, _: Any) -> None:
-        """Elements of unknown lists and sets are not kept."""
+        """Pass over elements of unknown lists and sets."""
 
     extend = add = append
 
@@ -97,19 +97,19 @@ class Known:
 
 
 def _strided(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Strided:
-    """torch._utils._rebuild_tensor and _v2: (requires_grad, hooks, metadata) follow."""
+    """Stand for torch._utils._rebuild_tensor and _v2: (requires_grad, hooks, metadata) follow."""
     if rest[2:] and rest[2]:
         raise pickle.UnpicklingError("conjugated and negated views are not read")
     return Strided(storage, offset, size, stride, None)
 
 
 def _strided_as(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Strided:
-    """torch._utils._rebuild_tensor_v3: (requires_grad, hooks, dtype, metadata) follow."""
+    """Stand for torch._utils._rebuild_tensor_v3: (requires_grad, hooks, dtype, metadata) follow."""
     return Strided(storage, offset, size, stride, rest[2])
 
 
 def _bytes(text: str, encoding: str) -> bytes:
-    """_codecs.encode, as older pickles write bytes: by no other encoding."""
+    """Stand for _codecs.encode, as older pickles write bytes: by no other encoding."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes are encoded as {encoding}")
     return text.encode("latin1")

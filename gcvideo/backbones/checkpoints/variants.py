@@ -49,6 +49,6 @@ def _found(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def _kernels(state: Mapping[str, Tensor], name: str) -> list[Tensor]:
-    """Image kernels of the layers of a name."""
+    """Return the image kernels of the layers of a name."""
     found = [tensor for key, tensor in state.items() if re.fullmatch(rf"(backbone\.)?{name}\.weight", key)]
     return [kernel for kernel in found if kernel.ndim == 4]

@@ -51,6 +51,7 @@ def read(config: Mapping[str, Any], skeleton: Skeleton) -> Said:
     backbone, head = model.get("backbone", {}), model.get("cls_head", {})
     if "type" not in backbone:
         return Said({}, [], _read_input(config))
+    # The backbone, and what is unusual in it and its head.
     kind = backbone["type"].split(".")[-1]  # without its registry's scope
     settings: dict[str, str] = {}
     foreign = [Foreign("network", f"backbone.{text}") for text in _unusual(backbone, USUAL)]
@@ -60,6 +61,7 @@ def read(config: Mapping[str, Any], skeleton: Skeleton) -> Said:
     elif (style := backbone.get("style", "pytorch")) in STYLES:
         settings["stride_on"] = STYLES[style]
 
+    # The architecture, by its kind or by where it halves time.
     strides = _temporal_strides(backbone, kind)
     found = [name for name in skeleton.architectures if _temporal_strides_of(ARCHITECTURES[name]) == strides]
     if kind in IMAGE_BACKBONES:
@@ -77,6 +79,7 @@ def read(config: Mapping[str, Any], skeleton: Skeleton) -> Said:
 
 def write(settings: Mapping[str, str], skeleton: Skeleton) -> str:
     """Return the backbone that computes what our network does, as MMAction2 is configured."""
+    # The residual network.
     table = ARCHITECTURES[settings["architecture"]]
     styles = {ours: theirs for theirs, ours in STYLES.items()}
     backbone: dict[str, Any] = {
@@ -91,6 +94,7 @@ def write(settings: Mapping[str, str], skeleton: Skeleton) -> str:
             for kernels, num_blocks in zip(table.first_kernels, skeleton.num_blocks, strict=True)
         ),
     }
+    # Its non-local blocks.
     if "instantiation" in settings:
         scaled = settings["instantiation"].startswith("scaled_")
         backbone["non_local"] = tuple(
@@ -107,7 +111,7 @@ def write(settings: Mapping[str, str], skeleton: Skeleton) -> str:
 
 
 def _temporal_strides(backbone: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Where a backbone halves time; None where that is left to a default that its releases have changed."""
+    """Return where a backbone halves time; None if that is left to a default that releases changed."""
     default = 1 if kind == "ResNet3dSlowOnly" else None
     return {
         "conv1_stride_t": backbone.get("conv1_stride_t", default),
@@ -122,7 +126,7 @@ def _temporal_strides_of(table: Architecture) -> dict[str, Any]:
 
 
 def _read_non_local(config: Mapping[str, Any]) -> dict[str, str]:
-    """mmcv divides the logits of an embedded Gaussian unless told not to."""
+    """Read non-local blocks: mmcv divides the logits of an embedded Gaussian unless told not to."""
     mode = config.get("mode", "embedded_gaussian")
     if mode == "embedded_gaussian" and config.get("use_scale", True):
         mode = "scaled_embedded_gaussian"
@@ -144,7 +148,7 @@ def _read_input(config: Mapping[str, Any]) -> Input:
 
 
 def _channels(norm: Mapping[str, Any]) -> Literal["RGB", "BGR"] | None:
-    """MMAction2 decodes RGB and may turn it; mmdetection the other way round."""
+    """Return the order of channels: MMAction2 decodes RGB and may turn it, mmdetection BGR."""
     if "to_bgr" in norm:
         return "BGR" if norm["to_bgr"] else "RGB"
     for name in ("to_rgb", "bgr_to_rgb"):
@@ -154,7 +158,7 @@ def _channels(norm: Mapping[str, Any]) -> Literal["RGB", "BGR"] | None:
 
 
 def _unusual(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
-    """The settings that are other than the usual ones, with their values."""
+    """Return the settings that are other than the usual ones, with their values."""
     for name, expected in usual.items():
         value: Any = config
         for key in name.split("."):
@@ -164,7 +168,7 @@ def _unusual(config: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[st
 
 
 def _dicts(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every dict in a configuration, from outside inwards."""
+    """Yield every dict in a configuration, from outside inwards."""
     if isinstance(value, Mapping):
         yield value
     if isinstance(value, Mapping | tuple | list):
@@ -173,7 +177,7 @@ def _dicts(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _value(node: ast.expr) -> Any:
-    """A value of dicts, tuples, lists, numbers and strings; anything else is the text that it is."""
+    """Return a value of dicts, tuples, lists, numbers and strings; of anything else its text."""
     match node:
         case ast.Call(func=ast.Name(id="dict"), args=args, keywords=keywords):
             mappings = [*args, *(part.value for part in keywords if not part.arg)]
@@ -190,7 +194,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _source(value: Any) -> str:
-    """A value as such a configuration has it."""
+    """Return a value as such a configuration has it."""
     if isinstance(value, Mapping):
         return f"dict({', '.join(f'{key}={_source(part)}' for key, part in value.items())})"
     return repr(value)

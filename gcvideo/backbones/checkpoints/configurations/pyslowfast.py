@@ -96,5 +96,5 @@ def _read_input(data: Mapping[str, Any]) -> Input:
 
 
 def _of_slow_pathway(values: Sequence[Sequence[Any]]) -> list[Any]:
-    """One value of each stage, which has a list of them, one a pathway."""
+    """Return one value of each stage, which has a list of them, one a pathway."""
     return [stage[0] for stage in values]

@@ -19,7 +19,7 @@ class Skeleton(NamedTuple):
 
     @property
     def depth(self) -> int:
-        """Its number of layers: three a residual block, the stem and the head."""
+        """Return its number of layers: three a residual block, the stem and the head."""
         return 3 * sum(self.num_blocks) + 2
 
 
