@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +17,11 @@ from gcvideo.data.annotations import largest_label, read_annotations
 from gcvideo.data.class_files import read_class_names
 from gcvideo.data.classes import Numbering, Trained, match, numbers
 from gcvideo.data.dataset import Crops, EpochOrder, ListOrder, VideoDataset
-from gcvideo.data.decoding import Backend
+from gcvideo.data.decoding import AscendingReader, Backend
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.missing_videos import said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
-from gcvideo.data.sampling import ClipFrames, RandomClip, StartRule, UniformClips
+from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip, StartRule, UniformClips
 from gcvideo.data.transforms import (
     Blend,
     BlendClips,
@@ -50,6 +50,8 @@ class EvaluationViews:
         crop_size: Side of the crops, in pixels.
         start_rule: to_end lets the last clip end with the video (MMAction2, pytorchvideo); before_end
             never reaches the end (PySlowFast).
+        sampler: Rule that chooses num_clips clips in place of start_rule: a ClipSampler of your own, made
+            with clip and num_clips.
     """
 
     num_clips: int = 10
@@ -57,6 +59,13 @@ class EvaluationViews:
     short_side: int = 256
     crop_size: int = 256
     start_rule: StartRule = "to_end"
+    sampler: Callable[[ClipFrames, int], ClipSampler] | None = None
+
+    def clips(self, clip: ClipFrames) -> ClipSampler:
+        """Return the rule that chooses the clips of a video."""
+        if self.sampler is not None:
+            return self.sampler(clip, self.num_clips)
+        return UniformClips(clip, num_clips=self.num_clips, start_rule=self.start_rule)
 
 
 class VideoDataModule(LightningDataModule):
@@ -73,6 +82,8 @@ class VideoDataModule(LightningDataModule):
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
         videos: Folder that the annotated paths are relative to, where it is not the root itself.
         clip: Which frames make a clip.
+        train_sampler: Rule that chooses the clip of a training video: RandomClip, anywhere (the default); or
+            a ClipSampler of your own, made with clip.
         train_transform: Random crop and flip of training clips: ScaleJitter (the default),
             AreaJitter or a FrameTransform of one's own.
         val_views: The views of a video in validation.
@@ -86,6 +97,8 @@ class VideoDataModule(LightningDataModule):
         num_workers: Loader processes per training process; by default the processors it may use, at most 8.
         backend: Decoder: pyav; or decord or torchcodec (where they are installed) for what a list of
             data_prep/verify.py calls plain, and pyav for all else. The frames are the same.
+        reader: What reads all videos in place of a backend: an AscendingReader of your own, made with the
+            path.
         timeout_seconds: How long reading one video may take, and a loader process do nothing between two; 0
             is for ever. A decoder that takes longer, or dies, costs one loader process; without loader
             processes (num_workers 0) it ends the run.
@@ -108,6 +121,7 @@ class VideoDataModule(LightningDataModule):
         num_classes: int | None = None,
         videos: Path | None = None,
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
+        train_sampler: Callable[[ClipFrames], ClipSampler] = RandomClip,
         train_transform: FrameTransform | None = None,
         val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),
         test_views: EvaluationViews = EvaluationViews(),
@@ -119,6 +133,7 @@ class VideoDataModule(LightningDataModule):
         test_batch_size: int = 1,
         num_workers: int | None = None,
         backend: Backend = "pyav",
+        reader: Callable[[Path], AscendingReader] | None = None,
         timeout_seconds: float = 30.0,
         on_error: Literal["raise", "skip"] = "raise",
         max_unreadable_share: float = 0.05,
@@ -133,6 +148,7 @@ class VideoDataModule(LightningDataModule):
         self.num_classes = num_classes
         self.videos = root / videos if videos is not None else root
         self.clip = clip
+        self.train_sampler = train_sampler
         self.train_transform = train_transform or ScaleJitter()
         self.val_views = val_views
         self.test_views = test_views
@@ -143,6 +159,7 @@ class VideoDataModule(LightningDataModule):
         self.test_batch_size = test_batch_size
         self.num_workers = available_workers() if num_workers is None else num_workers
         self.backend: Backend = backend
+        self.reader = reader
         self.timeout_seconds = timeout_seconds
         self.on_error: Literal["raise", "skip"] = on_error
         self.max_unreadable_share = max_unreadable_share
@@ -294,15 +311,17 @@ class VideoDataModule(LightningDataModule):
 
     def training_dataset(self, records: Sequence[VideoRecord]) -> VideoDataset:
         """`records` with random clips and crops."""
-        return self._dataset(records, RandomClip(self.clip), self.train_transform.transform)
+        return self._dataset(records, self.train_sampler(self.clip), self.train_transform.transform)
 
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
         """What an evaluation on this split looks at, as plain values."""
         views = {"val": self.val_views, "test": self.test_views}[split]
+        rule = type(views.clips(self.clip))
+        own = {"sampler": f"{rule.__module__}.{rule.__qualname__}"} if views.sampler is not None else {}
         return {
             "list": str(self.lists[split]),
             "clip": asdict(self.clip),
-            "views": asdict(views),
+            "views": {**{name: value for name, value in vars(views).items() if name != "sampler"}, **own},
             "mean": [round(value / 255, 6) for value in self.normalize.mean.flatten().tolist()],
             "std": [round(value / 255, 6) for value in self.normalize.std.flatten().tolist()],
         }
@@ -311,7 +330,7 @@ class VideoDataModule(LightningDataModule):
         """`records` with fixed clips and crops."""
         return self._dataset(
             records,
-            UniformClips(self.clip, num_clips=views.num_clips, start_rule=views.start_rule),
+            views.clips(self.clip),
             UniformCrops(short_side=views.short_side, crop_size=views.crop_size, num_crops=views.num_crops),
         )
 
@@ -332,10 +351,11 @@ class VideoDataModule(LightningDataModule):
     def _dataset(
         self,
         records: Sequence[VideoRecord],
-        clips: RandomClip | UniformClips,
+        clips: ClipSampler,
         crops: Crops,
     ) -> VideoDataset:
-        return VideoDataset(records, clips=clips, crops=crops, backend=self.backend, seed=self.seed)
+        backend = self.reader or self.backend
+        return VideoDataset(records, clips=clips, crops=crops, backend=backend, seed=self.seed)
 
     def _policy_of_training(self, num_videos: int) -> UnreadablePolicy:
         if self.on_error == "raise":

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
-from gcvideo.data.decoding import Backend, VideoReader, open_video
+from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_video
 from gcvideo.data.sampling import clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
@@ -78,7 +78,7 @@ class VideoDataset(Dataset[Clip]):
         records: The videos.
         clips: Frame indices [V T] of the temporal views of a video with a given number of frames.
         crops: Spatial views of frames [N 3 H W]: one as a tensor, or several as a list of tensors.
-        backend: Which decoder reads the files.
+        backend: Which decoder reads the files, or what opens them.
         seed: What every random choice derives from, together with the epoch and the video's index.
     """
 
@@ -88,13 +88,13 @@ class VideoDataset(Dataset[Clip]):
         *,
         clips: Callable[[int], Int64[Tensor, "V T"]],
         crops: Crops,
-        backend: Backend = "pyav",
+        backend: Backend | OpenReader = "pyav",
         seed: int = 0,
     ) -> None:
         self.records = records
         self.clips = clips
         self.crops = crops
-        self.backend: Backend = backend
+        self.backend: Backend | OpenReader = backend
         self.seed = seed
 
     def __len__(self) -> int:

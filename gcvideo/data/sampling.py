@@ -4,6 +4,7 @@ A clip of T frames covers a span of frames. A start may be anywhere such that th
 is shorter than the span, the clip starts at frame 0 and every index past the end holds the last frame.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -71,7 +72,18 @@ def clip_spans(boundaries: Float64[Tensor, " boundaries"], frames: Int64[Tensor,
     return list(map(Span, starts.tolist(), ends.tolist()))
 
 
-class RandomClip:
+class ClipSampler(ABC):
+    """A rule by which a video's clips are chosen; to write one of your own, subclass it."""
+
+    @abstractmethod
+    def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
+        """Return the frame indices of a video's clips; V and T are the same for every video.
+
+        What is random comes from torch's global generator, which is seeded for every video of an epoch.
+        """
+
+
+class RandomClip(ClipSampler):
     """One clip that starts anywhere it fits, uniformly, from torch's global generator."""
 
     def __init__(self, clip: ClipFrames) -> None:
@@ -82,7 +94,7 @@ class RandomClip:
         return self.clip.at(start, video_frames)
 
 
-class UniformClips:
+class UniformClips(ClipSampler):
     """`num_clips` clips spread evenly over a video; a single one stands in the middle.
 
     The start of clip k of n is last_start * k/(n-1), to the nearest frame, under the rule to_end (MMAction2),

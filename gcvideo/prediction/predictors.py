@@ -88,7 +88,7 @@ class TimelinePredictor:
         hop_seconds: float | None = None,
     ) -> None:
         self.model = model
-        self.clip = data.clip
+        self.clip, self.reader = data.clip, data.reader
         self.crops = UniformCrops(
             short_side=views.short_side, crop_size=views.crop_size, num_crops=views.num_crops
         )
@@ -105,7 +105,9 @@ class TimelinePredictor:
 
     def predict(self, path: Path) -> Prediction:
         """Return the prediction of one video; raise DecodeError if it cannot be read."""
-        video = SlidingWindows(path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds)
+        video = SlidingWindows(
+            path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds, reader=self.reader
+        )
         windows, parts = [], []
         for group in video:
             probabilities = classify(self.model, self.transform, group.views)

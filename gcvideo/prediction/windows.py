@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gcvideo.clip import Span
 from gcvideo.data.dataset import Crops, decode_views
-from gcvideo.data.decoding import open_video
+from gcvideo.data.decoding import OpenReader, open_video
 from gcvideo.data.sampling import ClipFrames, clip_spans
 
 WINDOWS_PER_READ = 8
@@ -55,7 +55,7 @@ def hop_starts(shown_at: Float64[Tensor, " N"], hop_seconds: float) -> Int64[Ten
 class SlidingWindows:
     """The windows of one video, in order, once; only WINDOWS_PER_READ of them are in memory at a time.
 
-    Read with PyAV, since decord decodes ahead without bound while a video is open.
+    decord is not for them, since it decodes ahead without bound while a video is open.
 
     Args:
         path: The video.
@@ -63,6 +63,7 @@ class SlidingWindows:
         crops: Spatial crops of frames [N 3 H W]: one as a tensor, or several as a list of tensors.
         hop_seconds: From the start of one window to the next, by the file's time stamps; by default half a
             window's frames.
+        reader: What opens the video; by default PyAV.
 
     Raises:
         ValueError: hop_seconds is not above 0.
@@ -76,12 +77,13 @@ class SlidingWindows:
         clip: ClipFrames,
         crops: Crops,
         hop_seconds: float | None = None,
+        reader: OpenReader | None = None,
     ) -> None:
         if hop_seconds is not None and not hop_seconds > 0:
             raise ValueError(f"hop_seconds is {hop_seconds}; expected more than 0")
         self.clip = clip
         self.crops = crops
-        self.reader = open_video(path, "pyav")
+        self.reader = open_video(path, reader or "pyav")
         self.boundaries = self.reader.boundaries()
         self.duration_seconds = float(self.boundaries[-1])
         self.starts = window_starts(self.boundaries, clip, hop_seconds=hop_seconds)

@@ -93,8 +93,8 @@ def test_large_frames_are_decoded_in_one_pass_some_at_a_time_and_cropped_alike(r
             yield part
 
     reader_class = {"decord": DecordReader, "pyav": PyAVReader}[backend]
-    original = reader_class._decode
-    monkeypatch.setattr(reader_class, "_decode", watched)
+    original = reader_class.decode
+    monkeypatch.setattr(reader_class, "decode", watched)
     monkeypatch.setattr(reader_module, "PART_BYTES", 3 * 96 * 128 * 3)
     assert all(same(whole[epoch, 0], clip) for epoch, clip in enumerate(expected))
     assert len(passes) == 3

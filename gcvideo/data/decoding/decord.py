@@ -41,7 +41,7 @@ class DecordReader(AscendingReader):
     def close(self) -> None:
         self._unused = None
 
-    def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
+    def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         # decord decodes ahead without bound once it has been asked for a frame, so that a reader
         # serves one request and is dropped.
         reader, self._unused = self._unused or _open(self.path), None

@@ -103,7 +103,7 @@ class PyAVReader(AscendingReader):
         presentation = self._index.presentation
         return 0 if presentation is None else self._index.packets[presentation.shown[-1]].duration or 0
 
-    def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
+    def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         num_given = 0
         if self._presentation is not None:
             try:

@@ -67,6 +67,16 @@ class AscendingReader(ABC):
 
     Decoders run forwards: ascending frames are one pass over the file, while every step back
     decodes again from the key frame before it.
+
+    To read files by a class of your own (`data.reader`), subclass this with a constructor that takes the
+    path, and raise DecodeError for a file that cannot be read.
+
+    Args:
+        path: The video.
+        num_frames: How many frames it has.
+        fps: Frames per second, averaged over the video.
+        size: Width and height, in pixels, from which follows how many frames are held at a time.
+        name: What the log calls the reader.
     """
 
     def __init__(self, path: Path, *, num_frames: int, fps: float, size: tuple[int, int], name: str) -> None:
@@ -92,14 +102,14 @@ class AscendingReader(ABC):
                     f"{self.path}: frame {index} was asked for, but the video has {len(self)} "
                     f"frames; indices are 0..{len(self) - 1}"
                 )
-        return self._decode(list(ascending), self._part_size)
+        return self.decode(list(ascending), self._part_size)
 
     @abstractmethod
     def boundaries(self) -> Float64[Tensor, " boundaries"]:
         """Return when each frame begins to be shown, and when the last one ends."""
 
     @abstractmethod
-    def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
+    def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         """The frames of strictly ascending indices, all within 0..len-1, `part_size` at a time."""
 
     @abstractmethod

@@ -44,7 +44,7 @@ class TorchcodecReader(AscendingReader):
     def close(self) -> None:
         del self._decoder
 
-    def _decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
+    def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         try:
             for first in range(0, len(ascending), part_size):
                 yield self._decoder.get_frames_at(ascending[first : first + part_size]).data
