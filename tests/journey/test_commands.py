@@ -42,24 +42,6 @@ def run_dir(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
-    """Runs a command that must fail, and gives the one line that it says."""
-
-    def run(arguments: list[str], *, code: int = 1) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert stopped.value.code == code
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        line = said.strip().splitlines()[-1]
-        assert line.startswith("gcvideo ")
-        return line
-
-    return run
-
-
 def test_training_leaves_its_config_and_checkpoints_in_the_run_folder(run_dir: Path) -> None:
     assert (run_dir / "config.yaml").is_file()
     assert {file.name for file in (run_dir / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -102,10 +84,8 @@ def test_training_may_be_compiled(dataset: Path, tmp_path: Path) -> None:
     assert "compiled the network in" in said.stderr
 
 
-def test_a_run_folder_is_never_used_twice(
-    run_dir: Path, dataset: Path, complaint: Callable[..., str]
-) -> None:
-    said = complaint(["fit", *STACK, "--data.root", str(dataset), "--run_dir", str(run_dir)])
+def test_a_run_folder_is_never_used_twice(run_dir: Path, dataset: Path, refused: Callable[..., str]) -> None:
+    said = refused(["fit", *STACK, "--data.root", str(dataset), "--run_dir", str(run_dir)])
     assert "holds a run already" in said
     assert "--resume auto" in said
 
@@ -132,17 +112,15 @@ def test_a_wrong_argument_ends_in_one_line(
     said: str,
     dataset: Path,
     tmp_path: Path,
-    complaint: Callable[..., str],
+    refused: Callable[..., str],
 ) -> None:
     command = ["fit", *STACK, "--data.root", str(dataset), "--run_dir", str(tmp_path / "run")]
-    assert said in complaint([*command, *arguments], code=code)
+    assert said in refused([*command, *arguments], code=code)
 
 
-def test_a_key_that_does_not_exist_is_named(tmp_path: Path, complaint: Callable[..., str]) -> None:
+def test_a_key_that_does_not_exist_is_named(tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "wrong.yaml").write_text("model:\n  lerning_rate: 1\n")
-    assert "model.lerning_rate" in complaint(
-        ["fit", *STACK, "--config", str(tmp_path / "wrong.yaml")], code=2
-    )
+    assert "model.lerning_rate" in refused(["fit", *STACK, "--config", str(tmp_path / "wrong.yaml")], code=2)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -158,7 +136,7 @@ def test_a_key_that_does_not_exist_is_named(tmp_path: Path, complaint: Callable[
     ],
 )
 def test_bad_training_data_ends_in_one_line(
-    rows: str, said: str, num_workers: int, dataset: Path, tmp_path: Path, complaint: Callable[..., str]
+    rows: str, said: str, num_workers: int, dataset: Path, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     root = tmp_path / "data"
     shutil.copytree(dataset, root)
@@ -166,7 +144,7 @@ def test_bad_training_data_ends_in_one_line(
     (root / "train.csv").write_text(rows)
     command = ["fit", *STACK, "--data.root", str(root), "--run_dir", str(tmp_path / "run")]
     command += ["--data.batch_size", "1", "--data.num_workers", str(num_workers)]
-    assert said in complaint([*command, "--trainer.num_sanity_val_steps", "0"])
+    assert said in refused([*command, "--trainer.num_sanity_val_steps", "0"])
 
 
 @pytest.mark.parametrize(
@@ -187,10 +165,10 @@ def test_bad_training_data_ends_in_one_line(
     ],
 )
 def test_a_validation_list_is_looked_at_before_training(
-    rows: str, said: str, dataset: Path, tmp_path: Path, complaint: Callable[..., str]
+    rows: str, said: str, dataset: Path, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     (tmp_path / "val.csv").write_text(rows)
     command = ["fit", *STACK, "--data.root", str(dataset), "--run_dir", str(tmp_path / "run")]
     command += ["--data.val", str(tmp_path / "val.csv"), "--trainer.num_sanity_val_steps", "0"]
-    assert said in complaint(command)
+    assert said in refused(command)
     assert not (tmp_path / "run/checkpoints").exists()

@@ -31,17 +31,6 @@ def clips(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def run(arguments: list[str], *, code: int = 1) -> str:
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert stopped.value.code == code
-        return capsys.readouterr().err
-
-    return run
-
-
 def test_the_last_layer_makes_the_prediction_of_the_features(
     clips: Path, checkpoint: Path, tmp_path: Path
 ) -> None:

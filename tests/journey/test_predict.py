@@ -32,21 +32,6 @@ def clips(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command that must fail, and gives all that it says on standard error."""
-
-    def run(arguments: list[str], *, code: int = 1) -> str:
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert stopped.value.code == code
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return said
-
-    return run
-
-
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
 def test_a_device_that_cannot_be_used_is_named(
     device: str, clips: Path, checkpoint: str, complaint: Callable[..., str]

@@ -2,7 +2,6 @@
 
 import argparse
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,22 +53,6 @@ def stack(dataset: Path, run_dir: Path, *files: str) -> list[str]:
         *("--trainer.accelerator", "cpu", "--trainer.logger", "false"),
         *("--trainer.enable_progress_bar", "false", "--trainer.max_epochs", "1"),
     ]
-
-
-@pytest.fixture
-def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
-    """Runs a command that must fail, and gives what it says."""
-
-    def run(arguments: list[str], *, code: int = 1) -> str:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert stopped.value.code == code
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return said
-
-    return run
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # Lightning, of a resumed run elsewhere
