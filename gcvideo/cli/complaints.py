@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from gcvideo.cli.choices import base_of, choices
+from gcvideo.cli.config_forms import MOVED
 from gcvideo.cli.expectations import expected
-from gcvideo.cli.former_names import MOVED
 from gcvideo.cli.trust import distrusted_name
 from gcvideo.private_names import actions_of, type_of
 

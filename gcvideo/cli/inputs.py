@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
-from lightning.pytorch import LightningDataModule, LightningModule
 
 from gcvideo.backbones.checkpoints import read_checkpoint
 from gcvideo.backbones.checkpoints.configurations.ours import hyperparameters
 from gcvideo.backbones.checkpoints.files import refuse_non_finite
 from gcvideo.backbones.checkpoints.recognition import is_residual
+from gcvideo.cli.run_classes import imported
 from gcvideo.cli.trust import distrust, distrusted_name
 from gcvideo.data import VideoDataModule
 from gcvideo.data.annotations import read_paths
@@ -98,31 +97,27 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, VideoDataMo
         keep_freed_memory()
     distrust(checkpoint)
     try:
-        for section in ("hyper_parameters", "datamodule_hyper_parameters"):
-            _import_class(checkpoint, hyperparameters(stored.record, section))
-        model = VideoClassifier.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
-        data = VideoDataModule.load_from_checkpoint(checkpoint, weights_only=True)
+        of_model = _class_of("model", checkpoint, hyperparameters(stored.record, "hyper_parameters"))
+        of_data = _class_of("data", checkpoint, hyperparameters(stored.record, "datamodule_hyper_parameters"))
+        model = of_model.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
+        data = of_data.load_from_checkpoint(checkpoint, weights_only=True)
     except ArgumentError as error:
         raise ValueError(_reason(error, checkpoint)) from error
     data.follow(model.class_names, checkpoint=checkpoint)
     return model.eval(), data
 
 
-def _import_class(checkpoint: Path, values: Mapping[str, Any]) -> None:
-    """Import the class that hyperparameters are of, if it is one of the user's own; Lightning never would.
+def _class_of(section: str, checkpoint: Path, values: Mapping[str, Any]) -> Any:
+    """Return the class that hyperparameters are of; Lightning never imports one of the user's own.
 
     Raises:
-        ValueError: Another function than Lightning's is to make it.
-        ArgumentError: It is not trusted, or not there.
+        ValueError: Another function than Lightning's is to make it; it is not trusted, or not there.
     """
     if (maker := values.get("_instantiator", MAKER)) != MAKER:
         raise ValueError(
             f"{checkpoint}: is to be loaded by {maker}; expected {MAKER}, as `gcvideo fit` writes"
         )
-    if "_class_path" in values:
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--class", type=type[LightningModule] | type[LightningDataModule])
-        parser.parse_object({"class": values["_class_path"]})
+    return imported(section, values.get("_class_path"))
 
 
 def _reason(error: BaseException, checkpoint: Path) -> str:

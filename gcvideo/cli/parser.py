@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.complaints import Refusal, complaint_about
 from gcvideo.cli.config_files import before_its_class, config_files, fault_in, place_of
-from gcvideo.cli.former_names import with_current_names
+from gcvideo.cli.config_forms import with_classes, with_current_names, without_classes
 from gcvideo.cli.trust import EXPLAINED
 from gcvideo.paths import user_path
 from gcvideo.printable import printable
@@ -53,7 +53,8 @@ class CommandParser(ArgumentParser):
         """Parse a configuration, an older run's among them."""
         with suppress(yaml.YAMLError):  # which is refused below, with its line
             config = yaml.safe_load(content)
-            if isinstance(config, dict) and (current := with_current_names(config)) != config:
+            current = with_current_names(without_classes(config)) if isinstance(config, dict) else config
+            if current != config:
                 content = yaml.safe_dump(current)
         return super().parse_string(content, *others, **settings)
 
@@ -104,3 +105,11 @@ class RunParser(CommandParser, LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"prog": "gcvideo", **kwargs})
+        self.classes: dict[str, type] = {}
+        """By section, the classes of one's own whose settings are parsed."""
+
+    def dump(self, *args: Any, **settings: Any) -> str:
+        """Return a configuration as text, which names them."""
+        text = super().dump(*args, **settings)
+        named = with_classes(config := yaml.safe_load(text), self.classes)
+        return text if named == config else yaml.safe_dump(named, sort_keys=False)

@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run import VideoCLI
-from gcvideo.data import VideoDataModule
+from gcvideo.cli.run_classes import settle
 from gcvideo.distributed import LaunchedRank
 from gcvideo.preflight import (
     AbsentError,
@@ -27,7 +27,6 @@ from gcvideo.preflight import (
 from gcvideo.private_names import parsers_of_subcommands, runs_nothing
 from gcvideo.run_folder import RunFolder
 from gcvideo.terminal import Terminal
-from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +94,11 @@ def run(arguments: Sequence[str]) -> None:
 def _put_together(arguments: Sequence[str], launched: LaunchedRank) -> tuple[Preflight, Job | str]:
     """Return the settings, and what `gcvideo fit` would run here, or why it would not."""
     try:
+        settled = settle(["fit", *arguments[1:]])
         cli = PreflightCLI(
-            VideoClassifier,
-            VideoDataModule,
-            args=["fit", *arguments[1:]],
+            settled.model,
+            settled.data,
+            args=settled.arguments,
             parser_class=RunParser,
             save_config_callback=None,
             auto_configure_optimizers=False,

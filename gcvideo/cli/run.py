@@ -18,11 +18,12 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.agreement import digest_of_file, settings, versions
 from gcvideo.atomic import write_text
+from gcvideo.cli.config_forms import class_path, plain
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
-from gcvideo.cli.former_names import with_current_names
 from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
+from gcvideo.cli.run_classes import own_classes, settle
 from gcvideo.cli.run_config import (
     RunConfig,
     accept_changes,
@@ -50,7 +51,6 @@ from gcvideo.memory import keep_freed_memory
 from gcvideo.paths import user_path
 from gcvideo.private_names import parser_of, set_timeout, settings_are_those_given
 from gcvideo.run_folder import Evaluated, RunFolder
-from gcvideo.training import VideoClassifier
 from gcvideo.training.progress import with_progress
 
 log = logging.getLogger(__name__)
@@ -105,10 +105,18 @@ class VideoCLI(LightningCLI):
                 "trainer.use_distributed_sampler": False,
             }
         )
-        parser.link_arguments("data.batch_size", "model.batch_size")
-        parser.link_arguments(
-            "data", "model.class_names", compute_fn=self._class_names, apply_on="instantiate"
-        )
+        assert isinstance(parser, RunParser)
+        parser.classes = own_classes(self.model_class, self.datamodule_class)
+        try:
+            parser.link_arguments("data.batch_size", "model.batch_size")
+            parser.link_arguments(
+                "data", "model.class_names", compute_fn=self._class_names, apply_on="instantiate"
+            )
+        except ValueError as error:
+            raise ValueError(
+                "model or data takes no batch_size or class_names; let the __init__ of your class take "
+                "**kwargs and hand them on to that of VideoClassifier or VideoDataModule"
+            ) from error
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -173,7 +181,7 @@ class VideoCLI(LightningCLI):
         if before is not None:
             asked = as_asked(parser_of(self, self.config.subcommand), config)
             fits = self.config.subcommand == "fit"
-            accept_changes(changes(with_current_names(before), asked), fits=fits, checkpoint=self.checkpoint)
+            accept_changes(changes(plain(before), plain(asked)), fits=fits, checkpoint=self.checkpoint)
 
     def _require_possible_resume(self, config: Any) -> None:
         if config.resume is None:
@@ -257,6 +265,9 @@ class VideoCLI(LightningCLI):
             if "compute_fn of link" in str(error) and error.__cause__ is not None:  # what _class_names said
                 raise error.__cause__ from None
             raise
+        made = {"model": self.model, "data": self.datamodule}
+        for section, kind in own_classes(self.model_class, self.datamodule_class).items():
+            made[section].hparams["_class_path"] = class_path(kind)  # for those who load a checkpoint
         starts = self.config_init[self.config.subcommand].ckpt_path is None
         if self.model.weights is not None and starts and self.trainer.is_global_zero:
             warn_of_other_input(self.model.weights, self.datamodule)
@@ -339,10 +350,11 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: An argument is wrong, or asks for what this machine does not have.
     """
     try:
+        settled = settle(arguments)
         VideoCLI(
-            VideoClassifier,
-            VideoDataModule,
-            args=list(arguments),
+            settled.model,
+            settled.data,
+            args=settled.arguments,
             parser_class=RunParser,
             trainer_defaults={
                 "enable_model_summary": False,

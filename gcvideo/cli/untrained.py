@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gcvideo.cli.parser import CommandParser
+from gcvideo.cli.run_classes import settle
 from gcvideo.cli.run_options import run_options
 from gcvideo.data import VideoDataModule
 from gcvideo.training import VideoClassifier
@@ -43,19 +44,20 @@ def read_configs(command: str, configs: Sequence[str], overrides: Sequence[str])
         configs: Config files, as for `gcvideo fit`.
         overrides: Arguments `--model.key value` and `--data.key value`.
     """
+    files = [argument for config in configs for argument in ("--config", config)]
+    settled = settle([*files, *overrides])
     parser = CommandParser(prog=command)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(
-        VideoClassifier, "model", instantiate=False, skip={"class_names", "network", "weights"}
+        settled.model, "model", instantiate=False, skip={"class_names", "network", "weights"}
     )
     parser.add_argument("--model.network", type=Callable[[int], nn.Module])
     parser.add_argument("--model.weights")
-    parser.add_class_arguments(VideoDataModule, "data")
+    parser.add_class_arguments(settled.data, "data")
     parser.set_defaults({"data.root": Path()})
     for other in sorted(run_options() - {"config", "model", "data"}):
         parser.add_argument(f"--{other}")
-    files = [argument for config in configs for argument in ("--config", config)]
-    options = parser.parse_args([*files, *overrides])
+    options = parser.parse_args(settled.arguments)
     if options.model.network is None:
         raise ValueError(f"{', '.join(configs)}: no model.network in them; add a file of configs/model")
     if options.model.weights is not None:
