@@ -38,7 +38,7 @@ class ClockError(Exception):
 
 
 def why_not_right(index: StreamIndex, settings: EncodingSettings) -> str | None:
-    """Why a video has to be written again, or None: it already is what encode would make of it."""
+    """Return why a video has to be written again, or None: it already is what encode would make of it."""
     context = index.context
     if index.container.format.name != "mov,mp4,m4a,3gp,3g2,mj2" or context.name != "h264":
         return "not H.264 in MP4"
@@ -115,7 +115,7 @@ def _encode(
     *,
     keep_times: bool,
 ) -> tuple[Encoded, bool]:
-    """What was written, and whether frames are reordered if the stream announces that they are."""
+    """Encode; return what was written, and whether frames are reordered if the stream says that they are."""
     rate = Fraction(source.fps).limit_denominator(1001)
     time_base = source.stream.time_base if keep_times else None
     time_base = time_base or 1 / rate
@@ -147,7 +147,7 @@ def _encode(
 
 
 def upright_frames(source: StreamIndex, *, short_side: int) -> Iterator[VideoFrame]:
-    """Every frame in order, turned as a player shows it, small, 8-bit 4:2:0.
+    """Yield every frame in order, turned as a player shows it, small, 8-bit 4:2:0.
 
     Full-range video (yuvj) stays full-range: its levels are not changed.
 
@@ -171,7 +171,7 @@ def upright_frames(source: StreamIndex, *, short_side: int) -> Iterator[VideoFra
 
 
 def decoded_frames(source: StreamIndex) -> Iterator[VideoFrame]:
-    """Every frame of a file from its first packet to its last, and an error where one is missing.
+    """Yield every frame of a file from its first packet to its last, and an error where one is missing.
 
     Raises:
         DecodeError: A packet does not decode, a frame is damaged, or nothing comes out.
@@ -208,7 +208,7 @@ def _describe(
 def _turning(
     rotation: int, size: tuple[int, int], pixels: str, source: StreamIndex
 ) -> Callable[[VideoFrame], VideoFrame] | None:
-    """What turns frames of this size upright, or None where they are."""
+    """Return what turns frames of this size upright, or None where they are."""
     if rotation % 360 == 0:
         return None
     if rotation % 360 not in _TURNS:

@@ -34,7 +34,7 @@ class Task(NamedTuple):
 
 
 def why_not_transcoded(output: Path) -> dict[str, str]:
-    """Path of each video that reports in this folder have no output for -> the reason."""
+    """Return the path of each video that reports in this folder have no output for -> the reason."""
     rows = (row for report in sorted(output.glob(f"{REPORT}*.csv")) for row in read_table(report))
     return {row["output"]: row["reason"] for row in rows if row["status"] == "failed"}
 

@@ -94,7 +94,7 @@ class _Truth:
             self.num_frames = number + 1
 
     def why_different(self, frames: Sequence[Picture]) -> str | None:
-        """Why these, thinned, are not the frames of the picks, or None.
+        """Return why these, thinned, are not the frames of the picks, or None.
 
         A frame must be as good as equal to the one decoded in order, and no neighbour nearer to it.
         """
@@ -114,12 +114,12 @@ class _Truth:
 
 
 def _picks(num_frames: int) -> list[int]:
-    """Frames spread over the whole video, the first and the last among them."""
+    """Return frames, spread over the whole video, the first and the last among them."""
     return sorted({round(n * (num_frames - 1) / (NUM_PICKS - 1)) for n in range(NUM_PICKS)})
 
 
 def _at_last_key_frame(index: StreamIndex) -> int:
-    """The frame that is read without decoding any other, and is furthest from the start."""
+    """Return the frame that is read without decoding any other, and is furthest from the start."""
     if index.presentation is None:
         return 0
     key = index.key_positions[-1]
@@ -127,7 +127,7 @@ def _at_last_key_frame(index: StreamIndex) -> int:
 
 
 def _pictures(reader: VideoReader, picks: Sequence[int]) -> list[Picture]:
-    """What a reader gives for the picks."""
+    """Return what a reader gives for the picks."""
     return [_thinned(frame) for frame in reader.frames_at(picks).numpy()]
 
 
@@ -143,7 +143,7 @@ def _check_whole(index: StreamIndex) -> None:
 
 
 def _why_decord_differs(path: Path, properties: VideoProperties, picks: Sequence[int], truth: _Truth) -> str:
-    """Why decord's picks are not the frames decoded in order; empty where they are."""
+    """Return why decord's picks are not the frames decoded in order; empty where they are."""
     try:
         from gcvideo.data.decoding.decord import DecordReader
     except ModuleNotFoundError:  # no wheel for this processor
@@ -159,7 +159,7 @@ def _why_decord_differs(path: Path, properties: VideoProperties, picks: Sequence
 
 
 def _thinned(picture: npt.NDArray[Any]) -> Picture:
-    """Every k-th pixel, so that a video's pictures stay small in memory."""
+    """Return every k-th pixel, so that a video's pictures stay small in memory."""
     step = max(1, min(picture.shape[:2]) // 128)
     return np.ascontiguousarray(picture[::step, ::step])
 

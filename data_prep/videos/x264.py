@@ -22,7 +22,7 @@ class EncodingSettings(NamedTuple):
 
 
 def target_size(width: int, height: int, *, short_side: int) -> tuple[int, int]:
-    """Width and height with the short side at most short_side, both even, never larger than given.
+    """Return width and height with the short side at most short_side, both even, never larger than given.
 
     The long side is rounded to the nearest even number.
     """
@@ -34,7 +34,7 @@ def target_size(width: int, height: int, *, short_side: int) -> tuple[int, int]:
 
 
 def x264_options(settings: EncodingSettings) -> dict[str, str]:
-    """x264 on one thread, a key frame every gop frames exactly, no picture referring across one."""
+    """Return x264's options: one thread, a key frame every gop frames, no picture referring across one."""
     return {
         "preset": settings.preset,
         "crf": str(settings.crf),

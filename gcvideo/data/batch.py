@@ -34,7 +34,7 @@ Watch = Callable[[int], AbstractContextManager[None]]
 def read_batch(
     dataset: VideoDataset, keys: Sequence[SampleKey], *, watch: Watch, lost: Mapping[int, str]
 ) -> ReadBatch:
-    """One batch; videos that cannot be read, or are lost already, are named in it and not replaced."""
+    """Return one batch; videos that cannot be read, or are lost already, are named in it and not replaced."""
     clips, unreadable = [], []
     for key in keys:
         index = key[1]
@@ -55,7 +55,7 @@ def read_batch(
 
 @contextmanager
 def last_resort(path: os.PathLike[str], timeout_seconds: float) -> Iterator[None]:
-    """Ends the process, naming the video, where reading takes too long and there is no other process."""
+    """End the process, naming the video, if reading takes too long and there is no other process."""
 
     def give_up() -> None:
         log.critical(

@@ -62,7 +62,7 @@ def match(own: Sequence[str] | None, trained: Trained, *, source: str) -> Number
 
 
 def _only(where: str, names: Sequence[str], others: Sequence[str]) -> str:
-    """The first names that others do not have."""
+    """Return the first names that others do not have."""
     apart = [name for name in names if name not in set(others)]
     more = f" and {len(apart) - MOST_NAMED} more" if len(apart) > MOST_NAMED else ""
     return f"only {where} {', '.join(map(repr, apart[:MOST_NAMED]))}{more}" if apart else f"none only {where}"

@@ -48,11 +48,11 @@ class EpochOrder(Sampler[SampleKey]):
         self.share = slice(rank, end, num_processes)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch."""
+        """Take the number of the epoch that begins; Lightning calls this before every epoch."""
         self.epoch = epoch
 
     def indices(self) -> Int64[Tensor, " N"]:
-        """The videos of the present epoch in their order."""
+        """Return the videos of the present epoch in their order."""
         order = torch.arange(self.num_videos)
         if self.shuffle:
             generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
@@ -110,12 +110,12 @@ class VideoDataset(Dataset[Clip]):
             return self.clip_of(record, reader, self.clips(len(reader)))
 
     def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
-        """The views of an open video."""
+        """Return the views of an open video."""
         views = decode_views(reader, frames, self.crops)
         return Clip(views, record.label, record.video_id, reader.name)
 
     def empty_batch(self) -> ClipBatch:
-        """A batch of no video, shaped as any other: frames [0 V T H W 3]."""
+        """Return a batch of no video, shaped as any other: frames [0 V T H W 3]."""
         with _random_state(self.seed):
             cut = _as_list(self.crops(torch.zeros(1, 3, 256, 256, dtype=torch.uint8)))
             num_clips, num_frames = self.clips(1).shape
@@ -135,7 +135,7 @@ class TimedVideoDataset(VideoDataset):
 def decode_views(
     reader: VideoReader, indices: Int64[Tensor, "V T"], crops: Crops
 ) -> UInt8[Tensor, "VS T S1 S2 3"]:
-    """The views of V temporal clips of a video: all S crops of a clip, then those of the next.
+    """Return the views of V temporal clips of a video: all S crops of a clip, then those of the next.
 
     Every frame is decoded and resized once, in however many clips it stands, and copied once into each view.
     """
@@ -160,7 +160,7 @@ def _as_list(cropped: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
 
 
 def collate(clips: list[Clip]) -> ClipBatch:
-    """Clips of one size as a batch."""
+    """Put clips of one size together in a batch."""
     return ClipBatch(
         torch.stack([clip.frames for clip in clips]),
         torch.tensor([clip.label for clip in clips]),
@@ -170,7 +170,7 @@ def collate(clips: list[Clip]) -> ClipBatch:
 
 
 def _mix(*numbers: int) -> int:
-    """One seed from several numbers, such that neighbours have nothing in common."""
+    """Return one seed from several numbers, such that neighbours have nothing in common."""
     # With their count, since SeedSequence takes (seed, epoch) and (seed, epoch, 0) for the same.
     sequence = np.random.SeedSequence([len(numbers), *numbers])
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -178,7 +178,7 @@ def _mix(*numbers: int) -> int:
 
 @contextmanager
 def _random_state(seed: int) -> Iterator[None]:
-    """torch's CPU generator (which torchvision draws from) seeded, and put back afterwards."""
+    """Seed torch's CPU generator, from which torchvision draws, and put it back afterwards."""
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which seeds the accelerators' generators too and would not put them back.
         torch.default_generator.manual_seed(seed)

@@ -100,7 +100,7 @@ class VideoRecords(Sequence[VideoRecord]):
         return len(self.ends)
 
     def folders(self) -> set[str]:
-        """The folders of the videos, as the paths are written."""
+        """Return the folders of the videos, as the paths are written."""
         found = set[str]()
         first = 0
         for ends in self.ends.split(ROWS_AT_ONCE):

@@ -93,7 +93,7 @@ def _no_text(file: Path) -> str:
 
 @contextmanager
 def named(file: Path, line: int) -> Iterator[None]:
-    """A RowError becomes an AnnotationError with file and line."""
+    """Turn a RowError into an AnnotationError with file and line."""
     try:
         yield
     except RowError as error:

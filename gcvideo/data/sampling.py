@@ -55,11 +55,11 @@ class ClipFrames:
         return (self.num_frames - 1) * self.stride + 1
 
     def last_start(self, video_frames: int) -> int:
-        """The last frame at which a clip can start and still fit; 0 where none fits."""
+        """Return the last frame at which a clip can start and still fit; 0 where none fits."""
         return max(video_frames - self.span, 0)
 
     def at(self, starts: Int64[Tensor, " V"], video_frames: int) -> Int64[Tensor, "V T"]:
-        """Frame indices of the clips that start at `starts`; past the end the last frame is held."""
+        """Return frame indices of the clips that start at `starts`; past the end the last frame is held."""
         return (starts[:, None] + self.offsets).clamp(max=video_frames - 1)
 
 

@@ -80,7 +80,7 @@ def random_object(rng: Generator) -> LobedObject:
 
 
 def random_background(rng: Generator, height: int, width: int) -> Float32[np.ndarray, "H W 3"]:
-    """Two muted colours, mixed by eight plane waves that close on the torus."""
+    """Return two muted colours, mixed by eight plane waves that close on the torus."""
     y, x = np.arange(height)[:, None] / height, np.arange(width) / width
     cycles = rng.integers(-4, 5, size=(8, 2))
     phases = rng.random(8)
@@ -97,7 +97,7 @@ def random_background(rng: Generator, height: int, width: int) -> Float32[np.nda
 def random_colour(
     rng: Generator, hue: float, *, saturation: tuple[float, float], brightness: tuple[float, float]
 ) -> Float32[np.ndarray, " 3"]:
-    """RGB in 0..1; the hue is a circle of circumference one, the ranges are (low, high)."""
+    """Return RGB in 0..1; the hue is a circle of circumference one, the ranges are (low, high)."""
     rgb = colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*brightness))
     return np.array(rgb, np.float32)
 

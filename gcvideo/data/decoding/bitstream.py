@@ -18,7 +18,7 @@ class NalUnit(NamedTuple):
 
 
 def nal_length_size(codec: str, extradata: bytes | None) -> int | None:
-    """Bytes of the length in front of each H.264 unit, or None where units have start codes.
+    """Return the bytes of the length in front of each H.264 unit, or None where units have start codes.
 
     ISO/IEC 14496-15, 5.2.4.1: an avcC record starts with version 1, and the low two bits of its
     fifth byte hold the size less one.
@@ -29,7 +29,7 @@ def nal_length_size(codec: str, extradata: bytes | None) -> int | None:
 
 
 def h264_nal_units(packet: Packet, length_size: int) -> Iterator[NalUnit]:
-    """The unit headers of one packet in the length-prefixed form of MP4 and Matroska."""
+    """Yield the unit headers of one packet in the length-prefixed form of MP4 and Matroska."""
     data = memoryview(packet)
     offset = 0
     while offset + length_size < len(data):
@@ -40,7 +40,7 @@ def h264_nal_units(packet: Packet, length_size: int) -> Iterator[NalUnit]:
 
 
 def is_unreferenced(packet: Packet, length_size: int) -> bool:
-    """Whether no other H.264 picture refers to this one, so that leaving it out changes none.
+    """Return whether no other H.264 picture refers to this one, so that leaving it out changes none.
 
     Every slice of such a picture has nal_ref_idc 0 (ITU-T H.264, 7.4.1).
     """
@@ -51,7 +51,7 @@ def is_unreferenced(packet: Packet, length_size: int) -> bool:
 
 
 def starts_closed_group(packet: Packet, codec: str, extradata: bytes | None) -> bool:
-    """Whether nothing from this packet on refers to anything before it, by the codec's own bits.
+    """Return whether nothing from this packet on refers to anything before it, by the codec's own bits.
 
     H.264: an IDR picture (7.4.1.2.4). VP8: key_frame is bit 0 of the frame tag (RFC 6386, 9.1).
     VP9: show_existing_frame and frame_type are both 0 (bitstream specification, 6.2, profile 0).
@@ -70,12 +70,12 @@ def starts_closed_group(packet: Packet, codec: str, extradata: bytes | None) -> 
 
 
 def is_hidden(packet: Packet, codec: str) -> bool:
-    """Whether a VP8 packet is a reference that is never shown (show_frame, RFC 6386, 9.1)."""
+    """Return whether a VP8 packet is a reference that is never shown (show_frame, RFC 6386, 9.1)."""
     return codec == "vp8" and memoryview(packet)[0] >> 4 & 0b1 == 0
 
 
 def may_hold_no_picture(packet: Packet, codec: str) -> bool:
-    """Whether an MPEG-4 packet is so short that it may only say "not coded" (ISO/IEC 14496-2, 6.2.5).
+    """Return whether an MPEG-4 packet is so short that it may only say "not coded" (ISO/IEC 14496-2, 6.2.5).
 
     AVI files are full of those: for a frame that repeats the last one, and in place of a B picture
     that travels in the packet before it. Decoders return nothing for them.

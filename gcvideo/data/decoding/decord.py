@@ -63,6 +63,6 @@ def _open(path: Path) -> decord.VideoReader:
 
 
 def _reason(error: BaseException) -> str:
-    """The check that failed, without the addresses and source lines around it."""
+    """Return the check that failed, without the addresses and source lines around it."""
     lines = str(error).rpartition("Check failed: ")[2].splitlines()
     return lines[0] if lines else type(error).__name__

@@ -156,7 +156,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def index_stream(path: Path) -> StreamIndex:
-    """Reads every packet of the video stream of `path`; raises DecodeError."""
+    """Read every packet of the video stream of `path`; raise DecodeError if that fails."""
     container = open_container(path)
     try:
         stream = _video_stream(container, path)
@@ -175,7 +175,7 @@ def index_stream(path: Path) -> StreamIndex:
 
 
 def _is_for_strict_decoder(index: StreamIndex) -> bool:
-    """Whether a decoder that starts at any key packet finds nothing wrong with a sound file.
+    """Return whether a decoder that starts at any key packet finds nothing wrong with a sound file.
 
     In H.264, pictures of an open group may let go of ones before its key picture, which are not there then.
     """

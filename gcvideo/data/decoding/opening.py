@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 def open_video(
     path: str | Path, backend: Backend | OpenReader = "pyav", *, verified: Verified | None = None
 ) -> VideoReader:
-    """Opens a video; raises DecodeError for whatever is not a video file that can be read.
+    """Open a video; raise DecodeError for whatever is not a video file that can be read.
 
     Backend "pyav" reads all files with PyAV; "decord" and "torchcodec" read what a list of
     data_prep/verify.py calls plain, and PyAV every other file. The frames are the same. A file whose
@@ -83,7 +83,7 @@ def _opened(path: Path, backend: Backend | OpenReader, verified: Verified | None
 
 
 def _open_plain(path: Path, backend: Literal["decord", "torchcodec"], verified: Verified) -> VideoReader:
-    """Imports the decoder here, since it may not be installed."""
+    """Open a video by a decoder that is imported here, since it may not be installed."""
     check_regular_file(path)
     if not starts_as_plain(path):  # it would open the files that a playlist names
         raise DecodeError(f"{path}: does not begin as MP4 or Matroska")

@@ -16,7 +16,7 @@ NARROWEST_PLAIN_WIDTH = 17  # decord refuses 16 and less
 
 
 def starts_as_plain(path: Path) -> bool:
-    """Whether the first bytes are those of an MP4 or Matroska file, and not of a playlist.
+    """Return whether the first bytes are those of an MP4 or Matroska file, and not of a playlist.
 
     ISO/IEC 14496-12, 4.2: a box is its size and its type. RFC 8794, 8.1: the EBML header's id.
     """
@@ -26,7 +26,7 @@ def starts_as_plain(path: Path) -> bool:
 
 
 def why_not_plain(index: StreamIndex) -> str | None:
-    """Why decord may return other frames than those asked for, or None for a file that is plain if undamaged.
+    """Return why decord may return other frames than asked for; None for a file that is plain if undamaged.
 
     decord is exact on MP4 and Matroska files of H.264 with closed groups of pictures, VP8 and VP9,
     with sound time stamps. It numbers frames wrongly, without a word, on open groups, edit lists

@@ -120,7 +120,7 @@ class PyAVReader(AscendingReader):
         keys = self._index.key_positions
 
         def last_key_before(number: int) -> int:
-            """The last key packet both decoded and shown no later than frame `number`."""
+            """Return the last key packet both decoded and shown no later than frame `number`."""
             position = presentation.shown[number]
             at_hand = reversed(keys[: bisect_right(keys, position)])
             return next(key for key in at_hand if presentation.times[key] <= presentation.times[position])
@@ -131,7 +131,7 @@ class PyAVReader(AscendingReader):
     def _frames_from_key(
         self, presentation: PresentationOrder, key: int, numbers: list[int]
     ) -> Iterator[VideoFrame]:
-        """Frames `numbers`, ascending, decoded from the packet at `key`; or _PresentationError."""
+        """Yield frames `numbers`, ascending, decoded from the packet at `key`; or raise PresentationError."""
         times, shown = presentation.times, presentation.shown
         wanted = {shown[number] for number in numbers}
 
@@ -154,7 +154,7 @@ class PyAVReader(AscendingReader):
         raise _PresentationError
 
     def _is_droppable(self, presentation: PresentationOrder, position: int) -> bool:
-        """Whether leaving this packet out changes no other frame.
+        """Return whether leaving this packet out changes no other frame.
 
         Only packets shown before one decoded earlier are looked at: where a container (AVI) states
         decoding times alone, there is none, and frames are not numbered by a guess.
@@ -190,7 +190,7 @@ class PyAVReader(AscendingReader):
             ) from error
 
     def _decoded(self, positions: Iterable[int]) -> Iterator[VideoFrame]:
-        """What the decoder, started anew, returns for these packets, in its own order."""
+        """Yield what the decoder, started anew, returns for these packets, in its own order."""
         context = self._index.context
         context.flush_buffers()
         for position in positions:
@@ -215,7 +215,7 @@ class PyAVReader(AscendingReader):
             yield torch.from_numpy(np.stack(part))
 
     def _upright_rgb(self, frame: VideoFrame) -> np.ndarray:
-        """The frame as a player turns it, by quarter turns counter-clockwise."""
+        """Return the frame as a player turns it, by quarter turns counter-clockwise."""
         quarter_turns, rest = divmod(frame.rotation, 90)
         if rest:
             raise DecodeError(
@@ -230,6 +230,6 @@ class PyAVReader(AscendingReader):
 
 
 def read_boundaries(path: Path) -> Float64[Tensor, " boundaries"]:
-    """The boundaries of frames by the file's own time stamps, for readers whose decoder keeps other ones."""
+    """Return when frames are shown by the file's own time stamps, for readers whose decoder keeps others."""
     with PyAVReader(index_stream(path)) as reader:
         return reader.boundaries()

@@ -36,18 +36,18 @@ class VideoReader(Protocol):
     def __len__(self) -> int: ...
 
     def boundaries(self) -> Float64[Tensor, " boundaries"]:
-        """Frame i is shown from boundaries[i] to boundaries[i + 1], in seconds from the first's start."""
+        """Return times in seconds from the first frame's start: frame i is shown from [i] to [i + 1]."""
         ...
 
     def frames_at(self, indices: Sequence[int]) -> UInt8[Tensor, "N H W 3"]:
-        """The RGB frames `indices`, in that order; any order and any repeats.
+        """Return the RGB frames `indices`, in that order; any order and any repeats.
 
         Raises IndexError for an index outside 0..len-1, and DecodeError where a frame is damaged.
         """
         ...
 
     def parts_at(self, ascending: Sequence[int]) -> Iterator[UInt8[Tensor, "N H W 3"]]:
-        """The frames of strictly ascending indices in one pass, no more at a time than PART_BYTES hold."""
+        """Yield the frames of strictly ascending indices in one pass, at most PART_BYTES at a time."""
         ...
 
     def close(self) -> None: ...
@@ -110,11 +110,11 @@ class AscendingReader(ABC):
 
     @abstractmethod
     def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
-        """The frames of strictly ascending indices, all within 0..len-1, `part_size` at a time."""
+        """Return the frames of strictly ascending indices, all within 0..len-1, `part_size` at a time."""
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of the file and the decoder."""
+        """Let go of the file and the decoder."""
 
     def __enter__(self) -> "AscendingReader":
         return self
@@ -129,7 +129,7 @@ class AscendingReader(ABC):
 
 
 def check_regular_file(path: Path) -> None:
-    """Raises DecodeError unless `path` is a regular file with bytes in it that may be read.
+    """Raise DecodeError unless `path` is a regular file with bytes in it that may be read.
 
     A pipe would make every decoder wait for ever, so nothing is opened before it is known.
     """

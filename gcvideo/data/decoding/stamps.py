@@ -7,7 +7,7 @@ import numpy as np
 
 
 def rise(stamps: Iterable[int]) -> bool:
-    """Whether each stamp is later than the one before."""
+    """Return whether each stamp is later than the one before."""
     return all(earlier < later for earlier, later in pairwise(stamps))
 
 
