@@ -30,7 +30,7 @@ def base_of(type_: Any) -> type | None:
 
 def choices(type_: Any, path: str) -> str:
     """Return which classes of a type there are in the module that `path` names, or else in our packages."""
-    alternatives = list(_alternatives(type_))
+    alternatives = _closest(list(_alternatives(type_)))
     module, _, name = path.rpartition(".")
     found = _offered(module, alternatives)
     where = f"{module} has"
@@ -58,6 +58,12 @@ def _alternatives(type_: Any) -> Iterator[tuple[type, Any]]:
             yield from _alternatives(part)
     elif (base := base_of(type_)) is not None:
         yield base, None
+
+
+def _closest(alternatives: list[tuple[type, Any]]) -> list[tuple[type, Any]]:
+    """Return those of which no other asks for a subclass: any module may be a block, but one is meant."""
+    bases = {base for base, _ in alternatives}
+    return [(base, first) for base, first in alternatives if not any(base in b.__mro__[1:] for b in bases)]
 
 
 def _offered(module: str, alternatives: Sequence[tuple[type, Any]]) -> list[str]:

@@ -102,7 +102,8 @@ def complaint(capsys: pytest.CaptureFixture[str]):
         (
             "--model.network=gcvideo.backbone.VideoResNet",
             "model.network names gcvideo.backbone.VideoResNet, which does not exist; did you mean "
-            "gcvideo.backbones.VideoResNet? there are gcvideo.backbones.VideoResNet",
+            "gcvideo.backbones.VideoResNet? there are gcvideo.backbones.CSN, gcvideo.backbones.R2Plus1D, "
+            "gcvideo.backbones.SlowFast, gcvideo.backbones.VideoResNet",
         ),
         (
             "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStoping",
