@@ -74,7 +74,7 @@ def decoding(options: argparse.Namespace) -> Table:
 
 
 def try_one(task: Task) -> Iterator[object]:
-    """What one file gives, in a process that may hang."""
+    """Return what one file gives, in a process that may hang."""
     from tests.data.corpus import CORPUS, try_file
 
     kind = CORPUS.get(task.name)

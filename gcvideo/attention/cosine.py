@@ -12,6 +12,8 @@ from gcvideo.attention.pairs import Grid, PairMeans, Vectors, places_in_turn
 
 
 class CosineDistance(NamedTuple):
+    """The mean cosine distance of pairs of positions."""
+
     mean: PairMeans
     zero_vectors: float
     """The share of positions whose vector is zero, 0..1."""

@@ -19,6 +19,8 @@ from gcvideo.attention.pairs import (
 
 
 class Divergence(NamedTuple):
+    """The mean divergence of pairs of positions, and how sure it is."""
+
     mean: PairMeans
     standard_error: PairMeans
     """Of the sampling alone; 0 where every pair was taken."""

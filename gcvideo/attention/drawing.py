@@ -15,8 +15,11 @@ from gcvideo.training import VideoClassifier
 
 
 class Drawing:
-    """Writes pictures to a folder: map_VIDEO_BLOCK.png, channels_VIDEO_BLOCK.png, gradcam_VIDEO_STAGE.png,
-    and the maps as films/*.mp4 and films/*.gif."""
+    """Writes pictures of maps to a folder.
+
+    They are map_VIDEO_BLOCK.png, channels_VIDEO_BLOCK.png and gradcam_VIDEO_STAGE.png, and the maps as
+    films/*.mp4 and films/*.gif.
+    """
 
     def __init__(self, model: VideoClassifier, out: Path) -> None:
         self.model = model

@@ -69,6 +69,8 @@ class Layer(NamedTuple):
 
 
 class Layers(NamedTuple):
+    """What is laid over the frames, and what it says."""
+
     layers: list[Layer]
     legend: str
     """What a value is."""

@@ -19,8 +19,9 @@ BETA_INVERSE = 8
 
 
 class R2Plus1D(StagedNetwork):
-    """R(2+1)D: in place of every 3 x 3 x 3 convolution, one along time and one over space (Tran et al.,
-    arXiv:1711.11248; pytorchvideo has the one along time first).
+    """R(2+1)D: in place of every 3 x 3 x 3 convolution, one along time and one over space.
+
+    Tran et al., arXiv:1711.11248; pytorchvideo has the one along time first.
 
     State-dict keys are those of pytorchvideo's `r2plus1d_r50`, which ends in a softmax; here it ends in
     logits, averaged over all positions.
@@ -98,8 +99,9 @@ class CSN(StagedNetwork):
 
 
 class SlowFast(StagedNetwork):
-    """SlowFast: a slow pathway reads every alpha-th frame of the clip, a narrow fast one all of them
-    (Feichtenhofer et al., arXiv:1812.03982).
+    """SlowFast: a slow pathway reads every alpha-th frame of the clip, a narrow fast one all of them.
+
+    Feichtenhofer et al., arXiv:1812.03982.
 
     The clip is that of the fast pathway, of 32 frames at stride 2 for SlowFast 8x8; the network takes the
     slow pathway's frames from it, so that data are loaded as for any other. State-dict keys are those of

@@ -50,7 +50,9 @@ def attention_pool(
 
 
 class _AttentionPool(Function):
-    """With g = dL/dy and l_j the logits, of one clip:
+    """Pooling of clips with its gradient in closed form.
+
+    With g = dL/dy and l_j the logits, of one clip:
 
     dL/dl_j = a_j (<g, x_j> - <g, y>),  dL/dx_j = a_j g + dL/dl_j w,  dL/dw = sum_j dL/dl_j x_j.
 

@@ -33,7 +33,7 @@ def numbers(num_classes: int) -> list[str]:
 
 
 def match(own: Sequence[str] | None, trained: Trained, *, source: str) -> Numbering:
-    """Number the classes of a data set as a trained network does: by name, or by number if one side has none.
+    """Give the classes of data the numbers of a trained network: by name, or as they are if one has none.
 
     Args:
         own: The data set's class names in the order of its labels; None where nothing tells them.

@@ -106,8 +106,7 @@ class VideoLoader:
             yield _pinned(batch) if self.pin_memory else batch
 
     def _say(self, read_by: Counter[str]) -> None:
-        """Log who read the videos of a whole pass: of the first, and of one that brings another decoder or
-        reason."""
+        """Log who read the videos of the first whole pass, and of one that brings another decoder."""
         if not self._said or not read_by.keys() <= self._said:
             log.info("%s", describe(read_by))
             self._said |= read_by.keys() or {""}

@@ -66,8 +66,9 @@ def _start_on(device: torch.device) -> bool:
 
 
 def _try_on(device: torch.device) -> None:
-    """Run the kernels once; raise what Triton does if they do not start, RuntimeError if they compute
-    something else than torch.
+    """Run the kernels once, and compare them with torch.
+
+    Raises what Triton does if they do not start, and RuntimeError if they compute something else.
     """
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 24, 300), (1, 24), (1,), (2, 24))

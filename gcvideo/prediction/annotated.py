@@ -94,8 +94,10 @@ def h264_stream(container: OutputContainer, *, height: int, width: int, fps: flo
 
 
 def caption(picture: UInt8[np.ndarray, "H W 3"], top: Sequence[Ranked]) -> UInt8[np.ndarray, "H W 3"]:
-    """Draw on a picture one line a class at its top, as many as fit: a bar as long as it is probable, and its
-    name."""
+    """Draw the classes at the top of a picture, a line each and as many as fit.
+
+    A line is a bar as long as the class is probable, and its name.
+    """
     height, width = picture.shape[:2]
     size = max(height // 18, 9)
     line = round(size * 1.4)

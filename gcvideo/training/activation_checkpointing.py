@@ -52,7 +52,7 @@ class ActivationCheckpointing(Callback):
 
 
 def recompute(block: nn.Module) -> None:
-    """From now on the block keeps only its input for the backward pass; `del block.forward` undoes it."""
+    """Let a block keep only its input for the backward pass; `del block.forward` undoes it."""
     block.forward = partial(_recomputed, block, block.forward)
 
 
@@ -71,7 +71,7 @@ def _recomputed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor
 
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Batch norms normalise by the batch, and leave their running statistics as they are."""
+    """Let batch norms normalise by the batch and leave their running statistics as they are."""
     norms = [module for module in block.modules() if isinstance(module, BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     counts = [norm.num_batches_tracked for norm in norms]

@@ -121,7 +121,7 @@ class VideoClassifier(LightningModule):
         self.num_read = self.num_unreadable = 0
 
     def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B K"]:
-        """Class probabilities of videos, averaged over their views."""
+        """Return class probabilities of videos, averaged over their views."""
         logits = view_logits(self.network, views, views_per_forward=self.views_per_forward)
         return video_probabilities(logits)
 
@@ -221,7 +221,7 @@ class VideoClassifier(LightningModule):
         self._log_with_unreadable(rows)
 
     def _log_with_unreadable(self, rows: list[dict[str, object]]) -> None:
-        """Beside the figures of the videos that could be read, those that count the others as wrong."""
+        """Log, beside the figures of the videos that could be read, those that count the others as wrong."""
         num_unreadable = sum("unreadable" in row for row in rows)
         if num_unreadable == len(rows):
             raise ValueError(f"none of the {len(rows)} test videos could be read; see predictions.csv")

@@ -92,7 +92,7 @@ class CompileNetwork(Callback):
 
 
 def _loss_of_a_trial(network: nn.Module, criterion: nn.Module, views: Tensor, target: Tensor) -> float:
-    """The loss of a forward and a backward pass that leave no trace in gradients, buffers or random state."""
+    """Return the loss of a forward and a backward pass that leave no trace in gradients, buffers or draws."""
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     with torch.random.fork_rng(devices=[views.device] if views.is_cuda else []):
         torch.manual_seed(0)
@@ -107,7 +107,7 @@ def _loss_of_a_trial(network: nn.Module, criterion: nn.Module, views: Tensor, ta
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """TimeoutError in the main thread after `seconds`, wherever it then is; in another thread no limit."""
+    """Raise TimeoutError in the main thread after `seconds`, wherever it then is; in another thread never."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return

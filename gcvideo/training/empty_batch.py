@@ -11,7 +11,7 @@ from gcvideo.private_names import BatchNorm
 
 
 def loss_of_no_clip(network: nn.Module, views: Float[Tensor, "0 V 3 T H W"]) -> Float[Tensor, ""]:
-    """0, whose gradient is 0 for every parameter.
+    """Return 0, whose gradient is 0 for every parameter.
 
     The other processes wait for this one where gradients are averaged, and where batch norms are in step. So
     one blank clip passes the network, and batch norms are shown 0 clips of it: they take part, and add

@@ -57,7 +57,7 @@ class FreezeStages(Callback):
             layer.training = False
 
     def _layers(self, classifier: LightningModule) -> list[nn.Module]:
-        """Every module of the frozen stages, context blocks left out where they are trained."""
+        """Return every module of the frozen stages, context blocks left out where they are trained."""
         network = classifier.get_submodule("network")
         return [
             layer
@@ -70,7 +70,7 @@ class FreezeStages(Callback):
 def scaled_by_depth(
     groups: Sequence[dict[str, Any]], network: nn.Module, *, peak: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Optimizer groups with a learning rate of peak * layer_decay^d, d stages before the head.
+    """Return optimizer groups with a learning rate of peak * layer_decay^d, d stages before the head.
 
     Every stage is a step: the head has the peak, res5 layer_decay times it, the stem layer_decay^5 (Clark et
     al., ELECTRA, arXiv:2003.10555, for the layers of a transformer). Parameters of no stage have the peak.
@@ -92,8 +92,10 @@ def scaled_by_depth(
 
 
 def _stages_in_order(network: nn.Module) -> list[nn.Module]:
-    """The stages that a network shows and its head, from the input on; of another network its children that
-    have parameters, an only child's children instead."""
+    """Return the stages that a network shows and its head, from the input on.
+
+    Of a network that shows none, they are its children that have parameters; an only child's instead of it.
+    """
     if (stages := shown_stages(network)) is not None:
         head = nn.Module()  # whose parameters have the peak, as those of no stage
         return [*stages.values(), head]

@@ -115,7 +115,7 @@ def _for_own_groups(optimizer: Optimizer, saved: dict[str, Any]) -> dict[str, An
 
 
 def _places(groups: Iterable[dict[str, Any]]) -> Iterator[tuple[str, int]]:
-    """Every parameter's name and its place in a state dict."""
+    """Yield every parameter's name and its place in a state dict."""
     for group in groups:
         yield from zip(group["param_names"], group["params"], strict=True)
 

@@ -85,7 +85,7 @@ class PreciseBatchNorm(Callback):
 
 
 def _training_loader(trainer: Trainer) -> ClipBatches:
-    """A loader of its own, so that the one that feeds the running epoch is not disturbed."""
+    """Return a loader of its own, so that the one that feeds the running epoch is not disturbed."""
     datamodule = getattr(trainer, "datamodule", None)
     if datamodule is None:
         raise ValueError(
@@ -109,7 +109,7 @@ def _statistics(norm: nn.Module) -> tuple[Float[Tensor, " C"], Float[Tensor, " C
 def _over_processes(
     mean: Float[Tensor, " C"], variance: Float[Tensor, " C"], strategy: Strategy
 ) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
-    """Mean and variance of what all processes saw, each of them equally much."""
+    """Return mean and variance of what all processes saw, each of them equally much."""
     total_mean = strategy.reduce(mean.clone(), reduce_op="mean")
     between = strategy.reduce((mean - total_mean).square(), reduce_op="mean")
     within = strategy.reduce(variance.clone(), reduce_op="mean")

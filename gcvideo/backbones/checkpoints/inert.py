@@ -66,7 +66,7 @@ def _read(file: io.BufferedIOBase) -> Inert:
 
 
 def _read_zip(file: io.BufferedIOBase) -> Inert:
-    """NAME/data.pkl, and the numbers of each storage as NAME/data/KEY; zipfile compares their checksums."""
+    """Read NAME/data.pkl and the numbers of storages, NAME/data/KEY; zipfile compares their checksums."""
     with zipfile.ZipFile(file) as archive:
         entries = {info.filename.partition("/")[2]: info for info in archive.infolist()}
         if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
@@ -84,8 +84,11 @@ def _read_zip(file: io.BufferedIOBase) -> Inert:
 
 
 def _read_stream(file: io.BufferedIOBase) -> Inert:
-    """A number, a version, a description of the machine, the pickle, keys, and the numbers of each storage
-    behind their count; or a pickle alone."""
+    """Read an old file, or a pickle alone.
+
+    An old file is a number, a version, a description of the machine, the pickle, keys, and the numbers of
+    each storage behind their count.
+    """
     unpickler = InertUnpickler(file)
     content, storages = unpickler.load(), {}
     if content == MAGIC_NUMBER:

@@ -200,6 +200,7 @@ def complete(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
 
 
 def refuse_folded(checkpoint: Checkpoint, source: Recognised) -> None:
+    """Raise ValueError for a file whose batch norms are folded into its convolutions."""
     if source.folded:
         raise ValueError(
             f"{checkpoint.path} ({source}): its batch norms are folded into its convolutions, which cannot "
@@ -210,8 +211,10 @@ def refuse_folded(checkpoint: Checkpoint, source: Recognised) -> None:
 def _refuse_other_function(
     network: nn.Module, source: Recognised, new: Collection[str], file: Path
 ) -> list[str]:
-    """Refuse weights that were trained in another function of equal shapes; return what the network is set to
-    and the file leaves open."""
+    """Refuse weights that were trained in another function of equal shapes.
+
+    Returns what the network is set to and the file leaves open.
+    """
     # What the file has and nothing here does.
     if foreign := [(part, setting) for part, setting in source.foreign if part not in new]:
         parts = list(dict.fromkeys(part for part, _ in foreign))

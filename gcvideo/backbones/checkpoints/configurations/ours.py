@@ -1,5 +1,8 @@
-"""Our own configurations: hyperparameters of network and data, in every checkpoint of `gcvideo fit`; in a
-converted file the few that tell what its network computes, as JSON."""
+"""Our own configurations.
+
+They are hyperparameters of network and data, in every checkpoint of `gcvideo fit`; in a converted file the
+few that tell what its network computes, as JSON.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
