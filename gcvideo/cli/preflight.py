@@ -12,8 +12,8 @@ from typing import Any
 from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.parser import RunParser
-from gcvideo.cli.run import VideoCLI
 from gcvideo.cli.run_classes import settle
+from gcvideo.cli.video_cli import VideoCLI
 from gcvideo.distributed import LaunchedRank
 from gcvideo.preflight import (
     AbsentError,

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.parser import RunParser
-from gcvideo.cli.run import VideoCLI
+from gcvideo.cli.video_cli import VideoCLI
 from gcvideo.data import VideoDataModule
 from gcvideo.private_names import parsers_of_subcommands
 from gcvideo.training import VideoClassifier
