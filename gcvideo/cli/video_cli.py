@@ -2,25 +2,21 @@
 
 import json
 import logging
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins.io import AsyncCheckpointIO
-from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.agreement import digest_of_file, settings, versions
 from gcvideo.atomic import write_text
 from gcvideo.cli.config_forms import class_path, plain
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
-from gcvideo.cli.loggers import as_list, with_learning_rates, with_run_log
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
+from gcvideo.cli.resuming import require_possible_resume, resumed_file
 from gcvideo.cli.run_classes import own_classes
 from gcvideo.cli.run_config import (
     accept_changes,
@@ -32,27 +28,20 @@ from gcvideo.cli.run_config import (
     with_config_of_checkpoint,
 )
 from gcvideo.cli.run_ranks import AgreeingRanks, Common, new_run_dir
+from gcvideo.cli.run_trainer import callbacks_and_loggers, settle_strategy, supported_trainer
 from gcvideo.cli.trainer_arguments import (
-    require_monitored_metrics,
     require_supported_arguments,
-    require_supported_callbacks,
-    require_supported_processes,
 )
 from gcvideo.data import VideoDataModule
 from gcvideo.distributed import is_rank_zero, restarts_share_a_store
-from gcvideo.keeping import CheckpointFiles, Safeguard
-from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
-from gcvideo.keeping.run_lock import FolderStays, RunLock
-from gcvideo.memory import keep_freed_memory
+from gcvideo.keeping import Safeguard
+from gcvideo.keeping.checkpoint_file import read_training_state
+from gcvideo.keeping.run_lock import RunLock
 from gcvideo.paths import user_path
-from gcvideo.private_names import parser_of, set_timeout, settings_are_those_given
+from gcvideo.private_names import parser_of, settings_are_those_given
 from gcvideo.run_folder import Evaluated, RunFolder
-from gcvideo.training.progress import with_progress
 
 log = logging.getLogger(__name__)
-
-PROCESS_TIMEOUT = timedelta(minutes=10)
-"""How long processes wait for one that hangs; one that is gone is noticed at once. torch waits 30 minutes."""
 
 HANDOVER_SECONDS = 60.0
 """How long a run that goes on waits for the process before it to leave the folder: it may still be saving."""
@@ -131,7 +120,7 @@ class VideoCLI(LightningCLI):
         if config.run_dir is None:
             run = run_of(config)
             config.run_dir = run.path if run is not None else None
-        self._require_possible_resume(config)
+        require_possible_resume(config, subcommand=self.config.subcommand)
         if config.run_dir is None:
             config.run_dir = new_run_dir()
         config.trainer.default_root_dir = None  # which is the run_dir
@@ -139,7 +128,7 @@ class VideoCLI(LightningCLI):
         if self.config.subcommand == "fit":
             goes_on = config.resume is not None or config.ckpt_path is not None
             self.take(RunFolder(config.run_dir), goes_on=goes_on)
-        self.resumed_file = self._resumed_file(config)
+        self.resumed_file = resumed_file(config)
         self._compare_with_checkpoint(config)
 
     def _class_names(self, data: VideoDataModule) -> list[str]:
@@ -179,58 +168,23 @@ class VideoCLI(LightningCLI):
             fits = self.config.subcommand == "fit"
             accept_changes(changes(plain(before), plain(asked)), fits=fits, checkpoint=self.checkpoint)
 
-    def _require_possible_resume(self, config: Any) -> None:
-        if config.resume is None:
-            return
-        if self.config.subcommand != "fit":
-            raise ValueError("resume is for fit; name a checkpoint as --ckpt_path")
-        if config.run_dir is None or config.ckpt_path is not None:
-            raise ValueError(
-                "resume auto takes the newest checkpoint of --run_dir; name that, and no ckpt_path"
-            )
-
-    def _resumed_file(self, config: Any) -> Path | None:
-        """With `--resume auto` the newest whole checkpoint of the run folder, if there is one yet."""
-        if config.resume is None:
-            return None
-        newest = newest_checkpoint(RunFolder(config.run_dir).checkpoints)
-        for reason in newest.damaged:
-            log.warning("passed over %s", reason)
-        if newest.file is None and newest.damaged:
-            raise ValueError(
-                f"{config.run_dir} has no whole checkpoint: {'; '.join(newest.damaged)}; move them away "
-                "to start afresh there"
-            )
-        if newest.file is None:
-            log.info("%s has no checkpoint yet; starting", config.run_dir)
-        else:
-            log.info("resuming from %s", newest.file)
-        return newest.file
-
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the configured trainer; a training logs to the run's folder too."""
-        config = self.config[self.config.subcommand]
-        asked = self.config_init[self.config.subcommand].trainer
-        callbacks = as_list(asked.callbacks)
-        if config.trainer.enable_progress_bar is not False:
-            callbacks = with_progress(callbacks)
-        if self.lock is not None:
-            callbacks = [*callbacks, FolderStays(self.lock)]
-        loggers: list[Any] = as_list(asked.logger if asked.logger is not True else None)
-        if self.config.subcommand == "fit" and asked.logger is not False:
-            callbacks = with_learning_rates(callbacks)
-            loggers = with_run_log(loggers, RunFolder(config.run_dir))
-        callbacks = [AgreeingRanks(self.common()), *callbacks]
-        kwargs |= {"callbacks": callbacks, "logger": loggers, "default_root_dir": str(config.run_dir)}
+        config, made = self.config[self.config.subcommand], self.config_init[self.config.subcommand]
+        callbacks, loggers = callbacks_and_loggers(
+            made.trainer, RunFolder(config.run_dir), fits=self.config.subcommand == "fit", lock=self.lock
+        )
         if self.resumed_file is not None:
-            self.config_init[self.config.subcommand].ckpt_path = str(self.resumed_file)
-        trainer = self._supported_trainer(**kwargs)
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none of one's own
-            trainer.strategy.checkpoint_io = CheckpointFiles()
-        if config.trainer.strategy == "auto" and isinstance(trainer.strategy, DDPStrategy):
-            set_timeout(trainer.strategy, PROCESS_TIMEOUT)
-        if trainer.strategy.root_device.type == "cpu":
-            keep_freed_memory()
+            made.ckpt_path = str(self.resumed_file)
+        kwargs |= {"logger": loggers, "default_root_dir": str(config.run_dir)}
+        trainer = supported_trainer(
+            super().instantiate_trainer,
+            made,
+            of_validation=self.model.val_metrics.keys(),
+            callbacks=[AgreeingRanks(self.common()), *callbacks],
+            **kwargs,
+        )
+        settle_strategy(trainer, chosen=config.trainer.strategy != "auto")
         log.info("run folder: %s", config.run_dir)
         if trainer.is_global_zero and restarts_share_a_store():
             log.warning(
@@ -267,28 +221,6 @@ class VideoCLI(LightningCLI):
         starts = self.config_init[self.config.subcommand].ckpt_path is None
         if self.model.weights is not None and starts and self.trainer.is_global_zero:
             warn_of_other_input(self.model.weights, self.datamodule)
-
-    def _supported_trainer(self, **kwargs: Any) -> Trainer:
-        """Build a trainer that can do what is asked of it, or say what it cannot."""
-        made = self.config_init[self.config.subcommand]
-        asked, callbacks = made.trainer, kwargs["callbacks"]
-        checkpoints = asked.enable_checkpointing is not False
-        require_supported_callbacks(callbacks, checkpoints=checkpoints)
-        of_validation = self.model.val_metrics.keys()
-        require_monitored_metrics([*callbacks, made.checkpoint], {"train/loss", *of_validation})
-        if asked.limit_val_batches == 0:
-            require_monitored_metrics(callbacks, {"train/loss"})
-        if not checkpoints:
-            kwargs["enable_checkpointing"] = True  # of Lightning, which is given one that is then removed
-        for plugin in asked.plugins if isinstance(asked.plugins, list) else [asked.plugins]:
-            if isinstance(plugin, AsyncCheckpointIO):
-                plugin.checkpoint_io = CheckpointFiles()  # unless it has been given another
-        trainer: Any = super().instantiate_trainer(**kwargs)
-        if not checkpoints:
-            trainer.callbacks.remove(made.checkpoint)
-        trainer.callbacks += made.safeguard.callbacks(writes=checkpoints and not asked.fast_dev_run)
-        require_supported_processes(trainer, sync_batchnorm=asked.sync_batchnorm)
-        return trainer
 
     def before_fit(self) -> None:
         # Before a callback copies the weights, as averaging does.
