@@ -1,11 +1,14 @@
-"""`--resume auto`: which checkpoint a run goes on from."""
+"""Which checkpoint a run goes on from, and whether it can."""
 
 import logging
 from pathlib import Path
 
 from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
 
-from gcvideo.keeping.checkpoint_file import newest_checkpoint
+from gcvideo.cli.config_forms import plain
+from gcvideo.cli.run_config import accept_changes, as_asked, changes, class_names_in, config_in
+from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
 from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -46,3 +49,26 @@ def resumed_file(config: Namespace) -> Path | None:
     else:
         log.info("resuming from %s", newest.file)
     return newest.file
+
+
+def known_classes(
+    checkpoint: Path, parser: LightningArgumentParser, config: Namespace, *, fits: bool
+) -> list[str]:
+    """Return the class names of a checkpoint; say, or refuse, what is asked otherwise than it was trained.
+
+    Args:
+        checkpoint: What the run goes on from, or evaluates.
+        parser: That of the subcommand.
+        config: What is asked.
+        fits: Whether it is to be trained further.
+
+    Raises:
+        ValueError: Something is asked that cannot be changed, or the file is no checkpoint of a run.
+    """
+    state = read_training_state(checkpoint)
+    names = class_names_in(state, checkpoint)
+    before = config_in(state)
+    if before is not None:
+        asked = as_asked(parser, config)
+        accept_changes(changes(plain(before), plain(asked)), fits=fits, checkpoint=checkpoint)
+    return names

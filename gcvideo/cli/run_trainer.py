@@ -1,5 +1,6 @@
 """The trainer of a run: what it has besides what the configuration names, and what it must be able to do."""
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
@@ -17,12 +18,15 @@ from gcvideo.cli.trainer_arguments import (
     require_supported_callbacks,
     require_supported_processes,
 )
+from gcvideo.distributed import restarts_share_a_store
 from gcvideo.keeping import CheckpointFiles
 from gcvideo.keeping.run_lock import FolderStays, RunLock
 from gcvideo.memory import keep_freed_memory
 from gcvideo.private_names import set_timeout
 from gcvideo.run_folder import RunFolder
 from gcvideo.training.progress import with_progress
+
+log = logging.getLogger(__name__)
 
 PROCESS_TIMEOUT = timedelta(minutes=10)
 """How long processes wait for one that hangs; one that is gone is noticed at once. torch waits 30 minutes."""
@@ -89,3 +93,12 @@ def settle_strategy(trainer: Trainer, *, chosen: bool) -> None:
         set_timeout(strategy, PROCESS_TIMEOUT)
     if strategy.root_device.type == "cpu":
         keep_freed_memory()
+
+
+def warn_of_shared_store(trainer: Trainer) -> None:
+    """Say once where a restart of torchrun could meet what the processes before it have left."""
+    if trainer.is_global_zero and restarts_share_a_store():
+        log.warning(
+            "torchrun's restarts share one store, in which processes may find addresses of dead ones; "
+            "start with scripts/train_torchrun.sh, or give torchrun TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+        )

@@ -3,39 +3,32 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from gcvideo.agreement import digest_of_file, settings, versions
 from gcvideo.atomic import write_text
-from gcvideo.cli.config_forms import class_path, plain
+from gcvideo.cli.config_forms import class_path
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
-from gcvideo.cli.resuming import require_possible_resume, resumed_file
+from gcvideo.cli.resuming import known_classes, require_possible_resume, resumed_file
+from gcvideo.cli.run_arguments import add_run_arguments
 from gcvideo.cli.run_classes import own_classes
-from gcvideo.cli.run_config import (
-    accept_changes,
-    as_asked,
-    changes,
-    class_names_in,
-    config_in,
-    run_of,
-    with_config_of_checkpoint,
-)
+from gcvideo.cli.run_config import run_of, with_config_of_checkpoint
 from gcvideo.cli.run_ranks import AgreeingRanks, Common, new_run_dir
-from gcvideo.cli.run_trainer import callbacks_and_loggers, settle_strategy, supported_trainer
-from gcvideo.cli.trainer_arguments import (
-    require_supported_arguments,
+from gcvideo.cli.run_trainer import (
+    callbacks_and_loggers,
+    settle_strategy,
+    supported_trainer,
+    warn_of_shared_store,
 )
+from gcvideo.cli.trainer_arguments import require_supported_arguments
 from gcvideo.data import VideoDataModule
-from gcvideo.distributed import is_rank_zero, restarts_share_a_store
-from gcvideo.keeping import Safeguard
-from gcvideo.keeping.checkpoint_file import read_training_state
+from gcvideo.distributed import is_rank_zero
 from gcvideo.keeping.run_lock import RunLock
 from gcvideo.paths import user_path
 from gcvideo.private_names import parser_of, settings_are_those_given
@@ -64,44 +57,9 @@ class VideoCLI(LightningCLI):
                 self.lock.release()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument(
-            "--run_dir",
-            type=Path | None,
-            default=None,
-            help="Folder of the run. By default the folder of the run that ckpt_path or a --config file "
-            "belongs to, or else a new runs/DATE-TIME.",
-        )
-        parser.add_argument(
-            "--resume",
-            type=Literal["auto"] | None,
-            default=None,
-            help="fit only: auto goes on from the newest whole checkpoint in run_dir, or starts afresh where "
-            "there is none yet.",
-        )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.add_class_arguments(Safeguard, "safeguard")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": "val/top1",
-                "checkpoint.mode": "max",
-                "checkpoint.filename": RunFolder(Path()).best.stem,
-                "checkpoint.enable_version_counter": False,
-                # Our sampler shares the videos out itself, without Lightning's repeated ones.
-                "trainer.use_distributed_sampler": False,
-            }
-        )
         assert isinstance(parser, RunParser)
-        parser.classes = own_classes(self.model_class, self.datamodule_class)
-        try:
-            parser.link_arguments("data.batch_size", "model.batch_size")
-            parser.link_arguments(
-                "data", "model.class_names", compute_fn=self._class_names, apply_on="instantiate"
-            )
-        except ValueError as error:
-            raise ValueError(
-                "model or data takes no batch_size or class_names; let the __init__ of your class take "
-                "**kwargs and hand them on to that of VideoClassifier or VideoDataModule"
-            ) from error
+        classes = own_classes(self.model_class, self.datamodule_class)
+        add_run_arguments(parser, classes=classes, class_names=self._class_names)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -132,7 +90,7 @@ class VideoCLI(LightningCLI):
         self._compare_with_checkpoint(config)
 
     def _class_names(self, data: VideoDataModule) -> list[str]:
-        """The data set's class names; of a run that goes on those of before."""
+        """Return the data set's class names; of a run that goes on those of before."""
         if self.checkpoint is None:
             return data.class_names
         names = self.known_classes
@@ -160,13 +118,8 @@ class VideoCLI(LightningCLI):
         self.checkpoint = self.resumed_file or named
         if self.checkpoint is None:
             return
-        state = read_training_state(self.checkpoint)
-        self.known_classes = class_names_in(state, self.checkpoint)
-        before = config_in(state)
-        if before is not None:
-            asked = as_asked(parser_of(self, self.config.subcommand), config)
-            fits = self.config.subcommand == "fit"
-            accept_changes(changes(plain(before), plain(asked)), fits=fits, checkpoint=self.checkpoint)
+        parser, fits = parser_of(self, self.config.subcommand), self.config.subcommand == "fit"
+        self.known_classes = known_classes(self.checkpoint, parser, config, fits=fits)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the configured trainer; a training logs to the run's folder too."""
@@ -186,11 +139,7 @@ class VideoCLI(LightningCLI):
         )
         settle_strategy(trainer, chosen=config.trainer.strategy != "auto")
         log.info("run folder: %s", config.run_dir)
-        if trainer.is_global_zero and restarts_share_a_store():
-            log.warning(
-                "torchrun's restarts share one store, in which processes may find addresses of dead ones; "
-                "start with scripts/train_torchrun.sh, or give torchrun TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
-            )
+        warn_of_shared_store(trainer)
         return trainer
 
     def common(self) -> Common:

@@ -1,0 +1,62 @@
+"""The arguments of a run besides those of trainer, model and data, and what they give one another."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from gcvideo.cli.parser import RunParser
+from gcvideo.data import VideoDataModule
+from gcvideo.keeping import Safeguard
+from gcvideo.run_folder import RunFolder
+
+
+def add_run_arguments(
+    parser: RunParser, *, classes: Mapping[str, type], class_names: Callable[[VideoDataModule], list[str]]
+) -> None:
+    """Add them to the parser of a subcommand.
+
+    Args:
+        parser: That of the subcommand, with the arguments of trainer, model and data.
+        classes: By section those of model and data that are not the default.
+        class_names: What the model is told of the data.
+
+    Raises:
+        ValueError: A class of the user's own takes less than the one that it stands for.
+    """
+    parser.add_argument(
+        "--run_dir",
+        type=Path | None,
+        default=None,
+        help="Folder of the run. By default the folder of the run that ckpt_path or a --config file "
+        "belongs to, or else a new runs/DATE-TIME.",
+    )
+    parser.add_argument(
+        "--resume",
+        type=Literal["auto"] | None,
+        default=None,
+        help="fit only: auto goes on from the newest whole checkpoint in run_dir, or starts afresh where "
+        "there is none yet.",
+    )
+    parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+    parser.add_class_arguments(Safeguard, "safeguard")
+    parser.set_defaults(
+        {
+            "checkpoint.monitor": "val/top1",
+            "checkpoint.mode": "max",
+            "checkpoint.filename": RunFolder(Path()).best.stem,
+            "checkpoint.enable_version_counter": False,
+            # Our sampler shares the videos out itself, without Lightning's repeated ones.
+            "trainer.use_distributed_sampler": False,
+        }
+    )
+    parser.classes = dict(classes)
+    try:
+        parser.link_arguments("data.batch_size", "model.batch_size")
+        parser.link_arguments("data", "model.class_names", compute_fn=class_names, apply_on="instantiate")
+    except ValueError as error:
+        raise ValueError(
+            "model or data takes no batch_size or class_names; let the __init__ of your class take "
+            "**kwargs and hand them on to that of VideoClassifier or VideoDataModule"
+        ) from error
