@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from lightning.pytorch.utilities import move_data_to_device
 from rich.progress import track
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from gcvideo.clip import VideoRecord
 from gcvideo.data import EvaluationViews, VideoDataModule
 from gcvideo.data.dataset import collate
 from gcvideo.data.decoding import DecodeError
+from gcvideo.data.on_device import OnDevice
 from gcvideo.training import VideoClassifier
 
 
@@ -49,7 +49,7 @@ class RecordedVideos:
         views: EvaluationViews,
     ) -> None:
         self.model = model
-        self.transform = data.device_transform(training=False).to(model.device)
+        self.on_device = OnDevice(data, model.device)
         self.span = data.clip.span
         self.unreadable: list[str] = []
         self.num_short = 0
@@ -72,8 +72,7 @@ class RecordedVideos:
             except DecodeError as error:
                 self.unreadable.append(str(error))
                 continue
-            batch = move_data_to_device(batch, self.model.device)
-            clips = self.transform(batch).views[0]
+            clips = self.on_device(batch).views[0]
             for frames, clip in zip(batch.frames[0], clips.split(1), strict=True):
                 with torch.inference_mode(), record_inputs(blocks) as inputs:
                     self.model.network(clip)

@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch.utilities import move_data_to_device
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import collate
+from gcvideo.data.on_device import OnDevice
 from gcvideo.terminal import Terminal
 
 log = logging.getLogger(__name__)
@@ -153,8 +153,7 @@ def clips_to_check_on(
         records[:num_videos], replace(data.test_views, num_clips=2, num_crops=1)
     )
     batch = collate([dataset[0, index] for index in range(len(dataset))])
-    transform = data.device_transform(training=False)
-    return transform(move_data_to_device(batch, torch.device("cpu"))).views.flatten(0, 1)
+    return OnDevice(data, torch.device("cpu"))(batch).views.flatten(0, 1)
 
 
 def difference(found: Float[Tensor, "B K"], expected: Float[Tensor, "B K"]) -> float:

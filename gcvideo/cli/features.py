@@ -12,6 +12,7 @@ from gcvideo.cli.inputs import find_videos, load
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.datamodule import available_workers
 from gcvideo.data.decoding import DecodeError
+from gcvideo.data.on_device import OnDevice
 from gcvideo.prediction.features import FeatureFile, Per, VideoFeatures, clip_features
 from gcvideo.prediction.reading import UnreadableVideo, read_views
 from gcvideo.terminal import progress_bar
@@ -90,7 +91,7 @@ def run(arguments: Sequence[str]) -> None:
     }
     file = FeatureFile(options.out, per=options.per, settings=settings, videos=videos)
 
-    transform = data.device_transform(training=False).to(model.device)
+    on_device = OnDevice(data, model.device)
     with progress_bar() as progress:
         missing = file.missing()
         task = progress.add_task(
@@ -102,8 +103,7 @@ def run(arguments: Sequence[str]) -> None:
                 if not isinstance(video, UnreadableVideo):
                     features = clip_features(
                         model.network,
-                        transform,
-                        video.frames,
+                        on_device.views(video.frames)[0],
                         num_crops=views.num_crops,
                         views_per_forward=model.views_per_forward,
                     )

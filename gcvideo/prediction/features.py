@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gcvideo.atomic import replacing, write_text
-from gcvideo.clip import ClipBatch, Span
+from gcvideo.clip import Span
 from gcvideo.prediction.reading import UnreadableVideo
 
 SUFFIXES = (".npz", ".parquet")
@@ -40,8 +40,7 @@ class VideoFeatures(NamedTuple):
 @torch.inference_mode()
 def clip_features(
     network: nn.Module,
-    transform: nn.Module,
-    frames: UInt8[Tensor, "1 views T H W 3"],
+    views: Float[Tensor, "views 3 T H W"],
     *,
     num_crops: int,
     views_per_forward: int,
@@ -50,8 +49,8 @@ def clip_features(
 
     Args:
         network: A network with a method features([B 3 T H W]) -> [B C], as VideoResNet has.
-        transform: Normalisation on the network's device.
-        frames: All views of one video: the crops of its first clip, of its second, and so on.
+        views: All of one video, on the network's device: the crops of its first clip, of its second, and
+            so on.
         num_crops: Crops of a clip.
         views_per_forward: Views that pass the network together; bounds memory.
 
@@ -64,9 +63,6 @@ def clip_features(
     )
     if not callable(features):
         raise ValueError(f"{lacks} last layer reads")
-    device = next(network.parameters()).device
-    batch = ClipBatch(frames.to(device), torch.zeros(1, dtype=torch.long, device=device), [""])
-    views = transform(batch).views[0]
     parts: list[Tensor] = [features(part) for part in views.split(views_per_forward)]  # pyright: ignore[reportAssignmentType]
     pooled = torch.cat(parts)
     if pooled.ndim != 2:  # as of layers that are called features, too

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from gcvideo.clip import ClipBatch
 from gcvideo.data.datamodule import EvaluationViews, VideoDataModule
 from gcvideo.data.decoding import DecodeError
+from gcvideo.data.on_device import OnDevice
 from gcvideo.data.transforms import UniformCrops
 from gcvideo.prediction.reading import UnreadableVideo, read_views
 from gcvideo.prediction.timeline import Ranked, Timeline, WindowPrediction, likeliest
@@ -55,7 +55,7 @@ class VideoPredictor:
         self.data = data
         self.views = views
         self.num_workers = num_workers
-        self.transform = data.device_transform(training=False).to(model.device)
+        self.on_device = OnDevice(data, model.device)
 
     def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
         """Yield every video's prediction, or why there is none, in the order given."""
@@ -63,7 +63,7 @@ class VideoPredictor:
             if isinstance(video, UnreadableVideo):
                 yield video
                 continue
-            probabilities = classify(self.model, self.transform, video.frames)[0]
+            probabilities = classify(self.model, self.on_device, video.frames)[0]
             yield Prediction(
                 video.path, probabilities, likeliest(probabilities, self.model.class_names), None
             )
@@ -93,7 +93,7 @@ class TimelinePredictor:
             short_side=views.short_side, crop_size=views.crop_size, num_crops=views.num_crops
         )
         self.hop_seconds = hop_seconds
-        self.transform = data.device_transform(training=False).to(model.device)
+        self.on_device = OnDevice(data, model.device)
 
     def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
         """Yield every video's prediction, or why there is none, in the order given."""
@@ -110,7 +110,7 @@ class TimelinePredictor:
         )
         windows, parts = [], []
         for group in video:
-            probabilities = classify(self.model, self.transform, group.views)
+            probabilities = classify(self.model, self.on_device, group.views)
             parts.append(probabilities)
             windows += [
                 WindowPrediction(*span, likeliest(one, self.model.class_names))
@@ -123,9 +123,7 @@ class TimelinePredictor:
 
 @torch.inference_mode()
 def classify(
-    model: VideoClassifier, transform: torch.nn.Module, frames: UInt8[Tensor, "B V T H W 3"]
+    model: VideoClassifier, on_device: OnDevice, frames: UInt8[Tensor, "B V T H W 3"]
 ) -> Float[Tensor, "B K"]:
     """Return the probabilities, on the CPU, of uint8 views as the loader gives them."""
-    unlabelled = torch.zeros(len(frames), dtype=torch.long, device=model.device)
-    batch = ClipBatch(frames.to(model.device), unlabelled, [""] * len(frames))
-    return model(transform(batch).views).cpu()
+    return model(on_device.views(frames)).cpu()

@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer
 from gcvideo.clip import ClipBatch
 from gcvideo.data import VideoDataModule
 from gcvideo.data.loader import VideoLoader
+from gcvideo.data.on_device import OnDevice
 from gcvideo.data.unreadable import ReportUnreadable
 from gcvideo.preflight.findings import Finding, Status
 from gcvideo.preflight.rendezvous import Rendezvous
@@ -116,9 +117,7 @@ def step_clips_per_second(
     # Put network and clips where training would.
     device, precision = trainer.strategy.root_device, trainer.precision_plugin
     network = precision.convert_module(model.network).to(device).train()
-    clips = data.device_transform(training=True).to(device)(
-        ClipBatch(batch.frames.to(device), batch.label.to(device), batch.video_id)
-    )
+    clips = OnDevice(data, device, training=True)(batch)
     optimizer = model.optimizer(model.parameter_groups(1e-6), 1e-6)
     # Train on the same batch again and again.
     taken: list[float] = []

@@ -115,11 +115,9 @@ def test_unreadable_videos_are_left_out_and_named(
 
 
 def test_a_network_without_features_is_named() -> None:
-    frames = torch.zeros(1, 1, 2, 4, 4, 3, dtype=torch.uint8)
+    views = torch.zeros(1, 3, 2, 4, 4)
     with pytest.raises(ValueError, match="Linear has no method features"):
-        module.clip_features(
-            torch.nn.Linear(2, 2), torch.nn.Identity(), frames, num_crops=1, views_per_forward=1
-        )
+        module.clip_features(torch.nn.Linear(2, 2), views, num_crops=1, views_per_forward=1)
 
 
 @pytest.mark.parametrize(
