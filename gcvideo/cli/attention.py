@@ -36,6 +36,7 @@ from gcvideo.attention import (
 from gcvideo.blocks import ContextBlock
 from gcvideo.cells import quoted
 from gcvideo.cli.inputs import find_videos, load, unique_names, usable_device
+from gcvideo.cli.options import add_checkpoint, add_config, add_device, add_out, add_root
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import from_configs, without_overrides
 from gcvideo.clip import VideoRecord
@@ -58,17 +59,15 @@ def parser() -> CommandParser:
         "checkpoint, or the config files of a network, which is measured as it is initialised; of those any "
         "key can be given as --model.key or --data.key.",
     )
-    arguments.add_argument("--checkpoint", type=Path | None, help="Checkpoint written by `gcvideo fit`.")
-    arguments.add_argument("--config", action="append", type=str, help="Config file, as for fit; repeatable.")
+    add_checkpoint(arguments, required=False)
+    add_config(arguments)
     arguments.add_argument(
         "--data",
         type=Path | None,
         help="Folder, list (.csv, .txt) or file of videos; by default the test set of the checkpoint or "
         "the config files.",
     )
-    arguments.add_argument(
-        "--root", type=Path | None, help="Folder that a list's paths are relative to; else the list's own."
-    )
+    add_root(arguments)
     arguments.add_argument(
         "--num_videos",
         type=NonNegativeInt,
@@ -102,18 +101,11 @@ def parser() -> CommandParser:
     arguments.add_argument(
         "--gradcam", type=str, nargs="+", metavar="STAGE", help="Stages to draw Grad-CAM of, as res5."
     )
-    arguments.add_argument(
-        "--out", type=Path | None, help="Folder to write to; by default attention/ in the run's folder."
-    )
+    add_out(arguments, help="Folder to write to; by default attention/ in the run's folder.")
     arguments.add_argument(
         "--seed", type=int, default=0, help="What pairs, and weights before training, are drawn from."
     )
-    arguments.add_argument(
-        "--device",
-        type=str,
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="Where the network runs, as torch names it.",
-    )
+    add_device(arguments)
     return arguments
 
 

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from gcvideo.atomic import write_text
 from gcvideo.cells import quoted
 from gcvideo.cli.config_files import config_files
+from gcvideo.cli.options import add_config, add_out, add_switch
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
 from gcvideo.complexity import ROUNDS, Complexity, Subject, measure_complexity
@@ -41,16 +42,9 @@ def parser() -> CommandParser:
         "of the five networks of the paper (--paper), as a table, complexity.csv and complexity.md. A run's "
         "own config.yaml will do; any key of config files can be given as --model.key or --data.key.",
     )
-    arguments.add_argument("--config", action="append", type=str, help="Config file, as for fit; repeatable.")
-    arguments.add_argument(
-        "--paper",
-        type=bool,
-        nargs="?",
-        const=True,
-        default=False,
-        help="Measure the five rows of the paper's Kinetics table.",
-    )
-    arguments.add_argument("--out", type=Path, default=Path(), help="Folder to write to.")
+    add_config(arguments)
+    add_switch(arguments, "--paper", help="Measure the five rows of the paper's Kinetics table.")
+    add_out(arguments, Path())
     for name, meaning in MEANINGS.items():
         arguments.add_argument(
             f"--{name}",

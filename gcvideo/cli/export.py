@@ -18,6 +18,7 @@ from gcvideo.atomic import replacing, write_text
 from gcvideo.backbones.checkpoints import read_checkpoint, write_state
 from gcvideo.backbones.checkpoints.folding import fold_batch_norms
 from gcvideo.cli.inputs import find_videos, load
+from gcvideo.cli.options import add_checkpoint, add_out, add_switch
 from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
@@ -48,19 +49,14 @@ def parser() -> CommandParser:
         "normalised as export.json says, and gives logits [B K]. Each is read back and must agree with the "
         "network itself on real clips; one that does not is deleted, and the exit code is 1.",
     )
-    arguments.add_argument(
-        "--checkpoint", type=Path, required=True, help="Checkpoint written by `gcvideo fit`."
-    )
-    arguments.add_argument("--out", type=Path, required=True, help="Folder to write to.")
+    add_checkpoint(arguments)
+    add_out(arguments, required=True)
     arguments.add_argument(
         "--kinds", type=list[Kind], default=["onnx", "program", "state"], help="What to write."
     )
-    arguments.add_argument(
+    add_switch(
+        arguments,
         "--fold_batch_norms",
-        type=bool,
-        nargs="?",
-        const=True,
-        default=False,
         help="Fold batch norms into the layers before them; faster, and the end of training.",
     )
     arguments.add_argument("--opset", type=int, default=20, help="Version of the ONNX operators, from 18 on.")

@@ -2,15 +2,23 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 from gcvideo.atomic import write_text
 from gcvideo.cli.inputs import find_videos, load
+from gcvideo.cli.options import (
+    add_checkpoint,
+    add_device,
+    add_num_workers,
+    add_out,
+    add_root,
+    add_videos,
+    add_views,
+    chosen_views,
+    require_possible_views,
+)
 from gcvideo.cli.parser import CommandParser
-from gcvideo.data.datamodule import available_workers
 from gcvideo.data.decoding import DecodeError
 from gcvideo.data.on_device import OnDevice
 from gcvideo.prediction.features import FeatureFile, Per, VideoFeatures, clip_features
@@ -30,59 +38,31 @@ def parser() -> CommandParser:
         "crops) to .npz or .parquet. A run that was stopped goes on when it is started again. Videos that "
         "cannot be read are left out, named in FILE.unreadable.txt, and make the exit code 1.",
     )
-    arguments.add_argument(
-        "videos", nargs="+", type=Path, help="Video files, folders of them, or lists of paths (.txt, .csv)."
-    )
-    arguments.add_argument(
-        "--checkpoint", type=Path, required=True, help="Checkpoint written by `gcvideo fit`."
-    )
-    arguments.add_argument(
-        "--out",
-        type=Path,
-        default=Path("features.npz"),
+    add_videos(arguments)
+    add_checkpoint(arguments)
+    add_out(
+        arguments,
+        Path("features.npz"),
         help="File to write: .npz with arrays video, features (and of clips: clip, start_seconds, "
         "end_seconds), or .parquet with these columns.",
     )
     arguments.add_argument(
         "--per", type=Per, default="video", help="One row a video (the mean over its clips), or one a clip."
     )
-    arguments.add_argument(
-        "--root",
-        type=Path | None,
-        default=None,
-        help="Folder that the paths in a list are relative to; the list's own folder if unset.",
-    )
-    arguments.add_argument(
-        "--num_clips", type=int | None, default=None, help="Clips per video; the checkpoint's if unset."
-    )
-    arguments.add_argument(
-        "--num_crops", type=int | None, default=None, help="Crops per clip; the checkpoint's if unset."
-    )
-    arguments.add_argument(
-        "--num_workers", type=int, default=available_workers(), help="Processes that read videos ahead."
-    )
-    arguments.add_argument(
-        "--device",
-        type=str,
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="Where the network runs, as torch names it.",
-    )
+    add_root(arguments)
+    add_views(arguments)
+    add_num_workers(arguments)
+    add_device(arguments)
     return arguments
 
 
 def run(arguments: Sequence[str]) -> None:
     """Extract the features that `arguments` ask for."""
     options = parser().parse_args(list(arguments[1:]))
-    for count in ("num_clips", "num_crops"):
-        if options[count] is not None and options[count] < 1:
-            raise ValueError(f"{count} is {options[count]}; expected at least 1")
+    require_possible_views(options)
     videos = list(dict.fromkeys(find_videos(options.videos, root=options.root)))
     model, data = load(options.checkpoint, device=options.device)
-    views = replace(
-        data.test_views,
-        num_clips=options.num_clips or data.test_views.num_clips,
-        num_crops=options.num_crops or data.test_views.num_crops,
-    )
+    views = chosen_views(options, data.test_views)
     status = options.checkpoint.stat()
     settings = {
         "checkpoint": options.checkpoint.resolve(),

@@ -3,12 +3,10 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from rich.progress import Progress
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
@@ -16,8 +14,19 @@ from rich.table import Column, Table
 from gcvideo.atomic import write_text
 from gcvideo.cells import quoted
 from gcvideo.cli.inputs import find_videos, load, unique_names
+from gcvideo.cli.options import (
+    add_checkpoint,
+    add_device,
+    add_num_workers,
+    add_out,
+    add_root,
+    add_switch,
+    add_videos,
+    add_views,
+    chosen_views,
+    require_possible_views,
+)
 from gcvideo.cli.parser import CommandParser
-from gcvideo.data.datamodule import available_workers
 from gcvideo.data.decoding import DecodeError
 from gcvideo.evaluation import PredictionTable
 from gcvideo.prediction.annotated import write_annotated
@@ -44,31 +53,14 @@ def parser() -> CommandParser:
         "asked for. Videos that cannot be read are named at the end and make the exit code 1; the others "
         "are done.",
     )
-    arguments.add_argument(
-        "videos", nargs="+", type=Path, help="Video files, folders of them, or lists of paths (.txt, .csv)."
-    )
-    arguments.add_argument(
-        "--checkpoint", type=Path, required=True, help="Checkpoint written by `gcvideo fit`."
-    )
-    arguments.add_argument("--out", type=Path, default=Path("predictions"), help="Folder to write to.")
-    arguments.add_argument(
-        "--root",
-        type=Path | None,
-        default=None,
-        help="Folder that the paths in a list are relative to; the list's own folder if unset.",
-    )
-    arguments.add_argument(
-        "--num_clips", type=int | None, default=None, help="Clips per video; the checkpoint's if unset."
-    )
-    arguments.add_argument(
-        "--num_crops", type=int | None, default=None, help="Crops per clip; the checkpoint's if unset."
-    )
-    arguments.add_argument(
+    add_videos(arguments)
+    add_checkpoint(arguments)
+    add_out(arguments, Path("predictions"))
+    add_root(arguments)
+    add_views(arguments)
+    add_switch(
+        arguments,
         "--timeline",
-        type=bool,
-        nargs="?",
-        const=True,
-        default=False,
         help="Slide one clip over the whole video, for long ones: writes timeline.csv and timelines/*.png. "
         "The video's own classes are then the mean over its windows.",
     )
@@ -78,24 +70,14 @@ def parser() -> CommandParser:
         default=None,
         help="From one window of the timeline to the next, by the file's time stamps; half a clip if unset.",
     )
-    arguments.add_argument(
+    add_switch(
+        arguments,
         "--annotate",
-        type=bool,
-        nargs="?",
-        const=True,
-        default=False,
         help="Write copies of the videos with the classes on the picture, with their times and sound: "
         "annotated/*.mp4.",
     )
-    arguments.add_argument(
-        "--num_workers", type=int, default=available_workers(), help="Processes that read videos ahead."
-    )
-    arguments.add_argument(
-        "--device",
-        type=str,
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="Where the network runs, as torch names it.",
-    )
+    add_num_workers(arguments)
+    add_device(arguments)
     return arguments
 
 
@@ -105,11 +87,7 @@ def run(arguments: Sequence[str]) -> None:
     check(options)
     names = unique_names(find_videos(options.videos, root=options.root))
     model, data = load(options.checkpoint, device=options.device)
-    views = replace(
-        data.test_views,
-        num_clips=options.num_clips or data.test_views.num_clips,
-        num_crops=options.num_crops or data.test_views.num_crops,
-    )
+    views = chosen_views(options, data.test_views)
     if options.timeline:
         predict = TimelinePredictor(model, data, views, hop_seconds=options.hop_seconds)
     else:
@@ -143,9 +121,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def check(options: Any) -> None:
     """Raises ValueError for options that cannot be meant."""
-    for count in ("num_clips", "num_crops"):
-        if options[count] is not None and options[count] < 1:
-            raise ValueError(f"{count} is {options[count]}; expected at least 1")
+    require_possible_views(options)
     if options.hop_seconds is not None and not options.timeline:
         raise ValueError("hop_seconds is given without timeline; add --timeline")
     if options.num_clips is not None and options.timeline:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcvideo.cli.inputs import load
+from gcvideo.cli.options import add_out
 from gcvideo.cli.parser import CommandParser
 from gcvideo.complexity import Complexity, Subject, measure_complexity
 from gcvideo.data import VideoDataModule
@@ -29,10 +30,8 @@ def parser() -> CommandParser:
     arguments.add_argument(
         "runs", nargs="+", type=Path, help="Folders of runs: the run_dir of `gcvideo fit`."
     )
-    arguments.add_argument(
-        "--out",
-        type=Path | None,
-        default=None,
+    add_out(
+        arguments,
         help="HTML file to write; report.html in the folder of a single run, or here for several.",
     )
     arguments.add_argument(

@@ -28,6 +28,7 @@ from gcvideo.backbones.checkpoints.loading import Format, complete, refuse_folde
 from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.resnet import ARCHITECTURES, ArchitectureName
+from gcvideo.cli.options import add_switch
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.pretrained import numbers
 from gcvideo.terminal import Terminal
@@ -62,16 +63,8 @@ def parser() -> CommandParser:
 
     inspect = CommandParser(prog="gcvideo weights inspect", description="Say what a file of weights holds.")
     inspect.add_argument("path", type=Path, help="The file.")
-    inspect.add_argument("--format", type=Format, default="auto", help="Whose names its layers have.")
-    inspect.add_argument("--state", type=str | None, default=None, help="Which state, where it has several.")
-    inspect.add_argument(
-        "--tensors",
-        type=bool,
-        nargs="?",
-        const=True,
-        default=False,
-        help="List every tensor: its name, ours, its shape.",
-    )
+    _add_source(inspect)
+    add_switch(inspect, "--tensors", help="List every tensor: its name, ours, its shape.")
     actions.add_subcommand("inspect", inspect, help="say what a file holds")
 
     convert = CommandParser(
@@ -82,14 +75,19 @@ def parser() -> CommandParser:
     convert.add_argument("path", type=Path, help="The file to read.")
     convert.add_argument("out", type=Path, help="The file to write: .safetensors, .pth, .pyth or .pt.")
     convert.add_argument("--to", type=Target, default="gcvideo", help="Whose names to write.")
-    convert.add_argument("--format", type=Format, default="auto", help="Whose names its layers have.")
-    convert.add_argument("--state", type=str | None, default=None, help="Which state, where it has several.")
+    _add_source(convert)
     convert.add_argument(
         "--architecture", type=ArchitectureName | None, default=None, help="What 2-D weights are inflated to."
     )
     convert.add_argument("--inflation", type=Inflation, default="mean", help="How 2-D weights are inflated.")
     actions.add_subcommand("convert", convert, help="write the same weights under other names")
     return arguments
+
+
+def _add_source(action: CommandParser) -> None:
+    """Add how the file is to be read."""
+    action.add_argument("--format", type=Format, default="auto", help="Whose names its layers have.")
+    action.add_argument("--state", type=str | None, help="Which state, where it has several.")
 
 
 def run(arguments: Sequence[str]) -> None:

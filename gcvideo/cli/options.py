@@ -1,0 +1,102 @@
+"""The options that several commands share: each has one spelling, one help text and one default."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jsonargparse import Namespace
+
+from gcvideo.cli.parser import CommandParser
+from gcvideo.data.datamodule import EvaluationViews, available_workers
+
+
+def add_videos(arguments: CommandParser) -> None:
+    """Add the videos themselves, which stand without a name."""
+    arguments.add_argument(
+        "videos", nargs="+", type=Path, help="Video files, folders of them, or lists of paths (.txt, .csv)."
+    )
+
+
+def add_checkpoint(arguments: CommandParser, *, required: bool = True) -> None:
+    """Add --checkpoint."""
+    arguments.add_argument(
+        "--checkpoint",
+        type=Path if required else Path | None,
+        required=required,
+        help="Checkpoint written by `gcvideo fit`.",
+    )
+
+
+def add_config(arguments: CommandParser) -> None:
+    """Add --config, for commands that take a network before it is trained."""
+    arguments.add_argument("--config", action="append", type=str, help="Config file, as for fit; repeatable.")
+
+
+def add_out(
+    arguments: CommandParser,
+    default: Path | None = None,
+    *,
+    required: bool = False,
+    help: str = "Folder to write to.",
+) -> None:
+    """Add --out; without a default and not required, the command itself chooses where to write."""
+    is_known = required or default is not None
+    kind = Path if is_known else Path | None
+    arguments.add_argument("--out", type=kind, default=default, required=required, help=help)
+
+
+def add_root(arguments: CommandParser) -> None:
+    """Add --root, for commands that take lists of videos."""
+    arguments.add_argument(
+        "--root",
+        type=Path | None,
+        help="Folder that the paths in a list are relative to; the list's own folder if unset.",
+    )
+
+
+def add_views(arguments: CommandParser) -> None:
+    """Add --num_clips and --num_crops, which `chosen_views` reads."""
+    for count, of in (("num_clips", "Clips per video"), ("num_crops", "Crops per clip")):
+        arguments.add_argument(f"--{count}", type=int | None, help=f"{of}; the checkpoint's if unset.")
+
+
+def require_possible_views(options: Namespace) -> None:
+    """Check --num_clips and --num_crops.
+
+    Raises:
+        ValueError: One of them is less than 1.
+    """
+    for count in ("num_clips", "num_crops"):
+        if options[count] is not None and options[count] < 1:
+            raise ValueError(f"{count} is {options[count]}; expected at least 1")
+
+
+def chosen_views(options: Namespace, views: EvaluationViews) -> EvaluationViews:
+    """Return the views of the checkpoint, with as many clips and crops as the options name."""
+    return replace(
+        views,
+        num_clips=options.num_clips or views.num_clips,
+        num_crops=options.num_crops or views.num_crops,
+    )
+
+
+def add_num_workers(arguments: CommandParser) -> None:
+    """Add --num_workers."""
+    arguments.add_argument(
+        "--num_workers", type=int, default=available_workers(), help="Processes that read videos ahead."
+    )
+
+
+def add_device(arguments: CommandParser) -> None:
+    """Add --device, which is a GPU if torch finds one."""
+    arguments.add_argument(
+        "--device",
+        type=str,
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="Where the network runs, as torch names it.",
+    )
+
+
+def add_switch(arguments: CommandParser, name: str, *, help: str) -> None:
+    """Add an option that is off unless it is given, with or without a value: --name, --name false."""
+    arguments.add_argument(name, type=bool, nargs="?", const=True, default=False, help=help)
