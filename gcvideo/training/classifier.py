@@ -101,8 +101,10 @@ class VideoClassifier(LightningModule):
         self.reference_batch_size = reference_batch_size
         self.batch_size = batch_size
         self.layer_decay = layer_decay
-        self.optimizer = optimizer
-        self.lr_schedule = lr_schedule
+        self.optimizer = _shared_by_copies(optimizer)
+        self.lr_schedule = (
+            lr_schedule if isinstance(lr_schedule, Schedule) else _shared_by_copies(lr_schedule)
+        )
         self.lr_interval = lr_interval
         self.loss = loss()
         if any(True for _ in self.loss.parameters()):
@@ -291,3 +293,11 @@ class VideoClassifier(LightningModule):
             )
         self.trainer.fit_loop.setup_data()  # which a run of max_steps alone has not done yet
         return math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+
+
+def _shared_by_copies(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a call that a deep copy of the module, as averaged weights are one, shares with it.
+
+    What jsonargparse makes of a class_path holds its parser, which cannot be copied; a function is not.
+    """
+    return lambda *arguments: make(*arguments)
