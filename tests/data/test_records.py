@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gcvideo.cells import quoted
 from gcvideo.clip import Verified, VideoRecord
 from gcvideo.data import rows as rows_module
 from gcvideo.data.annotations import AnnotationError, read_annotations
@@ -61,10 +62,13 @@ def test_records_are_what_the_lines_say(tmp_path_factory, rows):
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     writer.writerows(
-        [path, label, *verified[:4], int(verified.plain), verified.crc32] for path, label, verified in rows
+        [quoted(path), label, *verified[:4], int(verified.plain), verified.crc32]
+        for path, label, verified in rows
     )
     (folder / "commas.csv").write_text(text.getvalue(), newline="")
-    (folder / "spaces.txt").write_text("".join(f"{path} {label}\n" for path, label, _ in rows), newline="")
+    (folder / "spaces.txt").write_text(
+        "".join(f"{quoted(path)} {label}\n" for path, label, _ in rows), newline=""
+    )
 
     assert list(read(folder / "commas.csv")) == [expected(*row) for row in rows]
     if "," not in rows[0][0] and '"' not in rows[0][0]:  # or else the first line is taken for CSV

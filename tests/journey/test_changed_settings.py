@@ -230,7 +230,7 @@ def test_a_test_leaves_the_runs_config_as_it_is(folder):
 
 def test_a_checkpoint_alone_can_be_tested(folder):
     run = folder / "run"
-    main(["test", "--ckpt_path", str(run / "checkpoints" / "best.ckpt")])
+    main(["test", "--trust", "tests", "--ckpt_path", str(run / "checkpoints" / "best.ckpt")])
     assert json.loads((run / "test_metrics.json").read_text())["protocol"]["videos"] == 3
 
 
@@ -243,7 +243,7 @@ def test_a_logger_of_ones_own_takes_nothing_away(finished, tmp_path):
     assert len(rates(tmp_path)) == 3
     (own,) = (tmp_path / "own").rglob("metrics.csv")
     assert "train/loss" in pd.read_csv(own)
-    main(["report", str(tmp_path / "run")])
+    main(["report", "--trust", "tests", str(tmp_path / "run")])
     assert (tmp_path / "run" / "report.html").is_file()
 
 

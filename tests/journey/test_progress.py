@@ -170,7 +170,7 @@ def test_a_line_of_the_log_goes_to_the_standard_error_of_the_moment(capsys, monk
     handler = StandardError()
     with (Path(os.devnull)).open("w") as elsewhere:
         monkeypatch.setattr(sys, "stderr", elsewhere)
-        handler.emit(logging.makeLogRecord({"msg": "lost"}))
+        handler.emit(logging.makeLogRecord({"name": "gcvideo", "msg": "lost"}))
         monkeypatch.undo()
-    handler.emit(logging.makeLogRecord({"msg": "seen"}))
+    handler.emit(logging.makeLogRecord({"name": "gcvideo", "msg": "seen"}))
     assert capsys.readouterr().err == "seen\n"

@@ -30,7 +30,16 @@ def stamps(path: Path) -> list[float]:
 def test_a_change_is_said_and_annotated_when_it_happens(checkpoint: str, tmp_path: Path) -> None:
     film, out = tmp_path / "phone.mp4", tmp_path / "out"
     shown_at = write_film(film, PHONE, sound="aac", tone_from=30.0)
-    arguments = ["--timeline", "--annotate", "--hop_seconds", str(HOP_SECONDS), "--checkpoint", checkpoint]
+    arguments = [
+        "--trust",
+        "tests",
+        "--timeline",
+        "--annotate",
+        "--hop_seconds",
+        str(HOP_SECONDS),
+        "--checkpoint",
+        checkpoint,
+    ]
     main(["predict", str(film), *arguments, "--out", str(out)])
 
     windows = pd.read_csv(out / "timeline.csv")
