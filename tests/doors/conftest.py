@@ -1,3 +1,3 @@
 """What tests of doors share with journeys."""
 
-from tests.journey.conftest import refused  # noqa: F401 (a fixture)
+from tests.journey.conftest import complaint, refused  # noqa: F401 (a fixture)
