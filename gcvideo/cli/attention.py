@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 def parser() -> CommandParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo attention",
         description="Measure how far apart positions are in the input, the context and the attention of "
@@ -59,51 +59,63 @@ def parser() -> CommandParser:
         "checkpoint, or the config files of a network, which is measured as it is initialised; of those any "
         "key can be given as --model.key or --data.key.",
     )
+    # The network and the videos
     add_checkpoint(arguments, required=False)
     add_config(arguments)
     arguments.add_argument(
         "--data",
         type=Path | None,
-        help="Folder, list (.csv, .txt) or file of videos; by default the test set of the checkpoint or "
-        "the config files.",
+        help="Measure this folder, list (.csv, .txt) or file of videos; by default the test set of the "
+        "checkpoint or the config files.",
     )
     add_root(arguments)
     arguments.add_argument(
         "--num_videos",
         type=NonNegativeInt,
-        help="Videos to measure, the first ones; all if unset, 0 for none.",
+        help="Measure so many videos, the first ones; all if unset, 0 for none.",
     )
-    arguments.add_argument("--num_clips", type=PositiveInt, default=1, help="Clips measured per video.")
-    arguments.add_argument("--num_crops", type=PositiveInt, default=1, help="Crops measured per clip.")
+
+    # What is measured
     arguments.add_argument(
-        "--blocks", type=str, nargs="+", help="Context blocks to look at, as res4.3; all if unset."
+        "--num_clips", type=PositiveInt, default=1, help="Measure so many clips per video."
+    )
+    arguments.add_argument("--num_crops", type=PositiveInt, default=1, help="Measure so many crops per clip.")
+    arguments.add_argument(
+        "--blocks", type=str, nargs="+", help="Look at these context blocks, as res4.3; at all if unset."
     )
     arguments.add_argument(
         "--num_pairs",
         type=PositiveInt,
         default=2000,
-        help="Pairs of each kind that the Jensen-Shannon divergence of a clip is taken over.",
+        help="Take the Jensen-Shannon divergence of a clip over so many pairs of each kind.",
+    )
+
+    # What is drawn
+    arguments.add_argument(
+        "--maps",
+        type=NonNegativeInt,
+        default=2,
+        help="Draw maps of so many videos, the first ones of the data.",
     )
     arguments.add_argument(
-        "--maps", type=NonNegativeInt, default=2, help="Videos to draw maps of, the first ones of the data."
-    )
-    arguments.add_argument(
-        "--videos", type=Path, nargs="+", help="Videos, folders or lists to draw maps of instead."
+        "--videos", type=Path, nargs="+", help="Draw maps of these videos, folders or lists instead."
     )
     arguments.add_argument(
         "--query",
         type=str,
         nargs="+",
         metavar="T,Y,X",
-        help="Query points of the maps: shares, 0..1, of the clip's length, height and width, so that "
+        help="Draw maps of these query points: shares, 0..1, of the clip's length, height and width, so that "
         "0.5,0.5,0.5 is the middle of every block's feature map; by default two places in two frames.",
     )
     arguments.add_argument(
-        "--gradcam", type=str, nargs="+", metavar="STAGE", help="Stages to draw Grad-CAM of, as res5."
+        "--gradcam", type=str, nargs="+", metavar="STAGE", help="Draw Grad-CAM of these stages, as res5."
     )
-    add_out(arguments, help="Folder to write to; by default attention/ in the run's folder.")
+
+    # Where to write and to compute
+    add_out(arguments, help="Write to this folder; by default attention/ in the run's folder.")
     arguments.add_argument(
-        "--seed", type=int, default=0, help="What pairs, and weights before training, are drawn from."
+        "--seed", type=int, default=0, help="Draw pairs, and weights before training, from this seed."
     )
     add_device(arguments)
     return arguments
@@ -114,6 +126,8 @@ def run(arguments: Sequence[str]) -> None:
     own, overrides = without_overrides(arguments[1:])
     options = parser().parse_args(own)
     queries = [Query.parse(text) for text in options.query or ()] or TWO_FRAMES_BY_TWO_PLACES
+
+    # Find the network, its blocks and stages, and the videos
     model, data = network_and_data(options, overrides)
     stages = {name: stage_of(model.network, name) for name in options.gradcam or ()}
     only_stages = stages and not options.blocks and not context_blocks(model.network)
@@ -122,19 +136,21 @@ def run(arguments: Sequence[str]) -> None:
     out = options.out or default_folder(options.checkpoint)
     out.mkdir(parents=True, exist_ok=True)
 
+    # Measure, then draw
     views = replace(data.test_views, num_clips=options.num_clips, num_crops=options.num_crops)
     watched = RecordedVideos(model, data, measured if blocks else [], views)
     measure_distances(watched, blocks, out, num_pairs=options.num_pairs, seed=options.seed)
     pictured = RecordedVideos(model, data, drawn, replace(data.test_views, num_clips=1, num_crops=1))
     draw(pictured, Drawing(model, out), blocks, stages, queries)
 
+    # Name the videos that could not be read
     unreadable = dict.fromkeys([*watched.unreadable, *pictured.unreadable])
     if unreadable:
         raise DecodeError(f"{len(unreadable)} of the videos could not be read:\n  " + "\n  ".join(unreadable))
 
 
 def network_and_data(options: Namespace, overrides: Sequence[str]) -> tuple[VideoClassifier, VideoDataModule]:
-    """Those of a checkpoint, or of config files before training."""
+    """Load the network and the data of a checkpoint, or make those of config files before training."""
     if (options.checkpoint is None) == (options.config is None):
         raise ValueError("name a network with either --checkpoint or --config")
     if options.checkpoint is None:
@@ -148,7 +164,7 @@ def network_and_data(options: Namespace, overrides: Sequence[str]) -> tuple[Vide
 def measure_distances(
     watched: RecordedVideos, blocks: dict[str, ContextBlock], out: Path, *, num_pairs: int, seed: int
 ) -> None:
-    """Distances inside every block, as a table."""
+    """Measure the distances inside every block, and save them as a table."""
     table = DistanceTable()
     generator = torch.Generator().manual_seed(seed)
     for view in watched.views("distances", blocks):
@@ -167,7 +183,7 @@ def draw(
     stages: dict[str, nn.Module],
     queries: Sequence[Query],
 ) -> None:
-    """Maps of every block, and Grad-CAM of every stage."""
+    """Draw maps of every block, and Grad-CAM of every stage."""
     paths = [record.path for record in pictured.records]
     names = unique_names(paths)
     for view in pictured.views("maps", blocks):
@@ -194,7 +210,7 @@ def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
 def chosen_videos(
     data: VideoDataModule, options: Namespace
 ) -> tuple[Sequence[VideoRecord], Sequence[VideoRecord]]:
-    """The videos to measure and those to draw; labels are of no account."""
+    """Return the videos to measure and those to draw; labels are of no account."""
     from_data: Sequence[VideoRecord] = []
     if options.num_videos != 0 or (options.maps and not options.videos):
         from_data = (
@@ -212,7 +228,7 @@ def unlabelled(paths: Sequence[Path], *, root: Path | None) -> list[VideoRecord]
 
 
 def default_folder(checkpoint: Path | None) -> Path:
-    """attention/ in the folder of the run that a checkpoint belongs to, else here."""
+    """Return attention/ in the folder of the run that a checkpoint belongs to, else here."""
     run = RunFolder.of_checkpoint(checkpoint) if checkpoint is not None else None
     return (run or RunFolder(Path())).attention
 

@@ -35,12 +35,13 @@ DEFAULTS = {"num_classes": NUM_CLASSES, "num_frames": 8, "crop_size": 224, "num_
 
 
 def parser() -> CommandParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo complexity",
-        description="Parameters, multiply-adds, forward time and peak memory of one network (--config) or "
-        "of the five networks of the paper (--paper), as a table, complexity.csv and complexity.md. A run's "
-        "own config.yaml will do; any key of config files can be given as --model.key or --data.key.",
+        description="Measure parameters, multiply-adds, forward time and peak memory of one network "
+        "(--config) or of the five networks of the paper (--paper), as a table, complexity.csv and "
+        "complexity.md. A run's own config.yaml will do; any key of config files can be given as --model.key "
+        "or --data.key.",
     )
     add_config(arguments)
     add_switch(arguments, "--paper", help="Measure the five rows of the paper's Kinetics table.")
@@ -129,6 +130,7 @@ def tabulate(measured: Mapping[str, Complexity], *, num_views: int) -> pd.DataFr
     baseline = next(iter(measured.values()))
     rows = []
     for name, cost in measured.items():
+        # Its own cost
         size, forward = cost.size, cost.forward()
         row: dict[str, str | float] = {
             "network": name,
@@ -142,6 +144,7 @@ def tabulate(measured: Mapping[str, Complexity], *, num_views: int) -> pd.DataFr
             "inference_peak_MiB": round(size.inference_bytes / 2**20, 1),
             "training_peak_MiB": round(size.training_bytes / 2**20, 1),
         }
+        # Beside the first
         if len(measured) > 1:
             ratio = cost.times_as_long(baseline)
             row["added_params_M"] = round((size.parameters - baseline.size.parameters) / 1e6, 3)
@@ -160,7 +163,7 @@ def _significant(milliseconds: float) -> float:
 
 
 def beside_the_paper(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same with the figures that the paper prints."""
+    """Return the table with the figures that the paper prints."""
     rows = [PAPER_ROWS[name] for name in frame["network"]]
     return frame.assign(
         paper_params_M=[row.parameters_millions for row in rows],
@@ -171,7 +174,7 @@ def beside_the_paper(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def notes_on(measured: Mapping[str, Complexity], *, num_classes: int, paper: bool) -> list[str]:
-    """What a reader must know of the figures: the view, the operators left out, where the paper differs."""
+    """Return what a reader must know of the figures: view, uncounted operators, where the paper differs."""
     size = next(iter(measured.values())).size
     uncounted = {op.removeprefix("aten::") for cost in measured.values() for op in cost.size.uncounted}
     view = " x ".join(map(str, size.clip))
@@ -193,7 +196,7 @@ def notes_on(measured: Mapping[str, Complexity], *, num_classes: int, paper: boo
 
 
 def device_name() -> str:
-    """The device that was measured, with the number of threads of a CPU."""
+    """Name the device that was measured, with the number of threads of a CPU."""
     return f"CPU, {torch.get_num_threads()} threads"
 
 

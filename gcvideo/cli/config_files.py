@@ -31,12 +31,14 @@ def fault_in(files: Sequence[Path], sections: Collection[str]) -> str | None:
             jsonargparse, or raises where the classes are made.
     """
     for file in files:
+        # The file is there
         if not file.exists():
             return f"{file}: there is no such file"
         if file.is_dir():
             return f"{file}: is a folder; expected a YAML file"
         if not file.is_file():  # a pipe, which has been read
             continue
+        # It is YAML, and a mapping
         try:
             content = yaml.safe_load(file.read_text())
         except yaml.MarkedYAMLError as error:
@@ -48,6 +50,7 @@ def fault_in(files: Sequence[Path], sections: Collection[str]) -> str | None:
         if not isinstance(content, dict):
             held = type(content).__name__
             return f"{file}: holds no settings but {held}; expected a mapping, as `model: ...`"
+        # Its sections are mappings
         for section in sections:
             value: Any = content
             for part in section.split("."):
@@ -89,7 +92,7 @@ def before_its_class(key: str, arguments: Sequence[str]) -> str | None:
 
 
 def _lines(node: yaml.Node | None, parts: Sequence[str]) -> Sequence[int]:
-    """The line of each part of a key, as far as they are there; init_args may stand between any two."""
+    """Return the line of each part of a key, as far as it is there; init_args may stand between any two."""
     if isinstance(node, yaml.SequenceNode):
         return max((_lines(item, parts) for item in node.value), key=len, default=[])
     if not parts or not isinstance(node, yaml.MappingNode):

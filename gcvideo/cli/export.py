@@ -41,7 +41,7 @@ class Export(NamedTuple):
 
 
 def parser() -> CommandParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo export",
         description="Write the network of a checkpoint as ONNX (model.onnx), as a torch.export program "
@@ -49,30 +49,37 @@ def parser() -> CommandParser:
         "normalised as export.json says, and gives logits [B K]. Each is read back and must agree with the "
         "network itself on real clips; one that does not is deleted, and the exit code is 1.",
     )
+    # What to write
     add_checkpoint(arguments)
     add_out(arguments, required=True)
     arguments.add_argument(
-        "--kinds", type=list[Kind], default=["onnx", "program", "state"], help="What to write."
+        "--kinds", type=list[Kind], default=["onnx", "program", "state"], help="Write these kinds of files."
     )
     add_switch(
         arguments,
         "--fold_batch_norms",
         help="Fold batch norms into the layers before them; faster, and the end of training.",
     )
-    arguments.add_argument("--opset", type=int, default=20, help="Version of the ONNX operators, from 18 on.")
+    arguments.add_argument(
+        "--opset", type=int, default=20, help="Write this version of the ONNX operators, from 18 on."
+    )
+
+    # What to check it on
     arguments.add_argument(
         "--videos",
         type=list[Path] | None,
         default=None,
-        help="Video files or folders to check on; by default validation videos of the checkpoint's data, or "
-        "noise where these are not at hand.",
+        help="Check on these video files or folders; by default validation videos of the checkpoint's data, "
+        "or noise where these are not at hand.",
     )
-    arguments.add_argument("--num_videos", type=int, default=2, help="Videos to check on, two clips of each.")
+    arguments.add_argument(
+        "--num_videos", type=int, default=2, help="Check on so many videos, two clips of each."
+    )
     arguments.add_argument(
         "--tolerance",
         type=float,
         default=1e-4,
-        help="Largest difference of a logit, relative to the largest logit.",
+        help="Allow logits to differ by so much, relative to the largest logit.",
     )
     return arguments
 
@@ -84,9 +91,13 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: An export differs from the network, or a package is missing.
     """
     options = parser().parse_args(list(arguments[1:]))
+
+    # Refuse before work if a package is missing
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(name)]
     if "onnx" in options.kinds and missing:
         raise ValueError(f"ONNX needs {', '.join(missing)}; pip install 'gcvideo[export]', or leave onnx out")
+
+    # Load the network, and what it gives on clips
     model, data = load(options.checkpoint, device="cpu")
     clips = clips_to_check_on(data, options.videos, num_videos=options.num_videos)
     network = copy.deepcopy(model.network).eval().to(memory_format=torch.contiguous_format)
@@ -96,6 +107,7 @@ def run(arguments: Sequence[str]) -> None:
     with torch.inference_mode():
         expected = model.network(clips)
 
+    # Write each file and read it back
     options.out.mkdir(parents=True, exist_ok=True)
     differences = {}
     for kind in options.kinds:
@@ -106,6 +118,8 @@ def run(arguments: Sequence[str]) -> None:
         differences[export.file] = max(
             difference(found(batch), expected[: len(batch)]) for batch in (clips, clips[:1])
         )
+
+    # Describe the files
     description = {
         "input": {
             "name": "clips",
@@ -122,6 +136,7 @@ def run(arguments: Sequence[str]) -> None:
     write_text(options.out / "export.json", json.dumps(description, indent=2) + "\n")
     print_differences(differences, clips, opset=options.opset)
 
+    # Delete those that differ
     failed = {file: found for file, found in differences.items() if not found <= options.tolerance}
     for file in failed:
         (options.out / file).unlink()
@@ -153,7 +168,7 @@ def clips_to_check_on(
 
 
 def difference(found: Float[Tensor, "B K"], expected: Float[Tensor, "B K"]) -> float:
-    """max |found - expected| / max |expected|."""
+    """Return max |found - expected| / max |expected|."""
     return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
@@ -171,7 +186,7 @@ def print_differences(
 
 
 def export_program(network: nn.Module, clips: Float[Tensor, "B 3 T H W"]) -> torch.export.ExportedProgram:
-    """The network as a graph that takes any number of clips."""
+    """Trace the network as a graph that takes any number of clips."""
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad():
         return torch.export.export(network, (clips,), dynamic_shapes=({0: batch},))
@@ -213,7 +228,7 @@ def write_weights(network: nn.Module, clips: Tensor, path: Path, opset: int) -> 
 
 
 def read_weights(network: nn.Module, path: Path) -> Forward:
-    """A copy of the network that has its weights from the file alone."""
+    """Return the forward pass of a copy of the network that has its weights from the file alone."""
     empty = copy.deepcopy(network).to_empty(device="cpu")
     empty.load_state_dict(read_checkpoint(path).state, strict=True)
     return torch.inference_mode()(empty.forward)

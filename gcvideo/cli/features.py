@@ -31,7 +31,7 @@ MOST_NAMED = 20
 
 
 def parser() -> CommandParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo features",
         description="Write the pooled features of videos (what the network's last layer reads, averaged over "
@@ -43,11 +43,14 @@ def parser() -> CommandParser:
     add_out(
         arguments,
         Path("features.npz"),
-        help="File to write: .npz with arrays video, features (and of clips: clip, start_seconds, "
+        help="Write this file: .npz with arrays video, features (and of clips: clip, start_seconds, "
         "end_seconds), or .parquet with these columns.",
     )
     arguments.add_argument(
-        "--per", type=Per, default="video", help="One row a video (the mean over its clips), or one a clip."
+        "--per",
+        type=Per,
+        default="video",
+        help="Write one row per video (the mean over its clips), or one per clip.",
     )
     add_root(arguments)
     add_views(arguments)
@@ -60,9 +63,13 @@ def run(arguments: Sequence[str]) -> None:
     """Extract the features that `arguments` ask for."""
     options = parser().parse_args(list(arguments[1:]))
     require_possible_views(options)
+
+    # Find the videos, the network and its views
     videos = list(dict.fromkeys(find_videos(options.videos, root=options.root)))
     model, data = load(options.checkpoint, device=options.device)
     views = chosen_views(options, data.test_views)
+
+    # Open the file, which may be begun already
     status = options.checkpoint.stat()
     settings = {
         "checkpoint": options.checkpoint.resolve(),
@@ -71,6 +78,7 @@ def run(arguments: Sequence[str]) -> None:
     }
     file = FeatureFile(options.out, per=options.per, settings=settings, videos=videos)
 
+    # Compute the features that are missing, part by part
     on_device = OnDevice(data, model.device)
     with progress_bar() as progress:
         missing = file.missing()
@@ -92,6 +100,8 @@ def run(arguments: Sequence[str]) -> None:
                     rows.append(video)
                 progress.advance(task)
             file.write_part(rows, part[0])
+
+    # Join the parts, and name the videos that could not be read
     unreadable = file.finish()
     log.info("wrote features of %d videos to %s", len(videos) - len(unreadable), options.out)
     if unreadable:

@@ -30,8 +30,10 @@ MAKER = "lightning.pytorch.cli.instantiate_module"
 
 
 def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[Path]:
-    """Yield videos as named; of folders, every file below them that is named like a video; of lists (.csv,
-    .txt), every path in them, relative to `root` or else to the list's own folder.
+    """Yield the videos that paths name.
+
+    Of folders, these are all files below them that are named like a video; of lists (.csv, .txt), all paths
+    in them, relative to `root` or else to the list's own folder.
 
     Raises:
         ValueError: A path does not exist, or a folder or a list holds no video.
@@ -61,7 +63,7 @@ def _log_left_out(folder: Path) -> None:
 
 
 def unique_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """A name for the files that are written of each video: its stem, numbered where another has the same."""
+    """Name the files that are written of each video: its stem, numbered if another has the same."""
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for path in dict.fromkeys(paths):
@@ -75,7 +77,7 @@ def unique_names(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, VideoDataModule]:
-    """The classifier, ready to predict, and the data module whose clips and views it was trained with.
+    """Load a classifier, ready to predict, and the data module whose clips and views it was trained with.
 
     Raises:
         ValueError: The file is missing, damaged, not what `gcvideo fit` writes, or of weights that are nan;
@@ -130,7 +132,11 @@ def _reason(error: BaseException, checkpoint: Path) -> str:
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of this name; raises ValueError where torch cannot compute on it here."""
+    """Return the device of this name.
+
+    Raises:
+        ValueError: Torch cannot compute on it here.
+    """
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).cpu()

@@ -69,5 +69,5 @@ def lightning_likewise() -> None:
 
 
 def _in_one_line(message: Warning | str, *origin: Any, **line: Any) -> str:
-    """What is warned of, without the place in a dependency that found it."""
+    """Return what is warned of, without the place in a dependency that found it."""
     return printable(" ".join(f"warning: {message}".split())) + "\n"

@@ -57,6 +57,7 @@ USAGE = "\n".join(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; exit with 0 if it did its work, 1 on an error, 2 on wrong usage, 130 after Ctrl-C."""
+    # What is answered without a command
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     _open_standard_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         sys.exit(_complaint(f"gcvideo: no command {name!r}; one of {', '.join(COMMANDS)}", code=2))
 
+    # Run the command; what it raises becomes a line and an exit code
     log_to_stderr()
     _silence_dependencies()
     try:
@@ -100,7 +102,7 @@ def _trusting(arguments: Sequence[str]) -> list[str]:
 
 
 def error_message(error: Exception) -> str:
-    """What went wrong, in a line."""
+    """Return what went wrong, in a line."""
     if isinstance(error, UnpicklingError):  # whose own message advises to run the code
         return "the checkpoint is none, or names code that loading it would run; nothing was loaded"
     return shortage(error) or str(error).strip()

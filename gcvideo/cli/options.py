@@ -23,13 +23,18 @@ def add_checkpoint(arguments: CommandParser, *, required: bool = True) -> None:
         "--checkpoint",
         type=Path if required else Path | None,
         required=required,
-        help="Checkpoint written by `gcvideo fit`.",
+        help="Read the network from this checkpoint of `gcvideo fit`.",
     )
 
 
 def add_config(arguments: CommandParser) -> None:
     """Add --config, for commands that take a network before it is trained."""
-    arguments.add_argument("--config", action="append", type=str, help="Config file, as for fit; repeatable.")
+    arguments.add_argument(
+        "--config",
+        action="append",
+        type=str,
+        help="Take the network from this config file, as for fit; repeatable.",
+    )
 
 
 def add_out(
@@ -37,7 +42,7 @@ def add_out(
     default: Path | None = None,
     *,
     required: bool = False,
-    help: str = "Folder to write to.",
+    help: str = "Write to this folder.",
 ) -> None:
     """Add --out; without a default and not required, the command itself chooses where to write."""
     is_known = required or default is not None
@@ -50,14 +55,18 @@ def add_root(arguments: CommandParser) -> None:
     arguments.add_argument(
         "--root",
         type=Path | None,
-        help="Folder that the paths in a list are relative to; the list's own folder if unset.",
+        help="Take the paths in a list relative to this folder; to the list's own if unset.",
     )
 
 
 def add_views(arguments: CommandParser) -> None:
     """Add --num_clips and --num_crops, which `chosen_views` reads."""
-    for count, of in (("num_clips", "Clips per video"), ("num_crops", "Crops per clip")):
-        arguments.add_argument(f"--{count}", type=int | None, help=f"{of}; the checkpoint's if unset.")
+    for count, of in (("num_clips", "clips per video"), ("num_crops", "crops per clip")):
+        arguments.add_argument(
+            f"--{count}",
+            type=int | None,
+            help=f"Read so many {of}; as many as in the checkpoint's tests if unset.",
+        )
 
 
 def require_possible_views(options: Namespace) -> None:
@@ -83,7 +92,7 @@ def chosen_views(options: Namespace, views: EvaluationViews) -> EvaluationViews:
 def add_num_workers(arguments: CommandParser) -> None:
     """Add --num_workers."""
     arguments.add_argument(
-        "--num_workers", type=int, default=available_workers(), help="Processes that read videos ahead."
+        "--num_workers", type=int, default=available_workers(), help="Read videos ahead in so many processes."
     )
 
 
@@ -93,7 +102,7 @@ def add_device(arguments: CommandParser) -> None:
         "--device",
         type=str,
         default="cuda" if torch.cuda.is_available() else "cpu",
-        help="Where the network runs, as torch names it.",
+        help="Run the network on this device, as torch names it.",
     )
 
 

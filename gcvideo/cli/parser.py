@@ -92,7 +92,7 @@ class CommandParser(ArgumentParser):
         sys.exit(2)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
-        """The help, without the lists of several hundred classes that any module's type brings."""
+        """Return the help, without the lists of several hundred classes that any module's type brings."""
         return re.sub(r",\s+known\s+subclasses:([^)]*)\)", _short_list, super().format_help(*args, **kwargs))
 
 

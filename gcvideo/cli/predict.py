@@ -45,7 +45,7 @@ MOST_NAMED = 20
 
 
 def parser() -> CommandParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo predict",
         description="Print and save the five likeliest classes of videos. The network, its class names and "
@@ -53,11 +53,14 @@ def parser() -> CommandParser:
         "asked for. Videos that cannot be read are named at the end and make the exit code 1; the others "
         "are done.",
     )
+    # The videos and the network
     add_videos(arguments)
     add_checkpoint(arguments)
     add_out(arguments, Path("predictions"))
     add_root(arguments)
     add_views(arguments)
+
+    # What else to write
     add_switch(
         arguments,
         "--timeline",
@@ -68,7 +71,7 @@ def parser() -> CommandParser:
         "--hop_seconds",
         type=float | None,
         default=None,
-        help="From one window of the timeline to the next, by the file's time stamps; half a clip if unset.",
+        help="Slide the timeline by so many seconds, of the file's time stamps; by half a clip if unset.",
     )
     add_switch(
         arguments,
@@ -76,6 +79,8 @@ def parser() -> CommandParser:
         help="Write copies of the videos with the classes on the picture, with their times and sound: "
         "annotated/*.mp4.",
     )
+
+    # How to compute
     add_num_workers(arguments)
     add_device(arguments)
     return arguments
@@ -85,6 +90,8 @@ def run(arguments: Sequence[str]) -> None:
     """Predict the videos that `arguments` name."""
     options = parser().parse_args(list(arguments[1:]))
     check(options)
+
+    # Find the videos, the network and its views
     names = unique_names(find_videos(options.videos, root=options.root))
     model, data = load(options.checkpoint, device=options.device)
     views = chosen_views(options, data.test_views)
@@ -93,6 +100,7 @@ def run(arguments: Sequence[str]) -> None:
     else:
         predict = VideoPredictor(model, data, views, num_workers=options.num_workers)
 
+    # Predict, and draw and annotate on the way
     done: list[Prediction] = []
     unreadable: list[UnreadableVideo] = []
     with progress_bar() as progress:
@@ -110,8 +118,9 @@ def run(arguments: Sequence[str]) -> None:
                 except DecodeError as error:  # in frames that the prediction did not need
                     reason = str(error).removeprefix(f"{prediction.path}: ")
                     unreadable.append(UnreadableVideo(prediction.path, f"has no annotated copy: {reason}"))
-    write(options.out, done, unreadable, model.class_names)
 
+    # Write and print
+    write(options.out, done, unreadable, model.class_names)
     for prediction in done[:MOST_SHOWN]:
         print_prediction(prediction)
     log.info("wrote %d predictions to %s", len(done), options.out)
@@ -120,7 +129,11 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def check(options: Any) -> None:
-    """Raises ValueError for options that cannot be meant."""
+    """Refuse options that cannot be meant.
+
+    Raises:
+        ValueError: They exclude each other, or a value is impossible.
+    """
     require_possible_views(options)
     if options.hop_seconds is not None and not options.timeline:
         raise ValueError("hop_seconds is given without timeline; add --timeline")
@@ -131,7 +144,7 @@ def check(options: Any) -> None:
 
 
 def annotate(prediction: Prediction, file: Path, progress: Progress) -> None:
-    """An annotated copy of the video, under a progress bar of its own."""
+    """Write an annotated copy of the video, under a progress bar of its own."""
     task = progress.add_task(f"annotate {file.name}", total=None)
     try:
         write_annotated(
@@ -150,7 +163,7 @@ def write(
     unreadable: Sequence[UnreadableVideo],
     class_names: Sequence[str],
 ) -> None:
-    """predictions.csv and predictions.json; of timelines, every window in timeline.csv."""
+    """Write predictions.csv and predictions.json; of timelines, every window in timeline.csv."""
     table = PredictionTable(class_names)
     windows = []
     for prediction in done:
@@ -198,13 +211,13 @@ def print_prediction(prediction: Prediction) -> None:
 
 
 def clock(seconds: float) -> str:
-    """Minutes, seconds and tenths."""
+    """Return a time in minutes, seconds and tenths."""
     minutes, rest = divmod(round(seconds * 10), 600)
     return f"{minutes}:{rest / 10:04.1f}"
 
 
 def complaint(unreadable: Sequence[UnreadableVideo], *, num_videos: int) -> str:
-    """Which videos could not be read."""
+    """Say which videos could not be read."""
     reasons = [f"{path}: {reason}" for path, reason in unreadable]
     more = [f"and {len(reasons) - MOST_NAMED} more, in predictions.json"] if len(reasons) > MOST_NAMED else []
     return f"{len(reasons)} of {num_videos} videos could not be read:\n  " + "\n  ".join(

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def parser() -> CommandParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo report",
         description="Write one HTML page on runs: curves, metrics, accuracy and confusions of classes, the "
@@ -32,7 +32,8 @@ def parser() -> CommandParser:
     )
     add_out(
         arguments,
-        help="HTML file to write; report.html in the folder of a single run, or here for several.",
+        help="Write this HTML file; by default report.html in the folder of a single run, "
+        "or here for several.",
     )
     arguments.add_argument(
         "--cost",
@@ -81,7 +82,7 @@ def cost_of(measured: Complexity, first: Complexity) -> Cost:
 
 
 def distinguish(runs: Sequence[Run]) -> None:
-    """Runs of one name are called by their whole path."""
+    """Call runs of one name by their whole path."""
     names = [one.name for one in runs]
     for one in runs:
         if names.count(one.name) > 1:
@@ -99,7 +100,7 @@ def look_into(one: Run, checkpoint: Path) -> Subject:
 
 
 def thumbnails(videos: Sequence[str], data: VideoDataModule) -> dict[str, str]:
-    """Pictures of those videos that are where the run found them."""
+    """Return pictures of those videos that are where the run found them."""
     pictures = {}
     for video in videos:
         try:

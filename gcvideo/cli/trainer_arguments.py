@@ -92,6 +92,12 @@ def require_supported_arguments(trainer: Namespace, *, subcommand: str, run_dir:
 
 
 def _require_possible_training(trainer: Namespace) -> None:
+    """Check the values that fit alone would use.
+
+    Raises:
+        ValueError: One of them is too small, or contradicts another.
+    """
+    # Single numbers
     for name, least in LEAST.items():
         number = trainer[name]
         unlimited = name in ("max_epochs", "max_steps") and number == -1
@@ -102,6 +108,7 @@ def _require_possible_training(trainer: Namespace) -> None:
             "trainer.val_check_interval is 0; expected batches, or a share of an epoch; "
             "trainer.limit_val_batches 0 leaves out validation"
         )
+    # The length of the run
     if trainer.max_epochs in (None, -1) and trainer.max_steps == -1:
         raise ValueError(
             f"trainer.max_epochs is {trainer.max_epochs}: the schedule needs the length of the run; "
@@ -114,6 +121,7 @@ def _require_possible_training(trainer: Namespace) -> None:
             raise ValueError(
                 f"trainer.{least} is {trainer[least]}, but trainer.{most} {trainer[most]}; raise the latter"
             )
+    # Clipping of gradients
     if trainer.gradient_clip_algorithm is not None and trainer.gradient_clip_val is None:
         raise ValueError(
             f"trainer.gradient_clip_algorithm is {trainer.gradient_clip_algorithm}, but "

@@ -53,7 +53,7 @@ WRAPPED: dict[str, Wrapped] = {
 
 
 def parser() -> CommandParser:
-    """The command's arguments."""
+    """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo weights",
         description="Say whose network a file of weights holds (inspect), or write the same weights under "
@@ -61,12 +61,14 @@ def parser() -> CommandParser:
     )
     actions = arguments.add_subcommands(dest="action", required=True)
 
+    # weights inspect
     inspect = CommandParser(prog="gcvideo weights inspect", description="Say what a file of weights holds.")
     inspect.add_argument("path", type=Path, help="The file.")
     _add_source(inspect)
     add_switch(inspect, "--tensors", help="List every tensor: its name, ours, its shape.")
     actions.add_subcommand("inspect", inspect, help="say what a file holds")
 
+    # weights convert
     convert = CommandParser(
         prog="gcvideo weights convert",
         description="Write weights under other names. Both directions are exact: converting back gives the "
@@ -74,26 +76,33 @@ def parser() -> CommandParser:
     )
     convert.add_argument("path", type=Path, help="The file to read.")
     convert.add_argument("out", type=Path, help="The file to write: .safetensors, .pth, .pyth or .pt.")
-    convert.add_argument("--to", type=Target, default="gcvideo", help="Whose names to write.")
+    convert.add_argument("--to", type=Target, default="gcvideo", help="Write the names of this codebase.")
     _add_source(convert)
     convert.add_argument(
-        "--architecture", type=ArchitectureName | None, default=None, help="What 2-D weights are inflated to."
+        "--architecture",
+        type=ArchitectureName | None,
+        default=None,
+        help="Inflate 2-D weights to this architecture.",
     )
-    convert.add_argument("--inflation", type=Inflation, default="mean", help="How 2-D weights are inflated.")
+    convert.add_argument("--inflation", type=Inflation, default="mean", help="Inflate 2-D weights so.")
     actions.add_subcommand("convert", convert, help="write the same weights under other names")
     return arguments
 
 
 def _add_source(action: CommandParser) -> None:
     """Add how the file is to be read."""
-    action.add_argument("--format", type=Format, default="auto", help="Whose names its layers have.")
-    action.add_argument("--state", type=str | None, help="Which state, where it has several.")
+    action.add_argument(
+        "--format", type=Format, default="auto", help="Read the names of its layers as this codebase's."
+    )
+    action.add_argument("--state", type=str | None, help="Read this state, if the file has several.")
 
 
 def run(arguments: Sequence[str]) -> None:
     """Do what `arguments` say."""
     options = parser().parse_args(list(arguments[1:]))
     chosen = options[options.action]
+
+    # Inspect
     checkpoint = find_network(read_checkpoint(chosen.path, state=chosen.state))
     class_path = ours.network_class(checkpoint.record)
     if options.action == "inspect" and class_path is not None and not is_residual(checkpoint.state):
@@ -103,6 +112,8 @@ def run(arguments: Sequence[str]) -> None:
     if options.action == "inspect":
         print_contents(checkpoint, source, tensors=chosen.tensors)
         return
+
+    # Convert
     if chosen.to in WRAPPED and chosen.out.suffix == ".safetensors":
         raise ValueError(
             f"{chosen.out}: {NAMINGS[chosen.to].title} reads no safetensors; write .pth or .pyth"
@@ -111,6 +122,8 @@ def run(arguments: Sequence[str]) -> None:
         checkpoint, source, to=chosen.to, architecture=chosen.architecture, inflation=chosen.inflation
     )
     log.info("%s: %s", chosen.path, source)
+
+    # Write, as the codebase keeps its checkpoints
     if chosen.to in WRAPPED:
         wrapped = WRAPPED[chosen.to]
         there = wrapped.configuration(settings, source.skeleton)
@@ -171,7 +184,7 @@ def _not_finite(checkpoint: Checkpoint) -> list[str]:
 
 
 def _pixels(source: Recognised) -> str:
-    """What the file's network reads pictures with, or else what its codebase's recipes do."""
+    """Say what the file's network normalises pictures with, or else what its codebase's recipes do."""
     if source.input.mean and source.input.std:
         return f"trained with mean {numbers(source.input.mean)}, std {numbers(source.input.std)}"
     usual = NAMINGS[source.format].pixels
@@ -179,7 +192,7 @@ def _pixels(source: Recognised) -> str:
 
 
 def _left_open(source: Recognised) -> list[str]:
-    """What the file may be set to, where its configuration does not say."""
+    """Say what the file may be set to, if its configuration does not."""
     settings = [f"{name} ({' or '.join(v)})" for name, v in source.settings.items() if len(v) > 1]
     return [f"left open by the file: {', '.join(settings)}"] if settings else []
 
@@ -192,13 +205,15 @@ def convert_state(
     architecture: ArchitectureName | None,
     inflation: Inflation,
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return the weights under the names of `to`, inflated if they come from images and go to clips, and what
-    their network is set to.
+    """Return the weights under the names of `to`, and what their network is set to.
+
+    They are inflated if they come from images and go to clips.
 
     Raises:
         ValueError: Keys have no name, batch norms are folded, 2-D weights have no architecture to be inflated
             to, or the target has no name for a layer or computes something else.
     """
+    # Refuse what would not compute the same
     refuse_folded(checkpoint, source)
     refuse_variants(checkpoint)
     refuse_non_finite(checkpoint)
@@ -208,6 +223,8 @@ def convert_state(
     if source.foreign:
         said = ", ".join(setting for _, setting in source.foreign)
         raise ValueError(f"{refused} its network was trained with {said}, which nothing here has")
+
+    # Inflate weights of images
     state, _ = complete(source.named.state)
     settings = {name: values[0] for name, values in source.settings.items()}
     inflates = source.image and (to == "gcvideo" or not NAMINGS[to].image)
@@ -229,6 +246,7 @@ def convert_state(
     elif to == "gcvideo" and source.architecture is None:
         raise ValueError(f"{refused} it is no Slow-only, I3D or C2D network; none of ours fits")
 
+    # Say what is assumed, and rename
     left_open = {name: value for name, value in settings.items() if len(source.settings.get(name, ())) > 1}
     if inflates:
         left_open.pop("architecture", None)
@@ -269,7 +287,7 @@ def _naming(to: Target, source: Recognised, settings: Mapping[str, str], refused
 
 
 def _settings_of_target(naming: str) -> dict[str, tuple[str, ...]]:
-    """What networks of a codebase can be set to."""
+    """Return what networks of a codebase can be set to."""
     settings = dict(NAMINGS[naming].settings)
     if NAMINGS[naming].image:
         settings["architecture"] = ("c2d_nopool", "c2d")
@@ -279,7 +297,7 @@ def _settings_of_target(naming: str) -> dict[str, tuple[str, ...]]:
 
 
 def _pairs(checkpoint: Checkpoint, source: Recognised) -> list[tuple[str, str]]:
-    """Every key of the file and the name that it has between two namings."""
+    """Return every key of the file with the name that it has between two namings."""
     return [
         (key, ours)
         for key, tensor in checkpoint.state.items()
