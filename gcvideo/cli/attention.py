@@ -224,6 +224,7 @@ def chosen_videos(
 
 
 def unlabelled(paths: Sequence[Path], *, root: Path | None) -> list[VideoRecord]:
+    """Return the videos among these paths, whose labels are of no account."""
     return [VideoRecord(path, 0, str(path)) for path in find_videos(paths, root=root)]
 
 

@@ -38,6 +38,8 @@ LONG = 100
 
 
 class Complaint(NamedTuple):
+    """What is wrong, and with which setting."""
+
     key: str
     """The setting that it is about; "" where there is none."""
     text: str
@@ -87,7 +89,7 @@ def _action(parser: argparse.ArgumentParser, key: str) -> argparse.Action | None
 
 
 def _misfit(type_: Any, causes: Sequence[BaseException]) -> str:
-    """What is wrong with a value, and what the key's type would be."""
+    """Return what is wrong with a value, and what the key's type would be."""
     if refused := next(filter(None, (distrusted_name(str(cause)) for cause in causes)), None):
         return refused
     base = base_of(type_)
@@ -106,7 +108,7 @@ def _class_path(cause: BaseException) -> str | None:
 
 
 def _why_not(root: BaseException, base: type, path: str) -> str:
-    """What speaks against a class; `root` is the exception at the bottom."""
+    """Return what speaks against a class; `root` is the exception at the bottom."""
     module, _, name = path.rpartition(".")
     value = getattr(sys.modules.get(module), name, None)
     if value is not None and not (inspect.isclass(value) and base in value.__mro__):
@@ -118,7 +120,7 @@ def _why_not(root: BaseException, base: type, path: str) -> str:
 
 
 def _no_setting(key: str, parser: argparse.ArgumentParser) -> str:
-    """That there is no such key, and which ones it may have been meant for."""
+    """Say that there is no such key, and which ones it may have been meant for."""
     section, _, name = key.partition(".")
     if section == "model" and (former := next((old for old in MOVED if name.startswith(old)), None)):
         return f"is no setting any more; it is model.{MOVED[former]}{name.removeprefix(former)}"

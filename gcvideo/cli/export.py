@@ -193,15 +193,18 @@ def export_program(network: nn.Module, clips: Float[Tensor, "B 3 T H W"]) -> tor
 
 
 def write_program(network: nn.Module, clips: Tensor, path: Path, opset: int) -> None:
+    """Write the network as a program of torch.export."""
     with replacing(path) as unfinished, unfinished.open("wb") as stream:
         torch.export.save(export_program(network, clips), stream)  # pyright: ignore[reportArgumentType]
 
 
 def read_program(network: nn.Module, path: Path) -> Forward:
+    """Return how a program that was written computes."""
     return torch.export.load(path).module()
 
 
 def write_onnx(network: nn.Module, clips: Tensor, path: Path, opset: int) -> None:
+    """Write the network as ONNX."""
     program = torch.onnx.export(
         export_program(network, clips),
         (clips,),
@@ -217,6 +220,7 @@ def write_onnx(network: nn.Module, clips: Tensor, path: Path, opset: int) -> Non
 
 
 def read_onnx(network: nn.Module, path: Path) -> Forward:
+    """Return how ONNX Runtime computes what was written."""
     import onnxruntime  # an extra of the package
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -224,6 +228,7 @@ def read_onnx(network: nn.Module, path: Path) -> Forward:
 
 
 def write_weights(network: nn.Module, clips: Tensor, path: Path, opset: int) -> None:
+    """Write the weights alone."""
     write_state(path, network.state_dict())
 
 

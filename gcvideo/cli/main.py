@@ -18,6 +18,8 @@ from gcvideo.shortage import shortage
 
 
 class Command(NamedTuple):
+    """Where a command is, and what it does."""
+
     module: str
     summary: str
 

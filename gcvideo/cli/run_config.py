@@ -33,8 +33,10 @@ MOST_LETTERS = 60
 
 
 def as_asked(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
-    """Return a command's configuration as plain values: without how it was started, nor where the run lies,
-    since a run's folder may be moved."""
+    """Return a command's configuration as plain values.
+
+    It is without how the command was started, and without where the run lies, since its folder may be moved.
+    """
     asked = yaml.safe_load(parser.dump(config, skip_none=False))
     asked["checkpoint"]["dirpath"] = asked["trainer"]["default_root_dir"] = None
     return {key: value for key, value in asked.items() if key not in (*HOW_STARTED, "run_dir")}

@@ -172,7 +172,7 @@ class VideoDataModule(LightningDataModule):
         self._trained: Trained | None = None
 
     def follow(self, names: Sequence[str], *, checkpoint: Path) -> None:
-        """Number classes as a trained network does, from now on.
+        """Take the numbers that a trained network gives to classes, from now on.
 
         Labels of lists are matched by class name. Where no file names the classes, they are the network's.
 
@@ -310,11 +310,11 @@ class VideoDataModule(LightningDataModule):
         )
 
     def training_dataset(self, records: Sequence[VideoRecord]) -> VideoDataset:
-        """`records` with random clips and crops."""
+        """Return `records` with random clips and crops."""
         return self._dataset(records, self.train_sampler(self.clip), self.train_transform.transform)
 
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
-        """What an evaluation on this split looks at, as plain values."""
+        """Return what an evaluation on this split looks at, as plain values."""
         views = {"val": self.val_views, "test": self.test_views}[split]
         rule = type(views.clips(self.clip))
         own = {"sampler": f"{rule.__module__}.{rule.__qualname__}"} if views.sampler is not None else {}
@@ -327,7 +327,7 @@ class VideoDataModule(LightningDataModule):
         }
 
     def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:
-        """`records` with fixed clips and crops."""
+        """Return `records` with fixed clips and crops."""
         return self._dataset(
             records,
             views.clips(self.clip),
@@ -342,7 +342,7 @@ class VideoDataModule(LightningDataModule):
         return views if self.trainer is None else self.trainer.precision_plugin.convert_input(views)
 
     def device_transform(self, *, training: bool) -> DeviceTransform:
-        """What a batch goes through on the device."""
+        """Return what a batch goes through on the device."""
         blend = None
         if training and self.blend:
             blend = BlendClips(len(self.class_names), kinds=self.blend, alpha=self.blend_alpha)
@@ -401,5 +401,5 @@ class VideoDataModule(LightningDataModule):
 
 
 def available_workers() -> int:
-    """The processors that this process may use, at most 8."""
+    """Return how many processors this process may use, at most 8."""
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)

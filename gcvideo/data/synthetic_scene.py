@@ -65,6 +65,7 @@ def random_positions(rng: Generator, motion: str, num_frames: int) -> Float[np.n
 
 
 def random_object(rng: Generator) -> LobedObject:
+    """Return an object of random shape and colours."""
     hue = rng.random()
     ground = random_colour(rng, hue, saturation=(0.6, 1.0), brightness=(0.7, 1.0))
     other_hue = hue + rng.uniform(0.3, 0.7)

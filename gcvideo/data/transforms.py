@@ -23,7 +23,7 @@ class FrameTransform(ABC):
 
     @abstractmethod
     def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
-        """The frames of one clip, cropped to one square size."""
+        """Return the frames of one clip, cropped to one square size."""
 
 
 class ScaleJitter(FrameTransform):
