@@ -19,10 +19,11 @@ from data_prep.lists.video_lists import (
     paths_of,
     read_lists,
 )
-from data_prep.running.console import progress_bar, run_step, say, show_first, show_table
+from data_prep.running.console import run_step, say, show_first, show_table
 from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, allowed_processors, shard_of
-from data_prep.running.workers import run_killable
+from data_prep.running.unfinished import run_unfinished
+from data_prep.running.workers import CallResult
 from data_prep.videos.transcoding import why_not_transcoded
 from gcvideo.atomic import partial_of, write_table
 from gcvideo.paths import user_path
@@ -88,26 +89,24 @@ def verify(
     Returns:
         path -> the properties, or {"bad": reason}.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    waiting = []
-    for task in tasks:
-        done = journal.row_of(task.path, file_state(task.file))
-        if done is not None and ("crc32" in done or ("bad" in done and not retry_failed)):
-            rows[task.path] = done
-        else:
-            waiting.append(task)
-    with progress_bar() as bar:
-        progress = bar.add_task("verify", total=len(tasks), completed=len(rows))
-        for task, results, fault in run_killable(
-            verify_one,
-            waiting,
-            num_workers=num_workers,
-            time_limit_seconds=time_limit_seconds,
-        ):
-            rows[task.path] = results[-1] if results else {"bad": f"while it was decoded: {fault}"}
-            journal.add(task.path, file_state(task.file), rows[task.path])
-            bar.advance(progress)
-    return rows
+
+    def is_done(task: VideoFile, row: dict[str, Any]) -> bool:
+        return "crc32" in row or ("bad" in row and not retry_failed)
+
+    def row_of(result: CallResult[VideoFile]) -> dict[str, Any]:
+        return result.results[-1] if result.results else {"bad": f"while it was decoded: {result.fault}"}
+
+    return run_unfinished(
+        verify_one,
+        tasks,
+        step="verify",
+        journal=journal,
+        state_of=lambda task: file_state(task.file),
+        is_done=is_done,
+        row_of=row_of,
+        num_workers=num_workers,
+        time_limit_seconds=time_limit_seconds,
+    )
 
 
 def verify_one(task: VideoFile) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from unicodedata import category
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -20,6 +19,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+
+from gcvideo.printable import printable
 
 console = Console(stderr=True, markup=False, emoji=False)  # file names hold [brackets] and :colons:
 
@@ -55,7 +56,7 @@ def counted(number: int, thing: str) -> str:
 
 def say(text: str, *, style: str | None = None) -> None:
     """Print a line that stays one line, however long its paths are."""
-    console.print(_printable(text), style=style, highlight=False, soft_wrap=True)
+    console.print(_in_one_line(text), style=style, highlight=False, soft_wrap=True)
 
 
 def show_first(
@@ -76,18 +77,15 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(
-            *(f"{cell:,}" if isinstance(cell, int) else _printable(str(cell))[:500] for cell in row)
+            *(f"{cell:,}" if isinstance(cell, int) else _in_one_line(str(cell))[:500] for cell in row)
         )
     say(title, style="bold")  # Table(title=) would break a title that is wider than the table
     console.print(table)
 
 
-def _printable(text: str) -> str:
-    """Return a text with what no terminal takes, or takes for a command, as `\\udcXX` and `\\x1b`."""
-    return "".join(
-        sign.encode("unicode_escape").decode() if category(sign) in ("Cc", "Cs", "Zl", "Zp") else sign
-        for sign in text
-    )
+def _in_one_line(text: str) -> str:
+    """Return a text with what no terminal takes, or takes for a command or a new line, written out."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def run_step(step: Callable[[Sequence[str] | None], int]) -> None:

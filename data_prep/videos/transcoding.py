@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_prep.lists.listable_names import unlistable
-from data_prep.running.console import progress_bar
 from data_prep.running.journal import Journal, file_state
-from data_prep.running.workers import run_killable
+from data_prep.running.unfinished import run_unfinished
+from data_prep.running.workers import CallResult
 from data_prep.videos.x264 import EncodingSettings
 from gcvideo.atomic import read_table, replacing
 
@@ -55,30 +55,27 @@ def transcode(
     Raises:
         OSError: The disk is full, or cannot be written to.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    waiting = []
-    for task in tasks:
-        done = journal.row_of(task.path, file_state(task.source, repr(task.settings)))
-        failed = done is not None and done["status"] == "failed"
-        if done is not None and (task.target.exists() or (failed and not retry_failed)):
-            rows[task.path] = done
-        else:
-            waiting.append(task)
-    with progress_bar() as bar:
-        progress = bar.add_task("transcode", total=len(tasks), completed=len(rows))
-        for task, results, fault in run_killable(
-            transcode_one,
-            waiting,
-            num_workers=num_workers,
-            time_limit_seconds=time_limit_seconds,
-        ):
-            row = results[-1] if fault is None else _failed(fault)
-            if row["status"] == "unwritable":
-                raise OSError(f"{task.target}: {row['reason']}")
-            journal.add(task.path, file_state(task.source, repr(task.settings)), row)
-            rows[task.path] = row
-            bar.advance(progress)
-    return rows
+
+    def is_done(task: Task, row: dict[str, Any]) -> bool:
+        return task.target.exists() or (row["status"] == "failed" and not retry_failed)
+
+    def row_of(result: CallResult[Task]) -> dict[str, Any]:
+        row = result.results[-1] if result.fault is None else _failed(result.fault)
+        if row["status"] == "unwritable":
+            raise OSError(f"{result.item.target}: {row['reason']}")
+        return row
+
+    return run_unfinished(
+        transcode_one,
+        tasks,
+        step="transcode",
+        journal=journal,
+        state_of=lambda task: file_state(task.source, repr(task.settings)),
+        is_done=is_done,
+        row_of=row_of,
+        num_workers=num_workers,
+        time_limit_seconds=time_limit_seconds,
+    )
 
 
 def transcode_one(task: Task) -> Iterator[dict[str, Any]]:

@@ -1,14 +1,11 @@
 """A killed run that is resumed, beside one that was never stopped: the same clips, the same bits."""
 
 import signal
-from pathlib import Path
 
 import pytest
 
-from tests.data.annotated import write_dataset
 from tests.training.runs import batches, fault, last_checkpoint, run, said, write_config
 from tests.training.trials import (
-    NUM_VIDEOS,
     PRECISE,
     STEPS_PER_EPOCH,
     Kill,
@@ -19,20 +16,6 @@ from tests.training.trials import (
 )
 
 AS_IF_NOTHING_HAPPENED = Outcome(survived=True, unlike=[])
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "videos", **NUM_VIDEOS)
-
-
-@pytest.fixture(scope="module")
-def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Folders of runs that were never stopped, by the number of processes."""
-    return {
-        processes: whole_run(tmp_path_factory.mktemp(f"whole{processes}"), root, processes=processes)
-        for processes in (1, 2)
-    }
 
 
 def test_a_whole_run_reads_every_video_once_an_epoch_in_another_order_each(whole):

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,26 +15,11 @@ from gcvideo.keeping import Safeguard
 from gcvideo.keeping.finite import RequireFinite, all_finite, gradients, scales_its_loss
 from gcvideo.keeping.stopping import StopSignals
 from gcvideo.training import VideoClassifier
-from tests.data.annotated import write_dataset
 from tests.training.networks import TwoLayers
 from tests.training.runs import batches, context, fault, last_checkpoint, run, said, write_config
-from tests.training.trials import NUM_VIDEOS, STEPS_PER_EPOCH, Outcome, Stop, every_stop, try_stop, whole_run
+from tests.training.trials import STEPS_PER_EPOCH, Outcome, Stop, every_stop, try_stop
 
 SAVE_OFTEN = {"safeguard": {"every_steps": 1}}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "videos", **NUM_VIDEOS)
-
-
-@pytest.fixture(scope="module")
-def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Folders of runs that were never stopped, by the number of processes."""
-    return {
-        processes: whole_run(tmp_path_factory.mktemp(f"whole{processes}"), root, processes=processes)
-        for processes in (1, 2)
-    }
 
 
 @pytest.mark.parametrize(("processes", "bad"), [(1, 0), (2, 1)])
