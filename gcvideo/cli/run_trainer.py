@@ -54,6 +54,7 @@ def supported_trainer(
     *,
     of_validation: Iterable[str],
     callbacks: list[Callback],
+    files: CheckpointFiles,
     **kwargs: Any,
 ) -> Trainer:
     """Build a trainer that can do what is asked of it, or say what it cannot.
@@ -63,6 +64,7 @@ def supported_trainer(
         made: The configuration of the subcommand, instantiated.
         of_validation: The metrics that validation logs.
         callbacks: All but the run's own checkpoints and safeguards.
+        files: How checkpoints are written.
         kwargs: What else the trainer is given.
     """
     asked = made.trainer
@@ -75,7 +77,7 @@ def supported_trainer(
         kwargs["enable_checkpointing"] = True  # of Lightning, which is given one that is then removed
     for plugin in asked.plugins if isinstance(asked.plugins, list) else [asked.plugins]:
         if isinstance(plugin, AsyncCheckpointIO):
-            plugin.checkpoint_io = CheckpointFiles()  # unless it has been given another
+            plugin.checkpoint_io = files  # unless it has been given another
     trainer: Any = build(callbacks=callbacks, **kwargs)
     if not checkpoints:
         trainer.callbacks.remove(made.checkpoint)
@@ -84,11 +86,11 @@ def supported_trainer(
     return trainer
 
 
-def settle_strategy(trainer: Trainer, *, chosen: bool) -> None:
+def settle_strategy(trainer: Trainer, files: CheckpointFiles, *, chosen: bool) -> None:
     """Let the strategy write checkpoints as runs do, and wait as long as they do unless it was chosen."""
     strategy = trainer.strategy
     if type(strategy.checkpoint_io) is TorchCheckpointIO:  # and none of one's own
-        strategy.checkpoint_io = CheckpointFiles()
+        strategy.checkpoint_io = files
     if not chosen and isinstance(strategy, DDPStrategy):
         set_timeout(strategy, PROCESS_TIMEOUT)
     if strategy.root_device.type == "cpu":

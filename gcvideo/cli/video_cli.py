@@ -29,6 +29,7 @@ from gcvideo.cli.run_trainer import (
 from gcvideo.cli.trainer_arguments import require_supported_arguments
 from gcvideo.data import VideoDataModule
 from gcvideo.distributed import is_rank_zero
+from gcvideo.keeping import CheckpointFiles
 from gcvideo.keeping.run_lock import RunLock
 from gcvideo.paths import user_path
 from gcvideo.private_names import parser_of, settings_are_those_given
@@ -130,14 +131,16 @@ class VideoCLI(LightningCLI):
         if self.resumed_file is not None:
             made.ckpt_path = str(self.resumed_file)
         kwargs |= {"logger": loggers, "default_root_dir": str(config.run_dir)}
+        files = CheckpointFiles(self.lock.require_in_place if self.lock is not None else None)
         trainer = supported_trainer(
             super().instantiate_trainer,
             made,
             of_validation=self.model.val_metrics.keys(),
             callbacks=[AgreeingRanks(self.common()), *callbacks],
+            files=files,
             **kwargs,
         )
-        settle_strategy(trainer, chosen=config.trainer.strategy != "auto")
+        settle_strategy(trainer, files, chosen=config.trainer.strategy != "auto")
         log.info("run folder: %s", config.run_dir)
         warn_of_shared_store(trainer)
         return trainer

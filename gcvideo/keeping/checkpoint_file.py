@@ -1,7 +1,7 @@
 """Write checkpoint files that are whole or absent, and tell them from damaged ones."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -33,7 +33,15 @@ class CheckpointFiles(TorchCheckpointIO):
     The file is what torch.save writes: a zip archive, which ends with its table of contents and holds a
     CRC-32 of every tensor. `require_whole` checks both. An older file of the name stays until the new one is
     whole, and for ever if the new one cannot be written.
+
+    Args:
+        require_folder: Called right before a checkpoint is written, and if writing fails; raises if the run's
+            folder is not in its place any more, so that no other one of that name is begun.
     """
+
+    def __init__(self, require_folder: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self.require_folder = require_folder or (lambda: None)
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -44,10 +52,12 @@ class CheckpointFiles(TorchCheckpointIO):
             OSError: The file cannot be written; one of that name is as it was.
         """
         file = Path(path)
+        self.require_folder()
         try:
             with uninterrupted(), replacing(file) as partial, partial.open("wb") as stream:
                 torch.save(checkpoint, stream)
         except (OSError, RuntimeError) as error:
+            self.require_folder()
             kept = "the older one of that name is kept" if file.exists() else "nothing was written"
             raise OSError(f"{file}: cannot write the checkpoint: {_reason(error)}; {kept}") from error
 
