@@ -123,6 +123,11 @@ def type_of(action: argparse.Action) -> Any:
     return getattr(action, "_typehint", action.type)
 
 
+def set_type(action: argparse.Action, type_: Any) -> None:
+    """Let jsonargparse parse an argument as another type."""
+    action._typehint = type_  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def subcommands_of(parser: Any) -> dict[str, Any]:
     """Return the parsers of a parser's subcommands; none where it has no subcommands."""
     return parser._subcommands_action.choices if parser._subcommands_action else {}

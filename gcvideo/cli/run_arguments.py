@@ -1,14 +1,19 @@
 """The arguments of a run besides those of trainer, model and data, and what they give one another."""
 
 from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Literal
+from types import UnionType
+from typing import Literal, Union, get_args, get_origin
 
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import VideoDataModule
 from gcvideo.keeping import Safeguard
+from gcvideo.private_names import actions_of, set_type, type_of
 from gcvideo.run_folder import RunFolder
 
 
@@ -51,6 +56,7 @@ def add_run_arguments(
             "trainer.use_distributed_sampler": False,
         }
     )
+    read_counts_as_counts(parser)
     parser.classes = dict(classes)
     try:
         parser.link_arguments("data.batch_size", "model.batch_size")
@@ -60,3 +66,18 @@ def add_run_arguments(
             "model or data takes no batch_size or class_names; let the __init__ of your class take "
             "**kwargs and hand them on to that of VideoClassifier or VideoDataModule"
         ) from error
+
+
+def read_counts_as_counts(parser: ArgumentParser) -> None:
+    """Let 1 be a count and 1.0 a share, wherever an argument takes both, as trainer.limit_test_batches does.
+
+    jsonargparse takes the first part of a Union that fits. Lightning writes Union[int, float], but typing may
+    give it the Union[float, int] that some module imported before has made: the two are equal to its cache.
+    """
+    for action in actions_of(parser):
+        parts = list(get_args(type_of(action)))
+        is_union = get_origin(type_of(action)) in (Union, UnionType)
+        if is_union and {int, float} <= {*parts} and parts.index(float) < parts.index(int):
+            parts.remove(int)
+            parts.insert(parts.index(float), int)
+            set_type(action, reduce(or_, parts))  # of |, which keeps the order
