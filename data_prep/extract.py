@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,7 +21,7 @@ from data_prep.lists.listable_names import LONGEST_NAME
 from data_prep.running.console import byte_bar, counted, run_step, say, show_first, show_table
 from data_prep.running.journal import JOURNALS, Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, shard_of
-from gcvideo.atomic import partial_of, replacing, write_table
+from gcvideo.atomic import replacing, write_table
 from gcvideo.paths import user_path
 from gcvideo.video_files import video_names
 
@@ -195,6 +196,8 @@ def _extract_one(
     row: Row = {"files": [], "refused": refused, "error": "", "status": "extracted"}
     num_read = 0
     num_bytes = archive.stat().st_size
+    # The archive's own, since two may give one file at one time; the next run takes it over
+    temporary_name = f".{zlib.crc32(os.fsencode(archive.resolve())):08x}.partial"
     try:
         with open_tar(archive, max_bytes=max(max_expansion * num_bytes, ALWAYS_PERMITTED_BYTES)) as tar:
             for member, content in tar.members():
@@ -215,8 +218,9 @@ def _extract_one(
                     _check_room(output, archive, member)
                     # 300,000 waits for the disk would take hours; the next run looks at every size
                     target = output / path
+                    temporary = target.with_name(temporary_name)
                     with (
-                        replacing(target, partial=partial_of(target), is_settled=False) as partial_file,
+                        replacing(target, partial=temporary, is_settled=False) as partial_file,
                         partial_file.open("wb") as file,
                     ):
                         file.writelines(content)

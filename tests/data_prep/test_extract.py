@@ -2,13 +2,17 @@ import gzip
 import io
 import random
 import tarfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from data_prep import extract
+from gcvideo import atomic
 from gcvideo.atomic import read_table
 
 
@@ -259,6 +263,22 @@ def test_a_file_that_two_archives_have_is_named(tmp_path: Path) -> None:
     *_, (name, status, path, reason) = report(tmp_path / "out")
     assert (name, status, path) == ("assembling.tar.gz", "overwritten", "b.mp4")
     assert reason.startswith("abseiling.tar.gz has it too, of 1 bytes and not 5; one of the two is lost")
+
+
+def test_two_archives_may_give_one_file_at_one_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    @contextmanager
+    def replacing(target: Path, **options: Any) -> Iterator[Path]:
+        with atomic.replacing(target, **options) as partial:
+            both.wait()
+            yield partial
+
+    monkeypatch.setattr(extract, "replacing", replacing)
+    paths = [archive(tmp_path / name, {"a.mp4": b"A"}) for name in ("abseiling.tar.gz", "archery.tar.gz")]
+    assert run(tmp_path / "out", *paths) == 0
+    assert content(tmp_path / "out") == {"a.mp4": b"A"}
+    assert report(tmp_path / "out")[2][1] == "repeated"
 
 
 def test_a_second_run_reads_no_archive_and_reports_the_same(
