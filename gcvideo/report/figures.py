@@ -55,7 +55,8 @@ def curves(runs: Sequence[Run], colours: Colours) -> dict[str, go.Figure]:
                 line_color=colours[run.name],
             )
         if figure.data:
-            figure.update_yaxes(tickformat=".0%" if key in SHARES_OF_ONE else None)
+            if key in SHARES_OF_ONE:  # which, where all are 1, plotly would draw from 0 to 2
+                figure.update_yaxes(tickformat=".0%", autorangeoptions={"clipmin": -0.02, "clipmax": 1.02})
             figures[title] = _laid_out(figure, title, x="step")
     return figures
 

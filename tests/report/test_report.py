@@ -335,3 +335,17 @@ def test_plots_follow_the_window(pages: dict[str, Path], browser) -> None:
             )
         )
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_share_is_drawn_up_to_one_even_where_it_is_one_throughout(tmp_path: Path, browser) -> None:
+    folder = write_run(tmp_path / "run", tested=False)
+    log = folder / "metrics" / "metrics.csv"
+    log.write_text("step,val/top1,val/top5\n9,0.5,1\n19,0.75,1\n")
+    write_report([read_run(folder)], tmp_path / "page.html")
+    show(browser, tmp_path / "page.html", 1280)
+    ranges = browser.execute_script(
+        "return [...document.querySelectorAll('.plot')].map(plot => plot._fullLayout.yaxis.range)"
+    )
+    assert len(ranges) == 2
+    assert all(upper < 1.1 for _, upper in ranges)
+    assert ranges[0][0] > 0.4  # what varies still fills the plot
