@@ -7,7 +7,8 @@ import torch
 from jsonargparse import Namespace
 
 from gcvideo.cli.parser import CommandParser
-from gcvideo.data.datamodule import EvaluationViews, available_workers
+from gcvideo.data.datamodule import available_workers
+from gcvideo.data.views import EvaluationViews
 
 
 def add_videos(arguments: CommandParser) -> None:

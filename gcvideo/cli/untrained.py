@@ -89,9 +89,7 @@ def from_configs(
     """Return the classifier of config files (`read_configs`), its weights drawn from `seed`, and its data."""
     configured = read_configs(command, configs, overrides)
     data = configured.data
-    names = class_names(data) or [
-        str(label) for label in range(NUM_CLASSES)
-    ]  # distances do not depend on them
+    names = class_names(data) or [str(label) for label in range(NUM_CLASSES)]  # of which no distance depends
     torch.manual_seed(seed)
     model = VideoClassifier(configured.network, names, channels_last=configured.channels_last)
     return model.eval(), data
@@ -99,5 +97,6 @@ def from_configs(
 
 def class_names(data: VideoDataModule) -> list[str] | None:
     """Return the data set's, or None where there is no data set."""
-    known = data.num_classes or data.classes_file.is_file() or data.lists["train"].is_file()
+    lists = data.split_lists
+    known = lists.num_classes or lists.classes.is_file() or lists.files["train"].is_file()
     return data.class_names if known else None

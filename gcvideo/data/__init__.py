@@ -1,9 +1,10 @@
 """Annotation rows to batches of clips."""
 
-from gcvideo.data.datamodule import EvaluationViews, VideoDataModule
+from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.kinetics import KineticsDataModule
 from gcvideo.data.sampling import ClipFrames
 from gcvideo.data.transforms import AreaJitter, FrameTransform, ScaleJitter
+from gcvideo.data.views import EvaluationViews
 
 __all__ = [
     "AreaJitter",

@@ -2,26 +2,22 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 
-from gcvideo.agreement import digest_of_file, digest_of_values
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
-from gcvideo.data.annotations import largest_label, read_annotations
-from gcvideo.data.class_files import read_class_names
-from gcvideo.data.classes import Numbering, Trained, match, numbers
+from gcvideo.data.classes import Trained
 from gcvideo.data.dataset import Crops, EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend
 from gcvideo.data.loader import VideoLoader
-from gcvideo.data.missing_videos import said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
-from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip, StartRule, UniformClips
+from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
+from gcvideo.data.split_lists import SplitLists
 from gcvideo.data.transforms import (
     Blend,
     BlendClips,
@@ -29,43 +25,14 @@ from gcvideo.data.transforms import (
     FrameTransform,
     Normalize,
     ScaleJitter,
-    UniformCrops,
 )
 from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
+from gcvideo.data.views import EvaluationViews
 from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
 DEFAULT_CLASSES = Path("classes.txt")
-
-
-@dataclass(frozen=True)
-class EvaluationViews:
-    """The views of a video in evaluation; the field's 30 views are 10 clips x 3 crops.
-
-    Args:
-        num_clips: Clips spread uniformly in time; a single one stands in the middle.
-        num_crops: Square crops along the long side; a single one is the centre crop.
-        short_side: Short side after the resize, in pixels.
-        crop_size: Side of the crops, in pixels.
-        start_rule: to_end lets the last clip end with the video (MMAction2, pytorchvideo); before_end
-            never reaches the end (PySlowFast).
-        sampler: Rule that chooses num_clips clips in place of start_rule: a ClipSampler of your own, made
-            with clip and num_clips.
-    """
-
-    num_clips: int = 10
-    num_crops: int = 3
-    short_side: int = 256
-    crop_size: int = 256
-    start_rule: StartRule = "to_end"
-    sampler: Callable[[ClipFrames, int], ClipSampler] | None = None
-
-    def clips(self, clip: ClipFrames) -> ClipSampler:
-        """Return the rule that chooses the clips of a video."""
-        if self.sampler is not None:
-            return self.sampler(clip, self.num_clips)
-        return UniformClips(clip, num_clips=self.num_clips, start_rule=self.start_rule)
 
 
 class VideoDataModule(LightningDataModule):
@@ -123,8 +90,8 @@ class VideoDataModule(LightningDataModule):
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
         train_sampler: Callable[[ClipFrames], ClipSampler] = RandomClip,
         train_transform: FrameTransform | None = None,
-        val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),
-        test_views: EvaluationViews = EvaluationViews(),
+        val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),  # noqa: B008 (frozen)
+        test_views: EvaluationViews = EvaluationViews(),  # noqa: B008
         blend: list[Blend] | None = None,
         blend_alpha: float = 1.0,
         mean: tuple[float, float, float] = (0.45, 0.45, 0.45),
@@ -142,11 +109,13 @@ class VideoDataModule(LightningDataModule):
         super().__init__()
         self.save_hyperparameters()
         self.root = root
-        self.lists = {"train": root / train, "val": root / val, "test": root / test}
-        self.classes_file = root / classes
-        self.needs_classes_file = classes != DEFAULT_CLASSES
-        self.num_classes = num_classes
-        self.videos = root / videos if videos is not None else root
+        self.split_lists = SplitLists(
+            {"train": root / train, "val": root / val, "test": root / test},
+            videos=root / videos if videos is not None else root,
+            classes=root / classes,
+            needs_classes=classes != DEFAULT_CLASSES,
+            num_classes=num_classes,
+        )
         self.clip = clip
         self.train_sampler = train_sampler
         self.train_transform = train_transform or ScaleJitter()
@@ -168,8 +137,6 @@ class VideoDataModule(LightningDataModule):
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:  # nor nan
                 raise ValueError(f"data.{name} is {getattr(self, name)}; expected {smallest} or more")
-        self._records: dict[str, VideoRecords] = {}
-        self._trained: Trained | None = None
 
     def follow(self, names: Sequence[str], *, checkpoint: Path) -> None:
         """Take the numbers that a trained network gives to classes, from now on.
@@ -180,7 +147,7 @@ class VideoDataModule(LightningDataModule):
             names: The network's class names in the order of its outputs.
             checkpoint: Where they come from, for messages.
         """
-        self._trained = Trained(names, checkpoint)
+        self.split_lists.follow(Trained(names, checkpoint))
 
     @property
     def class_names(self) -> list[str]:
@@ -189,50 +156,16 @@ class VideoDataModule(LightningDataModule):
         Raises:
             ValueError: The data set's classes are not those of the network that is followed.
         """
-        return self._numbering.names
+        return self.split_lists.class_names
 
-    @cached_property
-    def _numbering(self) -> Numbering:
-        if self._trained is None:
-            return Numbering(self._own_class_names, None)
-        known = self.classes_file.is_file() or self.num_classes is not None
-        source = str(self.classes_file) if self.classes_file.is_file() else "num_classes"
-        numbering = match(self._own_class_names if known else None, self._trained, source=source)
-        if numbering.output is not None:
-            log.warning(
-                "%s lists the classes in another order than %s; labels are matched by name",
-                source,
-                self._trained.checkpoint,
-            )
-        return numbering
-
-    @cached_property
-    def _own_class_names(self) -> list[str]:
-        """The class names in the order of the lists' labels: from the class-name file, else numbered."""
-        if self.classes_file.is_file() or self.needs_classes_file:
-            names = read_class_names(self.classes_file)
-            if self.num_classes not in (None, len(names)):
-                raise ValueError(
-                    f"{self.classes_file} names {len(names)} classes, but num_classes is "
-                    f"{self.num_classes}; drop num_classes or correct the file"
-                )
-            return names
-        num_classes = self.num_classes or largest_label(self.lists["train"]) + 1
-        log.info("%s does not exist; classes are numbered 0..%d", self.classes_file, num_classes - 1)
-        return numbers(num_classes)
+    @property
+    def lists(self) -> Mapping[str, Path]:
+        """The annotation files of train, val and test."""
+        return self.split_lists.files
 
     def records(self, split: str) -> VideoRecords:
         """Return the annotated videos of train, val or test; a list is read once."""
-        if split not in self._records:
-            names, output = self._numbering
-            listed = names if output is None else self._own_class_names
-            records = read_annotations(
-                self.lists[split], root=self.videos, num_classes=len(listed), class_names=listed
-            )
-            if output is not None:
-                records.relabel(output)
-            self._records[split] = records
-        return self._records[split]
+        return self.split_lists.records(split)
 
     def setup(self, stage: str) -> None:
         """Look for the videos of fit, validate or test before it begins, without opening them."""
@@ -247,15 +180,8 @@ class VideoDataModule(LightningDataModule):
         Raises:
             ValueError: All videos of a list are absent, or more of the training list than may be.
         """
-        splits = self.splits(stage)
-        max_share = {"train": self.max_unreadable_share if self.on_error == "skip" else 0.0}
-        said = [
-            said_of_missing(self.records(split), file=self.lists[split], max_share=max_share.get(split, 1.0))
-            for split in splits
-        ]
-        if "train" in splits and "val" in splits:
-            said.append(said_of_shared(self.records("val"), self.records("train"), file=self.lists["val"]))
-        return list(filter(None, said))
+        max_share = self.max_unreadable_share if self.on_error == "skip" else 0.0
+        return self.split_lists.look_for_videos(self.splits(stage), max_training_share=max_share)
 
     def list_digests(self, stage: str) -> dict[str, str]:
         """Return the number of videos and a digest of each list of a stage, and a digest of the class names.
@@ -263,12 +189,7 @@ class VideoDataModule(LightningDataModule):
         Raises:
             AnnotationError: A list is missing or broken.
         """
-        found = {
-            f"{split} list": f"{len(self.records(split))} videos ({digest_of_file(self.lists[split])})"
-            for split in self.splits(stage)
-        }
-        names = {str(label): name for label, name in enumerate(self.class_names)}
-        return {**found, "class names": digest_of_values(names)}
+        return self.split_lists.digests(self.splits(stage))
 
     def splits(self, stage: str) -> list[str]:
         """Return the splits that fit, validate or test reads."""
@@ -316,23 +237,17 @@ class VideoDataModule(LightningDataModule):
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
         """Return what an evaluation on this split looks at, as plain values."""
         views = {"val": self.val_views, "test": self.test_views}[split]
-        rule = type(views.clips(self.clip))
-        own = {"sampler": f"{rule.__module__}.{rule.__qualname__}"} if views.sampler is not None else {}
         return {
             "list": str(self.lists[split]),
             "clip": asdict(self.clip),
-            "views": {**{name: value for name, value in vars(views).items() if name != "sampler"}, **own},
+            "views": views.as_plain(self.clip),
             "mean": [round(value / 255, 6) for value in self.normalize.mean.flatten().tolist()],
             "std": [round(value / 255, 6) for value in self.normalize.std.flatten().tolist()],
         }
 
     def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:
         """Return `records` with fixed clips and crops."""
-        return self._dataset(
-            records,
-            views.clips(self.clip),
-            UniformCrops(short_side=views.short_side, crop_size=views.crop_size, num_crops=views.num_crops),
-        )
+        return self._dataset(records, views.clips(self.clip), views.crops())
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> ViewBatch:
         """On the device: normalise, and in training blend."""

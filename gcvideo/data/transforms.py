@@ -91,13 +91,21 @@ class AreaJitter(FrameTransform):
         return self.steps(frames)
 
 
-class UniformCrops:
+class ViewCrops(ABC):
+    """A rule by which the crops of a clip are cut in evaluation; to write one of your own, subclass it."""
+
+    @abstractmethod
+    def __call__(self, frames: UInt8[Tensor, "N 3 H W"]) -> list[UInt8[Tensor, "N 3 crop crop"]]:
+        """Return the crops, as many and of one size for every video."""
+
+
+class UniformCrops(ViewCrops):
     """Resize the short side, then cut `num_crops` squares spread along the long side.
 
     One crop is the centre crop; three reach both ends (Wang et al., arXiv:1711.07971, section 5.1).
     """
 
-    def __init__(self, *, short_side: int, crop_size: int, num_crops: int) -> None:
+    def __init__(self, short_side: int, crop_size: int, num_crops: int) -> None:
         if num_crops < 1 or crop_size > short_side:
             raise ValueError(
                 f"{num_crops} crops of {crop_size} from a short side of {short_side}; "

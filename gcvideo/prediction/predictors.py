@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from gcvideo.data.datamodule import EvaluationViews, VideoDataModule
+from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.decoding import DecodeError
 from gcvideo.data.on_device import OnDevice
-from gcvideo.data.transforms import UniformCrops
+from gcvideo.data.views import EvaluationViews
 from gcvideo.prediction.reading import UnreadableVideo, read_views
 from gcvideo.prediction.timeline import Ranked, Timeline, WindowPrediction, likeliest
 from gcvideo.prediction.windows import SlidingWindows
@@ -89,9 +89,7 @@ class TimelinePredictor:
     ) -> None:
         self.model = model
         self.clip, self.reader = data.clip, data.reader
-        self.crops = UniformCrops(
-            short_side=views.short_side, crop_size=views.crop_size, num_crops=views.num_crops
-        )
+        self.crops = views.crops()
         self.hop_seconds = hop_seconds
         self.on_device = OnDevice(data, model.device)
 

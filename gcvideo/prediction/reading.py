@@ -8,9 +8,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from gcvideo.clip import Span, Unreadable, VideoRecord
-from gcvideo.data.datamodule import EvaluationViews, VideoDataModule
+from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.dataset import EpochOrder, TimedVideoDataset
 from gcvideo.data.loader import VideoLoader
+from gcvideo.data.views import EvaluationViews
 
 
 class VideoViews(NamedTuple):
