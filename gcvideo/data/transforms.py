@@ -145,6 +145,11 @@ class Normalize(nn.Module):
         scaled = (frames.float() - self.mean) / self.std
         return rearrange(scaled, "B V T H W C -> B V C T H W")
 
+    def inverse(self, views: Float[Tensor, "B V 3 T H W"]) -> UInt8[Tensor, "B V T H W 3"]:
+        """Return the frames as they can be shown: of values beyond black and white the nearest."""
+        scaled = rearrange(views.float(), "B V C T H W -> B V T H W C") * self.std + self.mean
+        return scaled.round().clamp(0, 255).to(torch.uint8)
+
 
 Blend = Literal["mixup", "cutmix"]
 
