@@ -2,42 +2,22 @@
 
 import json
 import logging
-import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import NamedTuple
 
-from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Retry, Timeout, make_headers
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, MaxRetryError, ResponseError
+from urllib3 import PoolManager, Retry
+from urllib3.exceptions import InvalidHeader, MaxRetryError
 
-from data_prep.archives.archive_lists import Remote, quoted
-from data_prep.archives.checksums import CHUNK_BYTES, Digest
+from data_prep.archives.answers import change_of, left_over, md5_of, place_of, range_headers, version_of
+from data_prep.archives.archive_lists import Remote
+from data_prep.archives.asking import NOTHING_LEFT, InterruptionError, TransferError, answer, body, opened
+from data_prep.archives.checksums import Digest
 from data_prep.running.console import counted
 from gcvideo.atomic import partial_of, settle, write_text
 
 log = logging.getLogger(__name__)
-
-_HEADERS = {"User-Agent": "gcvideo-data-prep", "Accept-Encoding": "identity"}
-_VALIDATORS = ("ETag", "Last-Modified")
-_GZIP_NAMES = (".gz", ".tgz")
-_NOTHING_LEFT = 416
-
-
-class TransferError(ValueError):
-    """The server gave something that is not the file, and asking again will not help."""
-
-
-class InterruptionError(Exception):
-    """An attempt ended before the file was whole; another may go on from there."""
-
-    def __init__(self, reason: str, *, retry_after: str = "") -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-        """How long the server asks to be left alone, as it says it."""
 
 
 class Received(NamedTuple):
@@ -89,7 +69,7 @@ def download_file(
     Raises:
         TransferError: The server refuses, or goes on giving something wrong.
     """
-    with _http(remote.url, patience.timeout_seconds) as http:
+    with opened(remote.url, patience.timeout_seconds) as http:
         if target.exists() and (there := _adopted(http, remote, target)):
             return there
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -131,22 +111,22 @@ def _attempt(
 ) -> Received:
     partial = partial_of(target)
     notes = partial.with_name(partial.name + ".json")  # which version of the file the partial one is of
-    have, version = _left_over(partial, notes, is_checked=bool(remote.checksum))
-    with _answer(http, "GET", remote, headers=_range(have, version)) as response:
+    have, version = left_over(partial, notes, is_checked=bool(remote.checksum))
+    with answer(http, "GET", remote, headers=range_headers(have, version)) as response:
         # Nothing came that could be the file
-        if response.status not in (200, 206, _NOTHING_LEFT):
+        if response.status not in (200, 206, NOTHING_LEFT):
             if retries.is_retry("GET", response.status, "Retry-After" in response.headers):
                 retry_after = response.headers.get("Retry-After", "")
                 raise InterruptionError(f"HTTP {response.status}", retry_after=retry_after)
             raise TransferError(f"HTTP {response.status}: {response.reason}")
         # What came goes on with what is there, or begins anew
-        start, total = _place(response)
-        answered = _version(response) | {"num_bytes": total}
-        if start != 0 and (change := _change(version, answered, is_part=response.status == 206)):
+        start, total = place_of(response)
+        answered = version_of(response) | {"num_bytes": total}
+        if start != 0 and (change := change_of(version, answered, is_part=response.status == 206)):
             partial.unlink(missing_ok=True)
             raise InterruptionError(f"the file changed on the server: {change}")
-        digest = Digest(remote.checksum or _etag_md5(response))
-        if response.status == _NOTHING_LEFT and (total is None or have != total):
+        digest = Digest(remote.checksum or md5_of(response))
+        if response.status == NOTHING_LEFT and (total is None or have != total):
             partial.unlink(missing_ok=True)  # longer than the file: of another version of it
             raise InterruptionError("HTTP 416: nothing left at that range")
         if start not in (0, have):
@@ -160,7 +140,7 @@ def _attempt(
             digest.read(file, have)
             file.seek(have)
             file.truncate()
-            for chunk in _chunks(response):
+            for chunk in body(response):
                 file.write(chunk)
                 digest.update(chunk)
                 have += len(chunk)
@@ -183,146 +163,12 @@ def _adopted(http: PoolManager, remote: Remote, target: Path) -> Received | None
     """Return a file that something else put there, if its size and checksum are the server's."""
     num_bytes = target.stat().st_size
     try:
-        with _answer(http, "HEAD", remote, headers={}) as response:
+        with answer(http, "HEAD", remote, headers={}) as response:
             if response.status != 200 or response.headers.get("Content-Length") != str(num_bytes):
                 return None
-            digest = Digest(remote.checksum or _etag_md5(response))
+            digest = Digest(remote.checksum or md5_of(response))
     except (InterruptionError, TransferError):  # which the download that follows will say
         return None
     with target.open("rb") as file:
         digest.read(file, num_bytes)
     return None if digest.differs else Received(num_bytes, digest.sha256)
-
-
-@contextmanager
-def _http(url: str, timeout_seconds: float) -> Iterator[PoolManager]:
-    """Open what asks servers, by way of the proxy that the environment names for this URL."""
-    parts, timeout = urlsplit(url), Timeout(connect=timeout_seconds, read=timeout_seconds)
-    proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
-    if not proxy:
-        http = PoolManager(timeout=timeout)
-    else:
-        place = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        who, _, where = place.netloc.rpartition("@")
-        headers = make_headers(proxy_basic_auth=unquote(who)) if who else None
-        http = ProxyManager(f"{place.scheme}://{where}", proxy_headers=headers, timeout=timeout)
-    with http:
-        yield http
-
-
-@contextmanager
-def _answer(
-    http: PoolManager, method: str, remote: Remote, *, headers: dict[str, str]
-) -> Iterator[BaseHTTPResponse]:
-    """Ask once, follow redirects within http and https, and close the answer at the end.
-
-    Raises:
-        TransferError: It is no URL, redirects lead elsewhere or nowhere, or the answer is encoded.
-        InterruptionError: The connection failed.
-    """
-    # Ask
-    once = Retry(total=None, connect=False, read=False, other=0, redirect=10)
-    try:
-        response = http.urlopen(
-            method,
-            quoted(remote.url),
-            headers=_HEADERS | headers,
-            retries=once,
-            preload_content=False,
-            decode_content=False,
-            enforce_content_length=False,  # the place that Content-Range names is compared as well
-        )
-    except LocationValueError as error:
-        raise TransferError(f"{error}; expected http:// or https://, redirects included") from None
-    except MaxRetryError as error:
-        if isinstance(error.reason, ResponseError):
-            raise TransferError(str(error.reason)) from None  # too many redirects
-        raise InterruptionError(_reason(error.reason or error)) from None
-    except (HTTPError, OSError) as error:
-        raise InterruptionError(_reason(error)) from None
-    with response:
-        # Refuse what is not the file
-        for place in [past.redirect_location or "" for past in (response.retries or once).history]:
-            if urlsplit(place).scheme not in ("", "http", "https"):  # a proxy may follow it even so
-                raise TransferError(f"the server redirects to {place}; expected http:// or https://")
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        # Servers call it an encoding, too, that the file itself is a .gz.
-        is_its_own = encoding in ("gzip", "x-gzip") and remote.target.lower().endswith(_GZIP_NAMES)
-        if response.status in (200, 206) and encoding != "identity" and not is_its_own:
-            raise TransferError(
-                f"the server sends it encoded ({encoding}), though asked not to: what would be stored is not "
-                "the file; fetch it by other means"
-            )
-        yield response
-
-
-def _left_over(partial: Path, notes: Path, *, is_checked: bool) -> tuple[int, dict[str, Any]]:
-    """Return the bytes that an earlier attempt left, and what the server said of the file they are of.
-
-    Where neither the server's words nor a checksum tell one version from another, nothing is left.
-    """
-    try:
-        version = json.loads(notes.read_text())
-        have = partial.stat().st_size
-    except (FileNotFoundError, ValueError):
-        return 0, {}
-    return (have, version) if is_checked or any(name in version for name in _VALIDATORS) else (0, {})
-
-
-def _range(have: int, version: dict[str, Any]) -> dict[str, str]:
-    """Return the headers that ask for what is behind these bytes, if the server has this version."""
-    if not have:
-        return {}
-    # A weak ETag may be that of two versions, and If-Range must not hold one
-    strong = [version[name] for name in _VALIDATORS if not version.get(name, "W/").startswith("W/")]
-    return {"Range": f"bytes={have}-"} | ({"If-Range": strong[0]} if strong else {})
-
-
-def _version(response: BaseHTTPResponse) -> dict[str, Any]:
-    """Return what tells this version of a file from another."""
-    return {name: response.headers[name] for name in _VALIDATORS if response.headers.get(name)}
-
-
-def _change(noted: dict[str, Any], answered: dict[str, Any], *, is_part: bool) -> str | None:
-    """Return how an answer to a range says that it is of another version than the noted one, or None.
-
-    A part must have an ETag if the whole had one (RFC 9110, 15.3.7); all else may be left out.
-    """
-    for name in (*_VALIDATORS, "num_bytes"):
-        before, now = noted.get(name), answered.get(name)
-        if before and now != before and (now or (is_part and name == "ETag")):
-            return f"{name} was {before}, is {now or 'not said'}"
-    return None
-
-
-def _place(response: BaseHTTPResponse) -> tuple[int, int | None]:
-    """Return the first byte of the body, and the bytes of the whole file. Servers may ignore ranges."""
-    content_range = response.headers.get("Content-Range", "")
-    if response.status == _NOTHING_LEFT:
-        match = re.fullmatch(r"bytes \*/(\d+)", content_range)
-        return (int(match[1]), int(match[1])) if match else (-1, None)
-    if response.status == 206 and (match := re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range)):
-        return int(match[1]), None if match[2] == "*" else int(match[2])
-    length = response.headers.get("Content-Length", "")
-    return (-1 if response.status == 206 else 0), int(length) if length.isdecimal() else None
-
-
-def _chunks(response: BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield the body; of a refusal it is not the file's."""
-    try:
-        if response.status != _NOTHING_LEFT:
-            yield from response.stream(CHUNK_BYTES)
-    except (HTTPError, OSError) as error:
-        raise InterruptionError(_reason(error)) from None
-
-
-def _etag_md5(response: BaseHTTPResponse) -> str:
-    """Return the MD5 that Amazon S3 gives as ETag of a file uploaded in one piece, unless encrypted."""
-    etag = response.headers.get("ETag", "").strip('"')
-    plain = response.headers.get("x-amz-server-side-encryption", "AES256") == "AES256"
-    is_s3 = response.headers.get("Server") == "AmazonS3"
-    return etag if is_s3 and plain and re.fullmatch(r"[0-9a-f]{32}", etag) else ""
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

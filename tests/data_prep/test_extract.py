@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from data_prep import extract
+from data_prep.archives import extraction
 from gcvideo import atomic
 from gcvideo.atomic import read_table
 
@@ -161,7 +162,7 @@ def test_an_archive_cut_anywhere_is_reported_as_damaged(tmp_path: Path, mode: st
         path = tmp_path / f"cut/{cut}.tar"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(whole[:cut])
-        row = extract._extract_one(path, tmp_path / f"out/{cut}", str, max_expansion=20)
+        row = extraction.extract_archive(path, tmp_path / f"out/{cut}", str, max_expansion=20)
         assert row["error"], f"cut at byte {cut} of {len(whole)}"
         assert content(tmp_path / f"out/{cut}").items() <= FILES.items()
 
@@ -212,7 +213,7 @@ def bomb(path: Path, num_bytes: int, *, kind: bytes = tarfile.REGTYPE) -> Path:
 
 
 def test_an_archive_gives_no_more_than_is_permitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract, "ALWAYS_PERMITTED_BYTES", 1_000_000)
+    monkeypatch.setattr(extraction, "ALWAYS_PERMITTED_BYTES", 1_000_000)
     path = bomb(tmp_path / "bomb.tar.gz", 8 << 20)
     num_bytes = path.stat().st_size
     whole = archive(tmp_path / "c.tar.gz", {"c.mp4": b"c"})
@@ -274,7 +275,7 @@ def test_two_archives_may_give_one_file_at_one_time(tmp_path: Path, monkeypatch:
             both.wait()
             yield partial
 
-    monkeypatch.setattr(extract, "replacing", replacing)
+    monkeypatch.setattr(extraction, "replacing", replacing)
     paths = [archive(tmp_path / name, {"a.mp4": b"A"}) for name in ("abseiling.tar.gz", "archery.tar.gz")]
     assert run(tmp_path / "out", *paths) == 0
     assert content(tmp_path / "out") == {"a.mp4": b"A"}
@@ -287,7 +288,7 @@ def test_a_second_run_reads_no_archive_and_reports_the_same(
     path = archive(tmp_path / "a.tar", FILES)
     assert run(tmp_path / "out", path) == 0
     first = (tmp_path / "out/extract_report.csv").read_bytes()
-    monkeypatch.delattr(extract, "open_tar")
+    monkeypatch.delattr(extraction, "open_tar")
     assert run(tmp_path / "out", path) == 0
     assert (tmp_path / "out/extract_report.csv").read_bytes() == first
 
@@ -345,7 +346,7 @@ def test_files_that_a_power_cut_left_short_are_extracted_again_but_not_over_repl
     (tmp_path / "out/a.mp4").write_bytes(b"rep")
     assert run(tmp_path / "out", base, replacements=[new]) == 0
     assert content(tmp_path / "out") == whole
-    monkeypatch.delattr(extract, "open_tar")
+    monkeypatch.delattr(extraction, "open_tar")
     assert run(tmp_path / "out", base, replacements=[new]) == 0
 
 
@@ -354,7 +355,7 @@ def test_the_bar_goes_from_no_byte_to_the_last_and_a_damaged_archive_fills_it_to
     (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:5000])
     for path in (whole, tmp_path / "cut.tar.gz"):
         steps: list[int] = []
-        extract._extract_one(path, tmp_path / "out", str, max_expansion=20, advance=steps.append)
+        extraction.extract_archive(path, tmp_path / "out", str, max_expansion=20, advance=steps.append)
         assert sum(steps) == path.stat().st_size
         assert min(steps) >= 0
 
