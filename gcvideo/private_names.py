@@ -85,6 +85,11 @@ def start_method(strategy: Any) -> str:
     return strategy._start_method
 
 
+def checks_after_epoch(early_stopping: Any) -> bool:
+    """Return whether an EarlyStopping is told to look after every epoch, and not after validations."""
+    return bool(early_stopping._check_on_train_epoch_end)
+
+
 def epoch_described(bar: Any, epoch: int) -> str:
     """Return what a progress bar calls an epoch."""
     return bar._get_train_description(epoch).strip()

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from gcvideo.evaluation.figures import result_table, rounded
+from gcvideo.keeping.resuming import has_stopped
 from gcvideo.printable import printable
 from gcvideo.run_folder import Evaluated, RunFolder
 
@@ -35,12 +37,31 @@ def say_best(run: RunFolder, checkpoint: ModelCheckpoint, *, next_command: str) 
 
 
 def say_early_end(trainer: Trainer, callbacks: Sequence[Callback]) -> None:
-    """Say where a run ended before its last step, and which callbacks may have ended it."""
+    """Say where a run ended before its last step, which callbacks have ended it, and why."""
     steps = trainer.estimated_stepping_batches
-    if trainer.global_step < steps:
-        enders = [type(ender).__name__ for ender in callbacks if isinstance(ender, EarlyStopping | Timer)]
-        by = f", by {' or '.join(enders)}" if enders else ""
-        log.info("ended early, after step %d of %d%s", trainer.global_step, steps, by)
+    if trainer.global_step >= steps:
+        return
+    stoppers = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
+    reasons = [f"EarlyStopping: {reason_of(stopper)}" for stopper in stoppers if has_stopped(stopper)]
+    timers = [type(callback).__name__ for callback in callbacks if isinstance(callback, Timer)]
+    by = " or ".join(reasons or timers)
+    log.info("ended early, after step %d of %d%s", trainer.global_step, steps, f", by {by}" if by else "")
+    if reasons:
+        log.info("to go on, resume it with more patience, or without EarlyStopping")
+
+
+def reason_of(stopper: EarlyStopping) -> str:
+    """Return why early stopping has ended a run, by the words that figures have here."""
+    name, best = stopper.monitor, rounded(stopper.monitor, float(stopper.best_score))
+    match stopper.stopping_reason:
+        case EarlyStoppingReason.PATIENCE_EXHAUSTED:
+            return f"{name} was not better than {best} for a patience of {stopper.patience}"
+        case EarlyStoppingReason.NON_FINITE_METRIC:
+            return f"{name} is not finite; the best was {best}"
+        case EarlyStoppingReason.STOPPING_THRESHOLD:
+            return f"{name} has reached {rounded(name, stopper.stopping_threshold or 0.0)}"
+        case _:
+            return f"{name} is past {rounded(name, stopper.divergence_threshold or 0.0)}"
 
 
 def show_figures(title: str, metrics: Mapping[str, float], *, num_classes: int, file: Path) -> None:

@@ -17,6 +17,7 @@ from gcvideo.cli.trainer_arguments import (
     require_monitored_metrics,
     require_supported_callbacks,
     require_supported_processes,
+    require_validated_when_checked,
 )
 from gcvideo.distributed import restarts_share_a_store
 from gcvideo.keeping import CheckpointFiles
@@ -73,6 +74,7 @@ def supported_trainer(
     require_monitored_metrics([*callbacks, made.checkpoint], {"train/loss", *of_validation})
     if asked.limit_val_batches == 0:
         require_monitored_metrics(callbacks, {"train/loss"})
+    require_validated_when_checked(callbacks, asked)
     if not checkpoints:
         kwargs["enable_checkpointing"] = True  # of Lightning, which is given one that is then removed
     for plugin in asked.plugins if isinstance(asked.plugins, list) else [asked.plugins]:

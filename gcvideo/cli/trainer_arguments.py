@@ -24,7 +24,7 @@ from lightning.pytorch.callbacks.timer import Interval
 from lightning.pytorch.strategies import DDPStrategy
 
 from gcvideo.keeping import ExactResume
-from gcvideo.private_names import start_method
+from gcvideo.private_names import checks_after_epoch, start_method
 
 REFUSED = {
     "barebones": "it leaves out checkpoints, logs and validation; scripts/bench_network.py times the network",
@@ -162,6 +162,26 @@ def require_monitored_metrics(callbacks: Sequence[Callback], metrics: Iterable[s
             raise ValueError(
                 f"{type(callback).__name__} monitors {monitored}, which is not logged; expected one of "
                 f"{', '.join(names)}"
+            )
+
+
+def require_validated_when_checked(callbacks: Sequence[Callback], trainer: Namespace) -> None:
+    """Check that early stopping does not look for a figure of validation where there is none yet.
+
+    Raises:
+        ValueError: It looks after every epoch, and some epochs have no validation.
+    """
+    for callback in callbacks:
+        if (
+            isinstance(callback, EarlyStopping)
+            and callback.monitor.startswith("val/")
+            and checks_after_epoch(callback)
+            and trainer.check_val_every_n_epoch != 1
+        ):
+            raise ValueError(
+                f"EarlyStopping looks at {callback.monitor} after every epoch (check_on_train_epoch_end), "
+                f"and trainer.check_val_every_n_epoch is {trainer.check_val_every_n_epoch}; leave "
+                "check_on_train_epoch_end out, and it looks after every validation"
             )
 
 

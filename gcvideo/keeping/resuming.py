@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
@@ -95,6 +96,7 @@ class ExactResume(Callback):
         follow_folder(checkpoint["callbacks"], trainer.checkpoint_callbacks)
         if trainer.state.fn != TrainerFn.FITTING:
             return
+        follow_patience(checkpoint["callbacks"], trainer.early_stopping_callbacks)
         self.resumed = checkpoint["callbacks"].get(self.state_key)
         if self.resumed is not None:
             self.place, self.seed = Place(**self.resumed["place"]), self.resumed["seed"]
@@ -119,6 +121,7 @@ class ExactResume(Callback):
             begin_at(trainer, self.place)
             rows = self.resumed["rows"]
             self.resumed = None
+            trainer.should_stop |= any(map(has_stopped, trainer.early_stopping_callbacks))
         # Log and draw as the run that was stopped would have.
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
@@ -209,6 +212,26 @@ def follow_folder(states: dict[str, Any], callbacks: Sequence[Checkpoint]) -> No
             state[name] = state[name].replace(old, str(new))
         models = state["best_k_models"]
         state["best_k_models"] = {path.replace(old, str(new)): score for path, score in models.items()}
+
+
+def follow_patience(states: dict[str, Any], callbacks: Sequence[EarlyStopping]) -> None:
+    """Let early stopping have the patience that is asked for now; Lightning alone takes the old one.
+
+    A run that had ended for want of patience goes on with more of it.
+    """
+    for callback in callbacks:
+        state = states.get(callback.state_key)
+        if state is None:
+            continue
+        state["patience"] = callback.patience
+        exhausted = state.get("stopping_reason") == EarlyStoppingReason.PATIENCE_EXHAUSTED.value
+        if exhausted and state["wait_count"] < callback.patience:
+            state.update(stopping_reason=EarlyStoppingReason.NOT_STOPPED.value, stopping_reason_message=None)
+
+
+def has_stopped(callback: EarlyStopping) -> bool:
+    """Return whether early stopping has asked for the end of the run; min_epochs may put it off."""
+    return callback.stopping_reason != EarlyStoppingReason.NOT_STOPPED
 
 
 def set_progress(loops: dict[str, Any], place: Place) -> None:

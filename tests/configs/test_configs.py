@@ -19,6 +19,7 @@ DATA = sorted(file.stem for file in (CONFIGS / "data").glob("*.yaml"))
 MODELS = sorted(file.stem for file in (CONFIGS / "model").glob("*.yaml"))
 BLOCKS = sorted(file.stem for file in (CONFIGS / "block").glob("*.yaml"))
 PAPER = sorted(file.stem for file in (CONFIGS / "paper").glob("*.yaml"))
+TRAINING = sorted(file.stem for file in (CONFIGS / "training").glob("*.yaml"))
 RECIPES = sorted(file.stem for file in (CONFIGS / "recipe").glob("*.yaml"))
 
 RESIDUAL_BLOCKS = {"r50": {"res3": 4, "res4": 6, "res5": 3}, "r101": {"res3": 4, "res4": 23, "res5": 3}}
@@ -123,6 +124,15 @@ def test_every_recipe_stacks_on_a_model_and_keeps_its_blocks(made, recipe):
     data = "kinetics400" if recipe.startswith("kinetics") else "synthetic"
     run = made(data, "model/slow_r50", "block/gc_all", f"recipe/{recipe}")
     assert run.model.network.context_places == PLACES["r50"]["all"]
+
+
+@pytest.mark.parametrize("part", TRAINING)
+def test_every_part_of_a_training_stacks_last(made, part):
+    settings = yaml.safe_load((CONFIGS / "training" / f"{part}.yaml").read_text())
+    run = made("synthetic", "model/slow_r50", "recipe/quickstart", f"training/{part}")
+    asked = settings.get("trainer", {}).get("callbacks", [])
+    named = [callback["class_path"].rpartition(".")[2] for callback in asked]
+    assert [type(callback).__name__ for callback in run.trainer.callbacks or []] == named
 
 
 @pytest.mark.parametrize("model", MODELS)

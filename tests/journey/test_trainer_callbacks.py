@@ -44,7 +44,18 @@ CALLBACKS: dict[str, list[Works | Refused]] = {
         else Refused(named("DeviceStatsMonitor"), "`DeviceStatsMonitor` cannot log CPU stats as `psutil`")
     ],
     "EarlyStopping": [
-        Works([LOSS_IS_ENOUGH], lambda run: run.validated_after == [BATCHES]),
+        Works(
+            [LOSS_IS_ENOUGH],
+            lambda run: (
+                run.validated_after == [BATCHES]
+                and "step 3 of 6, by EarlyStopping: val/loss has reached 100" in run.said
+            ),
+        ),
+        Refused(
+            named("EarlyStopping", monitor="val/loss", check_on_train_epoch_end=True),
+            "EarlyStopping looks at val/loss after every epoch",
+            {"check_val_every_n_epoch": 2},
+        ),
     ],
     "EMAWeightAveraging": [
         Works(EMA, lambda run: "current_model_state" in last_checkpoint(run.folder)),
@@ -163,6 +174,23 @@ def test_a_metric_that_nothing_logs_is_refused_before_training(tmp_path, root, n
     )
     assert said(tmp_path).splitlines()[-1].startswith(expected)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_was_stopped_early_by_two_processes_stays_so_until_it_is_given_more_patience(tmp_path, root):
+    def ends(*arguments: str, patience: int) -> int:
+        early = named("EarlyStopping", monitor="val/top1", mode="max", min_delta=1.0, patience=patience)
+        trainer = {"callbacks": early, "max_epochs": 8}
+        assert run(write_config(tmp_path, root, trainer=trainer), *arguments, processes=2) == [0, 0]
+        end = last_checkpoint(tmp_path)
+        best = end["callbacks"]["EarlyStopping{'monitor': 'val/top1', 'mode': 'max'}"]["best_score"]
+        reason = f"val/top1 was not better than {100 * best:.2f} % for a patience of {patience}"
+        assert f"EarlyStopping: {reason}" in said(tmp_path)
+        return end["global_step"]
+
+    # An epoch has one step, and the first validation is always the best so far.
+    assert ends(patience=2) == 3
+    assert ends("--resume", "auto", patience=2) == 3
+    assert ends("--resume", "auto", patience=4) == 5
 
 
 def test_one_callback_need_not_stand_in_a_list(tmp_path, root):
