@@ -7,7 +7,7 @@ state-dict key of the network stays as it was; every new one has `.context.` in 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypedDict, cast, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from jaxtyping import Float
 from pytorchvideo.models.resnet import ResBlock
@@ -49,7 +49,8 @@ class Placement:
         res4: The same of stage c4.
         res5: The same of stage c5.
         position: after_add puts the block behind the whole residual block (its addition and ReLU);
-            after_1x1x1 puts it behind the last 1x1x1 convolution (and its norm), before the addition.
+            after_1x1x1 puts it behind the last 1x1x1 convolution (and its norm; of a basic block the last
+            3x3), before the addition.
     """
 
     res2: Blocks = field(default_factory=list)
@@ -207,7 +208,8 @@ def _make(block: BlockMaker, channels: int) -> nn.Module:
 def _channels_out(residual: nn.Module, placement: Placement, name: str) -> int:
     """Return how many channels a context block in this position reads."""
     if isinstance(residual, ResBlock):
-        return cast(nn.Conv3d, residual.get_submodule("branch2.conv_c")).out_channels
+        branch = residual.get_submodule("branch2")
+        return [layer for layer in branch.modules() if isinstance(layer, nn.Conv3d)][-1].out_channels
     kind = type(residual).__name__
     if placement.position != "after_add":
         raise ValueError(

@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple
 from pytorchvideo.models.resnet import create_bottleneck_block, create_resnet
 from torch import nn
 
+from gcvideo.backbones.basic import BLOCKS_OF_DEPTH, Kernel, create_basic_resnet
 from gcvideo.backbones.placement import BlockMaker, Placement, PlacementMapping
 from gcvideo.backbones.staged import StagedNetwork, require_depth, stem_width
 
-Kernel = tuple[int, int, int]
 POINT: Kernel = (1, 1, 1)
 TEMPORAL: Kernel = (3, 1, 1)
 
@@ -57,7 +57,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "c2d_unpadded": C2D._replace(stem_pool=unpadded_max_pool),
 }
 
-DEPTHS = (50, 101, 152)
+DEPTHS = (*BLOCKS_OF_DEPTH, 50, 101, 152)
 
 # Even numbers of frames halve; an odd last frame (or a single image) is kept.
 TemporalMaxPool = partial(nn.MaxPool3d, ceil_mode=True)
@@ -82,10 +82,11 @@ class VideoResNet(StagedNetwork):
             throughout) or c2d (none); i3d and c2d halve the number of frames after res2. Variants of other
             codebases: i3d_nopool and c2d_nopool do not, i3d_strided halves it in the stem's convolution and
             in its pool as well, c2d_unpadded pools without padding in the stem.
-        depth: Number of layers: 50, 101 or 152.
+        depth: Number of layers: 18 or 34 with basic blocks, whose first convolution is T x 3 x 3 where a
+            bottleneck's is T x 1 x 1; 50, 101 or 152 with bottlenecks.
         width: Factor on every number of channels; 1.0 is the published network (64 after the stem).
         stride_on: Which convolution of a bottleneck carries the spatial stride: 3x3, or 1x1 as in the
-            first residual networks.
+            first residual networks. Basic blocks have no 1x1.
         dropout: Probability of dropping a feature before the last layer, 0..1.
         zero_init_residual: Start the last norm of every residual branch at 0, so that the network starts
             shallow (Goyal et al., arXiv:1706.02677, section 5.1), which long runs want; a short run on little
@@ -95,8 +96,8 @@ class VideoResNet(StagedNetwork):
         placement: Where to place it, as a Placement or as a mapping of its arguments.
 
     Raises:
-        ValueError: The depth is not in the table, the width leaves no channels, or only one of `block`
-            and `placement` is given.
+        ValueError: The depth is not in the table or has no such stride, the width leaves no channels, or
+            only one of `block` and `placement` is given.
     """
 
     def __init__(
@@ -114,21 +115,39 @@ class VideoResNet(StagedNetwork):
     ) -> None:
         require_depth(depth, DEPTHS)
         table = ARCHITECTURES[architecture]
-        conv_stride, pool_stride = table.stem_strides
-        bare = create_resnet(
-            model_depth=depth,
-            model_num_class=num_classes,
-            dropout_rate=dropout,
-            stem_dim_out=stem_width(width, least=4),
-            stem_conv_kernel_size=table.stem_kernel,
-            stem_conv_stride=(conv_stride, 2, 2),
-            stem_pool=table.stem_pool,
-            stem_pool_stride=(pool_stride, 2, 2),
-            stage1_pool=TemporalMaxPool if table.halves_time_after_res2 else None,
-            stage_conv_a_kernel_size=table.first_kernels,
-            bottleneck=(create_bottleneck_block if stride_on == "3x3" else create_strided_1x1_bottleneck),
-            head_pool=nn.AdaptiveAvgPool3d,
-        )
+        pool_after_res2 = TemporalMaxPool if table.halves_time_after_res2 else None
+        if depth in BLOCKS_OF_DEPTH:
+            if stride_on != "3x3":
+                raise ValueError(
+                    f"stride_on is {stride_on}, and the basic blocks of depth {depth} have no such "
+                    "convolution; leave it at 3x3"
+                )
+            bare = create_basic_resnet(
+                num_classes=num_classes,
+                depth=depth,
+                dropout=dropout,
+                stem_channels=stem_width(width, least=4),
+                stem_kernel=table.stem_kernel,
+                stem_strides=table.stem_strides,
+                stem_pool=table.stem_pool,
+                first_kernels=table.first_kernels,
+                pool_after_res2=pool_after_res2,
+            )
+        else:
+            bare = create_resnet(
+                model_depth=depth,
+                model_num_class=num_classes,
+                dropout_rate=dropout,
+                stem_dim_out=stem_width(width, least=4),
+                stem_conv_kernel_size=table.stem_kernel,
+                stem_conv_stride=(table.stem_strides[0], 2, 2),
+                stem_pool=table.stem_pool,
+                stem_pool_stride=(table.stem_strides[1], 2, 2),
+                stage1_pool=pool_after_res2,
+                stage_conv_a_kernel_size=table.first_kernels,
+                bottleneck=(create_bottleneck_block if stride_on == "3x3" else create_strided_1x1_bottleneck),
+                head_pool=nn.AdaptiveAvgPool3d,
+            )
         super().__init__(bare, zero_init_residual=zero_init_residual, block=block, placement=placement)
         self.architecture: ArchitectureName = architecture
         self.stride_on: Literal["3x3", "1x1"] = stride_on

@@ -42,7 +42,9 @@ class StagedNetwork(nn.Module):
                 module.stride = tuple(int(step) for step in module.stride)
         if not zero_init_residual:
             for residual in blocks_by_name(self.stages).values():
-                nn.init.ones_(residual.get_parameter("branch2.norm_c.weight"))
+                branch = residual.get_submodule("branch2")
+                last = [module for module in branch.modules() if isinstance(module, nn.BatchNorm3d)][-1]
+                nn.init.ones_(last.weight)
         self.context_places: list[str] = []
         if (block is None) != (placement is None):
             given, missing = ("block", "placement") if placement is None else ("placement", "block")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
+from torchvision.models import ResNet, resnet50
+from torchvision.models.resnet import Bottleneck
 
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.backbones.checkpoints import (
@@ -150,9 +151,10 @@ def test_a_file_of_another_network_is_named_and_refused(settings, said, tmp_path
 
 
 def test_a_network_of_another_kind_of_block_is_named_and_refused(tmp_path):
-    path = saved(tmp_path / "resnet18.pth", resnet18(num_classes=5).state_dict())
+    resnet26 = ResNet(Bottleneck, [2, 2, 2, 2], num_classes=5)
+    path = saved(tmp_path / "resnet26.pth", resnet26.state_dict())
     assert "2-D network of an unknown depth" in str(recognise(read_checkpoint(path)))
-    with pytest.raises(ValueError, match="no bottleneck network of 50, 101 or 152 layers"):
+    with pytest.raises(ValueError, match="no residual network of 18, 34, 50, 101 or 152 layers"):
         load_weights(VideoResNet(5), Weights(path))
 
 

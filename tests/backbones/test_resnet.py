@@ -123,7 +123,7 @@ def test_dropout_acts_in_training_only_and_on_the_features_of_the_last_layer():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"depth": 51}, "depth is 51; expected one of 50, 101, 152"),
+        ({"depth": 51}, "depth is 51; expected one of 18, 34, 50, 101, 152"),
         ({"width": 0.05}, "width is 0.05, which leaves 3 of 64 channels; at least 4"),
         ({"block": GlobalContextBlock}, "block is given without placement"),
         ({"placement": Placement(res3=[1])}, "placement is given without block"),

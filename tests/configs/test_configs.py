@@ -22,12 +22,19 @@ PAPER = sorted(file.stem for file in (CONFIGS / "paper").glob("*.yaml"))
 TRAINING = sorted(file.stem for file in (CONFIGS / "training").glob("*.yaml"))
 RECIPES = sorted(file.stem for file in (CONFIGS / "recipe").glob("*.yaml"))
 
-RESIDUAL_BLOCKS = {"r50": {"res3": 4, "res4": 6, "res5": 3}, "r101": {"res3": 4, "res4": 23, "res5": 3}}
+RESIDUAL_BLOCKS = {
+    "r18": {"res3": 2, "res4": 2, "res5": 2},
+    "r34": {"res3": 4, "res4": 6, "res5": 3},
+    "r50": {"res3": 4, "res4": 6, "res5": 3},
+    "r101": {"res3": 4, "res4": 23, "res5": 3},
+}
 PLACES = {
+    "r18": {"5": "placement.res4 asks for 3 blocks, but res4 has 2"},
+    "r34": {"5": ["res3.1", "res3.3", "res4.1", "res4.3", "res4.5"]},
     "r50": {"5": ["res3.1", "res3.3", "res4.1", "res4.3", "res4.5"]},
     "r101": {"5": ["res3.1", "res3.3", "res4.6", "res4.13", "res4.20"]},
 }
-"""By depth, and by how the name of a block's file ends."""
+"""By how the names of a model's and of a block's file end: the places, or why there are none."""
 for depth, stages in RESIDUAL_BLOCKS.items():
     PLACES[depth]["all"] = [f"{stage}.{index}" for stage, number in stages.items() for index in range(number)]
 
@@ -97,14 +104,23 @@ def made(parser, parsed) -> Callable[..., Any]:
     return make
 
 
-@pytest.mark.parametrize("block", ["", *BLOCKS])
 @pytest.mark.parametrize(("data", "model"), list(product(DATA, MODELS)))
-def test_every_model_with_every_block_is_a_network_for_the_classes_of_every_data(made, data, model, block):
-    run = made(data, f"model/{model}", *([f"block/{block}"] if block else []))
-    ending = "all" if block.endswith("all") else "5"
-    assert run.model.network.context_places == (PLACES[model.partition("_")[2]][ending] if block else [])
+def test_every_model_is_a_network_for_the_classes_of_every_data(made, data, model):
+    run = made(data, f"model/{model}")
+    assert run.model.network.context_places == []
     assert run.model.network.blocks[-1].proj.out_features == len(run.data.class_names)
     assert run.model.batch_size == run.data.batch_size
+
+
+@pytest.mark.parametrize(("model", "block"), list(product(MODELS, BLOCKS)))
+def test_every_model_carries_every_block_or_is_refused_by_name(made, model, block):
+    stack = ("kinetics400", f"model/{model}", f"block/{block}")
+    places = PLACES[model.rpartition("_")[2]]["all" if block.endswith("all") else "5"]
+    if isinstance(places, str):
+        with pytest.raises(ValueError, match=re.escape(places)):
+            made(*stack)
+    else:
+        assert made(*stack).model.network.context_places == places
 
 
 def test_the_rows_of_the_paper_have_a_file_each():

@@ -27,6 +27,8 @@ NETWORKS = {
     "r2plus1d_r50": partial(R2Plus1D, 400),
     "csn_r101": partial(CSN, 400),
     "slowfast_r50": partial(SlowFast, 400),
+    "image_r18": partial(VideoResNet, 1000, architecture="c2d", depth=18),
+    "image_r34": partial(VideoResNet, 1000, architecture="c2d", depth=34),
     "image_r50": partial(VideoResNet, 1000, architecture="c2d", stride_on="1x1"),
     "image_r50_gc": partial(
         VideoResNet,
@@ -97,6 +99,11 @@ def test_gc_resnet_50_on_one_image_costs_what_the_paper_says():
     """arXiv:1904.11492, ImageNet: 3.86 and 3.87 GFLOPs."""
     assert gflops("image_r50", frames=1) == pytest.approx(3.86, abs=0.005)
     assert gflops("image_r50_gc", frames=1) == pytest.approx(3.87, abs=0.005)
+
+
+def test_networks_of_basic_blocks_cost_on_one_image_what_torchvision_says():
+    assert gflops("image_r18", frames=1) == pytest.approx(1.814, abs=5e-4)
+    assert gflops("image_r34", frames=1) == pytest.approx(3.664, abs=5e-4)
 
 
 @pytest.mark.slow

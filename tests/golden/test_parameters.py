@@ -57,6 +57,22 @@ def test_other_families_have_the_parameters_of_pytorchvideos_zoo(network, millio
     assert num_parameters(network) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "depth", "parameters"),
+    [
+        # torchvision's ResNet-18 and 34.
+        ("c2d", 18, 11689512),
+        ("c2d", 34, 21797672),
+        # Two temporal steps more in the first convolutions of res4 and res5, 2 and 2 or 6 and 3.
+        ("slow", 18, 11689512 + 2 * 9 * (128 * 256 + 256**2 + 256 * 512 + 512**2)),
+        ("slow", 34, 21797672 + 2 * 9 * (128 * 256 + 5 * 256**2 + 256 * 512 + 2 * 512**2)),
+    ],
+)
+def test_networks_of_basic_blocks_have_torchvisions_parameters(architecture, depth, parameters):
+    network = partial(VideoResNet, architecture=architecture, depth=depth)
+    assert num_parameters(network, 1000) == parameters
+
+
 def test_gc_resnet_50_for_images_has_the_papers_parameters():
     """arXiv:1904.11492, ImageNet: 25.56 M, and 28.08 M with GC (ratio 16) in all of c3-c5."""
     bare = partial(VideoResNet, architecture="c2d", stride_on="1x1")

@@ -93,7 +93,7 @@ def test_a_run_folder_is_never_used_twice(run_dir: Path, dataset: Path, refused:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--model.network.init_args.depth", "51"], 1, "depth is 51; expected one of 50, 101, 152"),
+        (["--model.network.init_args.depth", "51"], 1, "depth is 51; expected one of 18, 34, 50, 101, 152"),
         (
             ["--model.network.init_args.placement.res4", "[6]"],
             1,

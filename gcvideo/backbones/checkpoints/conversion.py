@@ -102,6 +102,10 @@ def _naming(to: Target, source: Recognised, settings: Mapping[str, str], refused
         ValueError: None can.
     """
     able = [name for name in NAMINGS if name.startswith("pytorchvideo" if to == "gcvideo" else to)]
+    if (
+        source.skeleton.layers_of_block == 2 and to in WRAPPED
+    ):  # both of 3x3x3 in MMAction2, wider in PySlowFast
+        raise ValueError(f"{refused} it has basic blocks, and those of {NAMINGS[able[0]].title} are others")
     others = {*source.blocks.values()} - {known.kind for known in KINDS}
     if others and to != "gcvideo":
         title = NAMINGS[able[0]].title

@@ -261,7 +261,7 @@ def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:
     if any("pathway1_" in key for key in source.named.unknown):
         return "the file is a SlowFast network of two pathways; expected one of a single pathway"
     if source.depth is None:
-        return "the file is of no bottleneck network of 50, 101 or 152 layers; no network here has its shape"
+        return "the file is of no residual network of 18, 34, 50, 101 or 152 layers; none here has its shape"
     if source.depth != own.depth:
         return f"depth is {own.depth}, but the file's is {source.depth}; set depth to it"
     if source.width != own.width:

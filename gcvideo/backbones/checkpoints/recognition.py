@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from gcvideo.backbones.basic import BLOCKS_OF_DEPTH
 from gcvideo.backbones.checkpoints.configurations import Foreign, Input, Skeleton, read_configuration
 from gcvideo.backbones.checkpoints.files import Checkpoint
 from gcvideo.backbones.checkpoints.kinds import count_blocks, kinds_of_blocks
@@ -17,7 +18,11 @@ from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.families import FAMILIES
 from gcvideo.backbones.resnet import ARCHITECTURES
 
-DEPTH_OF_BLOCKS: dict[tuple[int, ...], int] = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
+BLOCKS: dict[int, tuple[int, ...]] = {
+    **BLOCKS_OF_DEPTH,
+    **{50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)},
+}
+"""Residual blocks in res2..res5, by depth."""
 
 FRAMEWISE: tuple[str, ...] = ("c2d_nopool", "c2d_unpadded")
 """MMAction2's 2-D networks for video: they see frame by frame, and their heads know classes of videos."""
@@ -29,7 +34,7 @@ class Recognised(NamedTuple):
     format: str
     named: Named
     depth: int | None
-    """None for blocks that no bottleneck network of 50, 101 or 152 layers has."""
+    """None for blocks that no network of 18, 34, 50, 101 or 152 layers has."""
     skeleton: Skeleton
     width: float
     num_classes: int | None
@@ -118,7 +123,7 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
     return Recognised(
         format=best,
         named=named,
-        depth=DEPTH_OF_BLOCKS.get(tuple(skeleton.num_blocks)),
+        depth=skeleton.depth if BLOCKS.get(skeleton.depth) == tuple(skeleton.num_blocks) else None,
         skeleton=skeleton,
         width=len(stem) / 64,
         num_classes=None if head is None else len(head),
@@ -149,8 +154,9 @@ def _skeleton(state: Mapping[str, Tensor], format: str) -> Skeleton:
     return Skeleton(
         architectures=_architectures(state, format),
         stem_channels=len(state["stem.conv.weight"]),
-        num_blocks=[len({key[1] for key in stage if "conv_c" in key}) for stage in stages],
+        num_blocks=[len({key[1] for key in stage if "conv_b" in key}) for stage in stages],
         places=[sorted({int(key[1]) for key in stage if "context" in key}) for stage in stages],
+        layers_of_block=3 if any("conv_c" in key for stage in stages for key in stage) else 2,
     )
 
 
@@ -188,7 +194,8 @@ def _possible(
 ) -> dict[str, tuple[str, ...]]:
     """Return what the settings of a network of this naming can be, without its configuration."""
     relevant = ["position"] if kinds else []
-    relevant += [] if {*skeleton.architectures} & FAMILIES.keys() else ["stride_on"]
+    if skeleton.layers_of_block == 3 and not {*skeleton.architectures} & FAMILIES.keys():
+        relevant.append("stride_on")
     relevant += NON_LOCAL if "non-local" in kinds else []
     relevant += GLOBAL_CONTEXT if kinds & {"global context", "squeeze-excitation"} else []
     possible = {name: naming.settings[name] for name in relevant if name in naming.settings}

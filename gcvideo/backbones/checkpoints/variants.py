@@ -29,7 +29,7 @@ def refuse_variants(checkpoint: Checkpoint) -> None:
     if found:
         raise ValueError(
             f"{checkpoint.path}: its network has {' and '.join(found)}, which no network here has; expected "
-            "weights of a plain ResNet-50, 101 or 152, as torchvision's or timm's resnet50"
+            "weights of a plain ResNet-18, 34, 50, 101 or 152, as torchvision's or timm's resnet50"
         )
 
 

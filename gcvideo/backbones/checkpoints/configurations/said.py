@@ -16,11 +16,13 @@ class Skeleton(NamedTuple):
     """Residual blocks in res2..res5."""
     places: Sequence[Sequence[int]]
     """Which of them carry a context block, in res2..res5."""
+    layers_of_block: int = 3
+    """Convolutions one after another in a residual block: 2 in a basic one."""
 
     @property
     def depth(self) -> int:
-        """Return its number of layers: three a residual block, the stem and the head."""
-        return 3 * sum(self.num_blocks) + 2
+        """Return its number of layers: those of the residual blocks, the stem and the head."""
+        return self.layers_of_block * sum(self.num_blocks) + 2
 
 
 UNSEEN = Skeleton((), 0, (), ())
