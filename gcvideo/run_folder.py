@@ -48,6 +48,12 @@ class RunFolder:
         """Return the file of the checkpoint of the best validation."""
         return self.checkpoints / "best.ckpt"
 
+    @staticmethod
+    def kept_name(monitor: str | None) -> str:
+        """Return how checkpoints are called where several of the best are kept, without the ending."""
+        figure = f"-{monitor.rpartition('/')[2]}={{{monitor}:.4f}}" if monitor else ""
+        return f"epoch={{epoch}}-step={{step}}{figure}"
+
     @property
     def last(self) -> Path:
         """Return the file of the newest checkpoint, from which a stopped run goes on."""

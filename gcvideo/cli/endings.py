@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 def say_best(run: RunFolder, checkpoint: ModelCheckpoint, *, next_command: str) -> None:
     """Say the best value, the file that it is in, and the command to go on with; nothing where no file is."""
-    best = run.checkpoints / Path(checkpoint.best_model_path).name  # as the user names the folder
+    kept = run.checkpoints / Path(checkpoint.best_model_path).name  # as the user names the folder
+    best = run.best if run.best.is_file() else kept
     if (
         checkpoint.best_model_path
         and checkpoint.best_model_score is not None

@@ -1,13 +1,14 @@
 """Which checkpoint a run goes on from, and whether it can."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.cli.config_forms import plain
-from gcvideo.cli.run_config import accept_changes, as_asked, changes, class_names_in, config_in
+from gcvideo.cli.run_config import Change, accept_changes, as_asked, changes, class_names_in, config_in
 from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
 from gcvideo.run_folder import RunFolder
 
@@ -70,5 +71,22 @@ def known_classes(
     before = config_in(state)
     if before is not None:
         asked = as_asked(parser, config)
-        accept_changes(changes(plain(before), plain(asked)), fits=fits, checkpoint=checkpoint)
+        found = changes(plain(before), plain(asked))
+        if fits and checkpoint.parent.resolve() == RunFolder(config.run_dir).checkpoints.resolve():
+            require_same_best(found)
+        accept_changes(found, fits=fits, checkpoint=checkpoint)
     return names
+
+
+def require_same_best(found: Iterable[Change]) -> None:
+    """Check that a run keeps as many of its best checkpoints, under the names that it has begun with.
+
+    Raises:
+        ValueError: It is asked for others, of which the list in its checkpoint would not be true.
+    """
+    for change in found:
+        if change.key in ("checkpoint.save_top_k", "checkpoint.filename"):
+            raise ValueError(
+                f"{change.key} is {change.now}, and the run has kept its best checkpoints by "
+                f"{change.before}; leave it, or start a new run from its weights: --model.weights.path"
+            )

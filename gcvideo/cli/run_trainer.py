@@ -8,6 +8,7 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
@@ -21,6 +22,7 @@ from gcvideo.cli.trainer_arguments import (
 )
 from gcvideo.distributed import restarts_share_a_store
 from gcvideo.keeping import CheckpointFiles
+from gcvideo.keeping.best_checkpoints import LinkBest, name_apart
 from gcvideo.keeping.run_lock import FolderStays, RunLock
 from gcvideo.memory import keep_freed_memory
 from gcvideo.private_names import set_timeout
@@ -53,6 +55,7 @@ def supported_trainer(
     build: Callable[..., Trainer],
     made: Namespace,
     *,
+    run: RunFolder,
     of_validation: Iterable[str],
     callbacks: list[Callback],
     files: CheckpointFiles,
@@ -63,6 +66,7 @@ def supported_trainer(
     Args:
         build: LightningCLI's own making of it.
         made: The configuration of the subcommand, instantiated.
+        run: Where checkpoints are kept.
         of_validation: The metrics that validation logs.
         callbacks: All but the run's own checkpoints and safeguards.
         files: How checkpoints are written.
@@ -77,15 +81,32 @@ def supported_trainer(
     require_validated_when_checked(callbacks, asked)
     if not checkpoints:
         kwargs["enable_checkpointing"] = True  # of Lightning, which is given one that is then removed
+    name_apart(made.checkpoint, run)
     for plugin in asked.plugins if isinstance(asked.plugins, list) else [asked.plugins]:
         if isinstance(plugin, AsyncCheckpointIO):
+            require_one_best(made.checkpoint, run)
             plugin.checkpoint_io = files  # unless it has been given another
     trainer: Any = build(callbacks=callbacks, **kwargs)
     if not checkpoints:
         trainer.callbacks.remove(made.checkpoint)
+    elif made.checkpoint.filename != run.best.stem:
+        trainer.callbacks.append(LinkBest(made.checkpoint, run))
     trainer.callbacks += made.safeguard.callbacks(writes=checkpoints and not asked.fast_dev_run)
     require_supported_processes(trainer, sync_batchnorm=asked.sync_batchnorm)
     return trainer
+
+
+def require_one_best(checkpoint: ModelCheckpoint, run: RunFolder) -> None:
+    """Check that nothing waits for a checkpoint that a thread still writes.
+
+    Raises:
+        ValueError: best.ckpt is to be another name of one.
+    """
+    if checkpoint.filename != run.best.stem:
+        raise ValueError(
+            "trainer.plugins has AsyncCheckpointIO, and several checkpoints are to be kept "
+            "(checkpoint.save_top_k or checkpoint.filename), of which best.ckpt is one that it may not have written yet; choose one"
+        )
 
 
 def settle_strategy(trainer: Trainer, files: CheckpointFiles, *, chosen: bool) -> None:

@@ -135,6 +135,7 @@ class VideoCLI(LightningCLI):
         trainer = supported_trainer(
             super().instantiate_trainer,
             made,
+            run=RunFolder(config.run_dir),
             of_validation=self.model.val_metrics.keys(),
             callbacks=[AgreeingRanks(self.common()), *callbacks],
             files=files,
