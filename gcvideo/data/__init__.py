@@ -1,5 +1,6 @@
 """Annotation rows to batches of clips."""
 
+from gcvideo.data.augmentation import FrameDropping, RandomStrideClip, TimeReversal, TimmRandAugment
 from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.kinetics import KineticsDataModule
 from gcvideo.data.sampling import ClipFrames
@@ -10,8 +11,12 @@ __all__ = [
     "AreaJitter",
     "ClipFrames",
     "EvaluationViews",
+    "FrameDropping",
     "FrameTransform",
     "KineticsDataModule",
+    "RandomStrideClip",
     "ScaleJitter",
+    "TimeReversal",
+    "TimmRandAugment",
     "VideoDataModule",
 ]

@@ -9,15 +9,18 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import nn
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
+from gcvideo.data.augmentation import ClipAugmentation
 from gcvideo.data.classes import Trained
-from gcvideo.data.dataset import Crops, EpochOrder, ListOrder, VideoDataset
+from gcvideo.data.dataset import EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
 from gcvideo.data.split_lists import SplitLists
+from gcvideo.data.training_clips import TrainingDataset
 from gcvideo.data.transforms import (
     Blend,
     BlendClips,
@@ -53,6 +56,9 @@ class VideoDataModule(LightningDataModule):
             a ClipSampler of your own, made with clip.
         train_transform: Random crop and flip of training clips: ScaleJitter (the default),
             AreaJitter or a FrameTransform of one's own.
+        augment: Augmentations of training clips, in order, behind crop and flip: transforms of
+            torchvision.transforms.v2, TimmRandAugment, TimeReversal, FrameDropping or modules of one's own.
+            They see the uint8 frames [T 3 H W] of one clip, in the loader processes; one draw is for all.
         val_views: The views of a video in validation.
         test_views: The views of a video in test and prediction.
         blend: Kinds of blending between training clips: mixup, cutmix, both or none.
@@ -90,6 +96,7 @@ class VideoDataModule(LightningDataModule):
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
         train_sampler: Callable[[ClipFrames], ClipSampler] = RandomClip,
         train_transform: FrameTransform | None = None,
+        augment: list[nn.Module] | None = None,
         val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),  # noqa: B008 (frozen)
         test_views: EvaluationViews = EvaluationViews(),  # noqa: B008
         blend: list[Blend] | None = None,
@@ -119,6 +126,7 @@ class VideoDataModule(LightningDataModule):
         self.clip = clip
         self.train_sampler = train_sampler
         self.train_transform = train_transform or ScaleJitter()
+        self.augment = ClipAugmentation(augment or [])
         self.val_views = val_views
         self.test_views = test_views
         self.blend: list[Blend] = blend or []
@@ -201,6 +209,7 @@ class VideoDataModule(LightningDataModule):
 
     def train_dataloader(self) -> VideoLoader:
         dataset = self.training_dataset(self.records("train"))
+        dataset.require_possible(key="data.augment")
         unreadable = self._policy_of_training(len(dataset))
         loader = self._loader(dataset, training=True, batch_size=self.batch_size, unreadable=unreadable)
         if len(loader) == 0:
@@ -230,9 +239,16 @@ class VideoDataModule(LightningDataModule):
             dataset, training=False, batch_size=self.test_batch_size, unreadable=ReportUnreadable()
         )
 
-    def training_dataset(self, records: Sequence[VideoRecord]) -> VideoDataset:
-        """Return `records` with random clips and crops."""
-        return self._dataset(records, self.train_sampler(self.clip), self.train_transform.transform)
+    def training_dataset(self, records: Sequence[VideoRecord]) -> TrainingDataset:
+        """Return `records` with random clips and crops, augmented."""
+        return TrainingDataset(
+            records,
+            clips=self.train_sampler(self.clip),
+            transform=self.train_transform.transform,
+            augment=self.augment,
+            backend=self.reader or self.backend,
+            seed=self.seed,
+        )
 
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
         """Return what an evaluation on this split looks at, as plain values."""
@@ -247,7 +263,13 @@ class VideoDataModule(LightningDataModule):
 
     def evaluation_dataset(self, records: Sequence[VideoRecord], views: EvaluationViews) -> VideoDataset:
         """Return `records` with fixed clips and crops."""
-        return self._dataset(records, views.clips(self.clip), views.crops())
+        return VideoDataset(
+            records,
+            clips=views.clips(self.clip),
+            crops=views.crops(),
+            backend=self.reader or self.backend,
+            seed=self.seed,
+        )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> ViewBatch:
         """On the device: normalise, and in training blend."""
@@ -262,15 +284,6 @@ class VideoDataModule(LightningDataModule):
         if training and self.blend:
             blend = BlendClips(len(self.class_names), kinds=self.blend, alpha=self.blend_alpha)
         return DeviceTransform(self.normalize, blend)
-
-    def _dataset(
-        self,
-        records: Sequence[VideoRecord],
-        clips: ClipSampler,
-        crops: Crops,
-    ) -> VideoDataset:
-        backend = self.reader or self.backend
-        return VideoDataset(records, clips=clips, crops=crops, backend=backend, seed=self.seed)
 
     def _policy_of_training(self, num_videos: int) -> UnreadablePolicy:
         if self.on_error == "raise":

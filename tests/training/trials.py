@@ -51,7 +51,8 @@ def whole_run(folder: Path, root: Path, *, processes: int, **settings: Any) -> P
 def try_kill(kill: Kill, folder: Path, root: Path, whole: Path, **settings: Any) -> Outcome:
     """Kill a run and resume it."""
     settings = {"trainer": {"callbacks": [PRECISE]}, **settings}
-    settings |= {"safeguard": {"every_steps": kill.every}, "data": {"num_workers": kill.workers}}
+    settings["safeguard"] = {"every_steps": kill.every}
+    settings["data"] = {**settings.get("data", {}), "num_workers": kill.workers}
     fatal = fault("Signal", number=int(signal.SIGKILL), step=kill.step, moment=kill.moment)
     codes = run(write_config(folder, root, fatal, **settings), processes=kill.processes)
     assert codes == [-signal.SIGKILL] * kill.processes, said(folder)
