@@ -8,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 from rich.progress import Progress
-from rich.progress_bar import ProgressBar
-from rich.table import Column, Table
 
 from gcvideo.atomic import write_text
 from gcvideo.cells import quoted
+from gcvideo.cli.class_bars import class_bars
 from gcvideo.cli.inputs import find_videos, load, unique_names
 from gcvideo.cli.options import (
     add_checkpoint,
@@ -183,14 +182,6 @@ def write(
 
 def print_prediction(prediction: Prediction) -> None:
     """Print a video's likeliest classes with bars; of a timeline, what is seen from when to when."""
-    printed = Table(
-        Column(justify="right"),
-        Column(),
-        Column(justify="right"),
-        Column(overflow="fold"),
-        box=None,
-        show_header=False,
-    )
     if prediction.timeline is None:
         lines = [("", name, probability) for name, probability in prediction.top]
     else:
@@ -202,12 +193,9 @@ def print_prediction(prediction: Prediction) -> None:
             )
             for segment in prediction.timeline.segments()
         ]
-    for when, name, probability in lines:
-        bar = ProgressBar(total=1, completed=probability, width=20)
-        printed.add_row(when, bar, f"{probability:.1%}", name)
     console = Terminal()
     console.print(printable_lines(str(prediction.path)), style="bold", soft_wrap=True)
-    console.print(printed)
+    console.print(class_bars(lines))
 
 
 def clock(seconds: float) -> str:

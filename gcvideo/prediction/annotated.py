@@ -68,11 +68,8 @@ def write_annotated(
         for first in range(0, len(reader), chunk):
             numbers = range(first, min(first + chunk, len(reader)))
             for number, picture in zip(numbers, reader.frames_at(numbers), strict=True):
-                captioned = caption(picture.numpy(), top_at(float(by_clock[number] - by_clock[0])))
-                even = np.pad(captioned, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-                frame = av.VideoFrame.from_ndarray(even, format="rgb24")
-                frame.pts, frame.duration = ticks[number], ticks[number + 1] - ticks[number]
-                frame.time_base = Fraction(1, TICKS_PER_SECOND)
+                top = top_at(float(by_clock[number] - by_clock[0]))
+                frame = captioned_frame(picture.numpy(), top, start=ticks[number], end=ticks[number + 1])
                 container.mux(stream.encode(frame))
                 sound.write_until(ticks[number] / TICKS_PER_SECOND)
             report(numbers.stop, len(reader))
@@ -91,6 +88,18 @@ def h264_stream(container: OutputContainer, *, height: int, width: int, fps: flo
     stream.codec_context.time_base = Fraction(1, TICKS_PER_SECOND)
     stream.codec_context.flags |= Flags.frame_duration
     return stream
+
+
+def captioned_frame(
+    picture: UInt8[np.ndarray, "H W 3"], top: Sequence[Ranked], *, start: int, end: int
+) -> av.VideoFrame:
+    """Return a picture under its classes, of even height and width, shown from one tick to another."""
+    height, width = picture.shape[:2]
+    even = np.pad(caption(picture, top), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+    frame.pts, frame.duration = start, end - start
+    frame.time_base = Fraction(1, TICKS_PER_SECOND)
+    return frame
 
 
 def caption(picture: UInt8[np.ndarray, "H W 3"], top: Sequence[Ranked]) -> UInt8[np.ndarray, "H W 3"]:

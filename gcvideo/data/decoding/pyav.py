@@ -200,7 +200,7 @@ class PyAVReader(AscendingReader):
     def _to_rgb(self, frames: Iterator[VideoFrame], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         shape, part = None, []
         for frame in frames:
-            picture = self._upright_rgb(frame)
+            picture = upright_rgb(frame, self._reformatter, name=str(self.path))
             if shape not in (None, picture.shape):
                 raise DecodeError(
                     f"{self.path}: its frame size changes from {shape[:2]} to {picture.shape[:2]}; "
@@ -214,19 +214,20 @@ class PyAVReader(AscendingReader):
         if part:
             yield torch.from_numpy(np.stack(part))
 
-    def _upright_rgb(self, frame: VideoFrame) -> np.ndarray:
-        """Return the frame as a player turns it, by quarter turns counter-clockwise."""
-        quarter_turns, rest = divmod(frame.rotation, 90)
-        if rest:
-            raise DecodeError(
-                f"{self.path}: is to be shown turned by {frame.rotation} degrees, and only quarter "
-                "turns are read; write it again upright"
-            )
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(rgb, quarter_turns))
-
     def _damaged(self, number: int) -> DecodeError:
         return DecodeError(f"{self.path}: frame {number} is damaged; fetch the file again")
+
+
+def upright_rgb(frame: VideoFrame, reformatter: VideoReformatter, *, name: str) -> UInt8[np.ndarray, "H W 3"]:
+    """Return a frame as a player turns it, by quarter turns counter-clockwise; `name` is what it is of."""
+    quarter_turns, rest = divmod(frame.rotation, 90)
+    if rest:
+        raise DecodeError(
+            f"{name}: is to be shown turned by {frame.rotation} degrees, and only quarter "
+            "turns are read; write it again upright"
+        )
+    rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, quarter_turns))
 
 
 def read_boundaries(path: Path) -> Float64[Tensor, " boundaries"]:
