@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import nn
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
-from gcvideo.data.augmentation import ClipAugmentation
+from gcvideo.data.augmentation import Blend, BlendClips, ClipAugmentation
 from gcvideo.data.classes import Trained
 from gcvideo.data.dataset import EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend
@@ -21,14 +21,7 @@ from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
 from gcvideo.data.split_lists import SplitLists
 from gcvideo.data.training_clips import TrainingDataset
-from gcvideo.data.transforms import (
-    Blend,
-    BlendClips,
-    DeviceTransform,
-    FrameTransform,
-    Normalize,
-    ScaleJitter,
-)
+from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, ScaleJitter
 from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
 from gcvideo.data.views import EvaluationViews
 from gcvideo.run_folder import RunFolder
