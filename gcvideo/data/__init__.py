@@ -1,6 +1,13 @@
 """Annotation rows to batches of clips."""
 
-from gcvideo.data.augmentation import FrameDropping, RandomStrideClip, TimeReversal, TimmRandAugment
+from gcvideo.data.augmentation import (
+    Blending,
+    FrameDropping,
+    RandomErasing,
+    RandomStrideClip,
+    TimeReversal,
+    TimmRandAugment,
+)
 from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.kinetics import KineticsDataModule
 from gcvideo.data.sampling import ClipFrames
@@ -9,11 +16,13 @@ from gcvideo.data.views import EvaluationViews
 
 __all__ = [
     "AreaJitter",
+    "Blending",
     "ClipFrames",
     "EvaluationViews",
     "FrameDropping",
     "FrameTransform",
     "KineticsDataModule",
+    "RandomErasing",
     "RandomStrideClip",
     "ScaleJitter",
     "TimeReversal",

@@ -12,7 +12,15 @@ from lightning.pytorch import LightningDataModule
 from torch import nn
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
-from gcvideo.data.augmentation import Blend, BlendClips, ClipAugmentation
+from gcvideo.data.augmentation import (
+    Blend,
+    BlendClips,
+    Blending,
+    BlendSometimes,
+    ChosenBlend,
+    ClipAugmentation,
+    RandomErasing,
+)
 from gcvideo.data.classes import Trained
 from gcvideo.data.dataset import EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend
@@ -20,7 +28,8 @@ from gcvideo.data.loader import VideoLoader
 from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
 from gcvideo.data.split_lists import SplitLists
-from gcvideo.data.training_clips import TrainingDataset
+from gcvideo.data.training_clips import REPEATED, Shared, TrainingDataset
+from gcvideo.data.training_transform import TrainingTransform
 from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, ScaleJitter
 from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
 from gcvideo.data.views import EvaluationViews
@@ -52,10 +61,20 @@ class VideoDataModule(LightningDataModule):
         augment: Augmentations of training clips, in order, behind crop and flip: transforms of
             torchvision.transforms.v2, TimmRandAugment, TimeReversal, FrameDropping or modules of one's own.
             They see the uint8 frames [T 3 H W] of one clip, in the loader processes; one draw is for all.
+        device_augment: The same on the device, where dear ones cost the loader nothing. The draws follow from
+            the seed, the step and the process.
+        random_erasing: Fills a box of a clip with noise, behind normalisation: RandomErasing or a module of
+            one's own from views [B 1 3 T H W] to views.
+        repeats: Training clips of every video in a batch, from one decode, each cropped and augmented anew
+            (repeated augmentation, Hoffer et al., arXiv:1901.09335). A batch then has batch_size * repeats
+            clips; the learning rate counts batch_size.
+        repeats_share: What the repeats have in common: clip, the frames (PySlowFast, VideoMAE); or only the
+            video, of which each is another clip (MMAction2).
         val_views: The views of a video in validation.
         test_views: The views of a video in test and prediction.
-        blend: Kinds of blending between training clips: mixup, cutmix, both or none.
-        blend_alpha: Parameter of the Beta distribution of the blending share.
+        blend: Blending between training clips: mixup, cutmix, both or none, as a list; or a Blending, with a
+            probability, and parameters of each.
+        blend_alpha: Parameter of the Beta distribution of the blending share, of a list.
         mean: Mean of red, green and blue, of values in 0..1.
         std: Standard deviation of the same.
         batch_size: Training and validation clips per process.
@@ -90,9 +109,13 @@ class VideoDataModule(LightningDataModule):
         train_sampler: Callable[[ClipFrames], ClipSampler] = RandomClip,
         train_transform: FrameTransform | None = None,
         augment: list[nn.Module] | None = None,
+        device_augment: list[nn.Module] | None = None,
+        random_erasing: RandomErasing | nn.Module | None = None,
+        repeats: int = 1,
+        repeats_share: Shared = "clip",
         val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),  # noqa: B008 (frozen)
         test_views: EvaluationViews = EvaluationViews(),  # noqa: B008
-        blend: list[Blend] | None = None,
+        blend: list[Blend] | Blending | None = None,
         blend_alpha: float = 1.0,
         mean: tuple[float, float, float] = (0.45, 0.45, 0.45),
         std: tuple[float, float, float] = (0.225, 0.225, 0.225),
@@ -120,9 +143,13 @@ class VideoDataModule(LightningDataModule):
         self.train_sampler = train_sampler
         self.train_transform = train_transform or ScaleJitter()
         self.augment = ClipAugmentation(augment or [])
+        self.device_augment = ClipAugmentation(device_augment or [])
+        self.random_erasing = random_erasing
+        self.repeats = repeats
+        self.repeats_share: Shared = repeats_share
         self.val_views = val_views
         self.test_views = test_views
-        self.blend: list[Blend] = blend or []
+        self.blend: list[Blend] | Blending = blend or []
         self.blend_alpha = blend_alpha
         self.normalize = Normalize(mean, std)
         self.batch_size = batch_size
@@ -134,7 +161,7 @@ class VideoDataModule(LightningDataModule):
         self.on_error: Literal["raise", "skip"] = on_error
         self.max_unreadable_share = max_unreadable_share
         self.seed = seed
-        least = {"batch_size": 1, "test_batch_size": 1, "num_workers": 0, "timeout_seconds": 0}
+        least = {"batch_size": 1, "test_batch_size": 1, "repeats": 1, "num_workers": 0, "timeout_seconds": 0}
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:  # nor nan
                 raise ValueError(f"data.{name} is {getattr(self, name)}; expected {smallest} or more")
@@ -202,13 +229,21 @@ class VideoDataModule(LightningDataModule):
 
     def train_dataloader(self) -> VideoLoader:
         dataset = self.training_dataset(self.records("train"))
-        dataset.require_possible(key="data.augment")
+        self._require_possible(dataset)
         unreadable = self._policy_of_training(len(dataset))
         loader = self._loader(dataset, training=True, batch_size=self.batch_size, unreadable=unreadable)
         if len(loader) == 0:
             raise ValueError(
                 f"{self.lists['train']} lists {len(dataset)} videos, fewer than one batch of "
                 f"{self.batch_size} for each of {self._num_processes} processes; lower data.batch_size"
+            )
+        if self.repeats > 1:
+            log.info(
+                "%d clips of every video, from one decode: a process has %d clips in a batch, of %d videos, "
+                "which are what the learning rate counts",
+                self.repeats,
+                self.repeats * self.batch_size,
+                self.batch_size,
             )
         used = self._batches_of_an_epoch(len(loader)) * self.batch_size * self._num_processes
         if used < len(dataset):
@@ -234,9 +269,12 @@ class VideoDataModule(LightningDataModule):
 
     def training_dataset(self, records: Sequence[VideoRecord]) -> TrainingDataset:
         """Return `records` with random clips and crops, augmented."""
+        clips = self.train_sampler(self.clip)
         return TrainingDataset(
             records,
-            clips=self.train_sampler(self.clip),
+            clips=clips
+            if self.repeats == 1
+            else REPEATED[self.repeats_share](clips, num_repeats=self.repeats),
             transform=self.train_transform.transform,
             augment=self.augment,
             backend=self.reader or self.backend,
@@ -273,10 +311,33 @@ class VideoDataModule(LightningDataModule):
 
     def device_transform(self, *, training: bool) -> DeviceTransform:
         """Return what a batch goes through on the device."""
-        blend = None
-        if training and self.blend:
-            blend = BlendClips(len(self.class_names), kinds=self.blend, alpha=self.blend_alpha)
-        return DeviceTransform(self.normalize, blend)
+        if not training:
+            return DeviceTransform(self.normalize)
+        return TrainingTransform(
+            self.normalize, augment=self.device_augment, erase=self.random_erasing, blend=self._blend()
+        )
+
+    def _blend(self) -> ChosenBlend | None:
+        if isinstance(self.blend, Blending):
+            return BlendSometimes(len(self.class_names), self.blend)
+        if not self.blend:
+            return None
+        return BlendClips(len(self.class_names), kinds=self.blend, alpha=self.blend_alpha)
+
+    def _require_possible(self, dataset: TrainingDataset) -> None:
+        """Try what is to happen to training clips.
+
+        Raises:
+            ValueError: An augmentation cannot be, or blending would find one video in a batch.
+        """
+        if self.batch_size == 1 and (isinstance(self.blend, Blending) or (self.blend and self.repeats > 1)):
+            raise ValueError(
+                "data.blend blends clips of different videos, and with data.batch_size 1 a batch has one; "
+                "raise data.batch_size to 2 or more, or leave data.blend out"
+            )
+        clip = dataset.empty_clip()
+        self.augment.require_possible(clip, key="data.augment")
+        self.device_augment.require_possible(clip, key="data.device_augment")
 
     def _policy_of_training(self, num_videos: int) -> UnreadablePolicy:
         if self.on_error == "raise":

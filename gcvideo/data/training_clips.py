@@ -1,6 +1,7 @@
 """Training clips: as many of a video as are asked for from one decode, each cropped and augmented anew."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -12,9 +13,35 @@ from gcvideo.data.augmentation import ClipAugmentation
 from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.decoding import Backend, OpenReader, VideoReader
 from gcvideo.data.random_state import RandomState, kept
+from gcvideo.data.sampling import ClipSampler
 
 Transform = Callable[[UInt8[Tensor, "N 3 H W"]], UInt8[Tensor, "N 3 S S"]]
 """Crops and flips frames of one clip."""
+
+
+Shared = Literal["clip", "video"]
+"""What the repeats of a video have in common."""
+
+
+class SameClip(ClipSampler):
+    """The same frames each time: `AUG.NUM_SAMPLE` of PySlowFast, `num_sample` of VideoMAE."""
+
+    def __init__(self, sampler: ClipSampler, *, num_repeats: int) -> None:
+        self.sampler = sampler
+        self.num_repeats = num_repeats
+
+    def __call__(self, video_frames: int) -> Int64[Tensor, "R T"]:
+        return self.sampler(video_frames).repeat(self.num_repeats, 1)
+
+
+class OtherClips(SameClip):
+    """Another clip of the video each time: `RepeatAugDataset` of MMAction2."""
+
+    def __call__(self, video_frames: int) -> Int64[Tensor, "R T"]:
+        return torch.cat([self.sampler(video_frames) for _ in range(self.num_repeats)])
+
+
+REPEATED: dict[Shared, type[SameClip]] = {"clip": SameClip, "video": OtherClips}
 
 
 class TrainingDataset(VideoDataset):
@@ -60,18 +87,10 @@ class TrainingDataset(VideoDataset):
                 clip.copy_(rearrange(augmented, "T C H W -> T H W C"))
         return Clip(clips, record.label, record.video_id, reader.name)
 
-    def require_possible(self, *, key: str) -> None:
-        """Try the augmentations on an empty picture.
-
-        Args:
-            key: The setting that names them, for messages.
-
-        Raises:
-            ValueError: One of them cannot augment a clip.
-        """
-        _, _, *size, _ = self.empty_batch().frames.shape
-        num_frames, height, width = size
-        self.augment.require_possible(torch.zeros(num_frames, 3, height, width, dtype=torch.uint8), key=key)
+    def empty_clip(self) -> UInt8[Tensor, "T 3 H W"]:
+        """Return a black clip of the size of the others."""
+        _, _, num_frames, height, width, _ = self.empty_batch().frames.shape
+        return torch.zeros(num_frames, 3, height, width, dtype=torch.uint8)
 
 
 def decode_clips(

@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from gcvideo.clip import ClipBatch, ViewBatch
-from gcvideo.data.augmentation.blending import BlendClips
+from gcvideo.data.augmentation.blending import ChosenBlend
 
 
 class FrameTransform(ABC):
@@ -151,9 +151,12 @@ class Normalize(nn.Module):
 
 
 class DeviceTransform(nn.Module):
-    """What happens to a batch once it is on the device: normalise, then blend where asked."""
+    """What happens to a batch once it is on the device: normalise, then blend where asked.
 
-    def __init__(self, normalize: Normalize, blend: BlendClips | None = None) -> None:
+    Several clips that are all of one video are not blended.
+    """
+
+    def __init__(self, normalize: nn.Module, blend: ChosenBlend | None = None) -> None:
         super().__init__()
         self.normalize = normalize
         self.blend = blend
@@ -161,5 +164,6 @@ class DeviceTransform(nn.Module):
     def forward(self, batch: ClipBatch) -> ViewBatch:
         views, target = self.normalize(batch.frames), batch.label
         if self.blend is not None:
-            views, target = self.blend(views, target)
+            of_one_video = len(batch.video_id) > 1 and len(set(batch.video_id)) == 1
+            views, target = (self.blend.unblended if of_one_video else self.blend)(views, target)
         return ViewBatch(views, target, batch.video_id, batch.unreadable)

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.plugins.precision import Precision
+from torchvision.transforms import v2
 
 from gcvideo.clip import ClipBatch
-from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
+from gcvideo.data import Blending, ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
 from gcvideo.data.annotations import AnnotationError
+from gcvideo.data.augmentation import BlendClips
 from gcvideo.data.datamodule import available_workers
-from gcvideo.data.transforms import BlendClips, FrameTransform
+from gcvideo.data.transforms import FrameTransform
 from tests.data.annotated import CLASS_NAMES, write_dataset
 
 SMALL = {
@@ -201,3 +203,34 @@ def test_the_train_transform_may_be_ones_own(root):
 def test_numbers_that_make_no_sense_are_refused(tmp_path, name, number):
     with pytest.raises(ValueError, match=rf"data\.{name} is {number}; expected [01] or more"):
         VideoDataModule(tmp_path, **{name: number})
+
+
+@pytest.mark.parametrize("settings", [{"blend": Blending()}, {"blend": ["mixup"], "repeats": 2}])
+def test_blending_is_refused_where_a_batch_has_one_video(root, settings):
+    with pytest.raises(ValueError, match=r"data\.batch_size 1 a batch has one; raise data\.batch_size to 2"):
+        VideoDataModule(root, **{**SMALL, "batch_size": 1}, **settings).train_dataloader()
+
+
+@pytest.mark.parametrize("key", ["augment", "device_augment"])
+def test_an_augmentation_that_cannot_be_is_refused_before_a_video_is_read(root, key):
+    data = VideoDataModule(root, **SMALL, **{key: [v2.Resize(8)]})
+    with pytest.raises(
+        ValueError, match=rf"data\.{key}: Resize cannot augment a clip of uint8 \[2, 3, 32, 32\]"
+    ):
+        data.train_dataloader()
+
+
+def test_repeats_are_clips_of_the_batch_and_the_log_says_what_the_learning_rate_counts(root, caplog):
+    data = VideoDataModule(root, **SMALL, repeats=3)
+    with caplog.at_level(logging.INFO):
+        batch = next(iter(data.train_dataloader()))
+    assert (
+        "a process has 6 clips in a batch, of 2 videos, which are what the learning rate counts"
+        in caplog.text
+    )
+    assert batch.frames.shape == (2, 3, 2, 32, 32, 3)
+    found = data.device_transform(training=True)(batch)
+    assert found.views.shape == (6, 1, 3, 2, 32, 32)
+    assert found.video_id == batch.video_id * 3
+    # Batch norms are estimated from batches that are not blended: all their views, by the way of evaluation.
+    assert data.device_transform(training=False)(batch).views.flatten(0, 1).shape == (6, 3, 2, 32, 32)

@@ -1,5 +1,4 @@
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +7,13 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from gcvideo.clip import VideoRecord
-from gcvideo.data import ClipFrames, ScaleJitter, TimeReversal
+from gcvideo.data import ClipFrames, ScaleJitter, TimeReversal, TimmRandAugment
 from gcvideo.data.augmentation import ClipAugmentation
 from gcvideo.data.dataset import VideoDataset
+from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.random_state import RandomState, kept
 from gcvideo.data.sampling import RandomClip
-from gcvideo.data.training_clips import TrainingDataset
+from gcvideo.data.training_clips import OtherClips, SameClip, TrainingDataset
 from tests.data.annotated import write_records
 
 CLIPS = RandomClip(ClipFrames(num_frames=5, stride=3))
@@ -108,10 +108,45 @@ def test_all_parts_are_cropped_where_numpy_said(records, monkeypatch):
         assert torch.equal(dataset(records, transform=crop)[epoch, 0].frames, frames)
 
 
-def test_an_augmentation_that_cannot_be_is_found_without_a_video():
-    nowhere = [VideoRecord(Path("nowhere.mp4"), 0, "nowhere.mp4")]
-    dataset(nowhere, v2.RandAugment()).require_possible(key="data.augment")
-    with pytest.raises(
-        ValueError, match=r"data\.augment: Resize cannot augment a clip of uint8 \[5, 3, 32, 32\]"
-    ):
-        dataset(nowhere, v2.Resize(8)).require_possible(key="data.augment")
+def test_repeats_are_the_same_frames_or_other_clips_each_with_its_own_crop(records):
+    """Frame i of a video shows the number i."""
+    same = dataset(records, clips=SameClip(CLIPS, num_repeats=3))
+    other = dataset(records, clips=OtherClips(CLIPS, num_repeats=3))
+    starts, crops = set(), set()
+    for epoch in range(6):
+        clips = same[epoch, 0].frames
+        assert clips.shape == (3, 5, 32, 32, 3)
+        assert torch.equal(clips[0], dataset(records)[epoch, 0].frames[0])  # as without repeats
+        crops |= {clip.numpy().tobytes() for clip in clips}
+        assert torch.equal(same[epoch, 0].frames, clips)
+        starts.add(len({tuple(row) for row in OtherClips(CLIPS, num_repeats=3)(30).tolist()}))
+        assert len({clip.numpy().tobytes() for clip in other[epoch, 0].frames}) == 3
+    assert len(crops) == 18
+    assert starts != {1}
+    assert {tuple(row) for row in SameClip(CLIPS, num_repeats=3)(8).tolist()} == {(0, 3, 6, 7, 7)}
+
+
+def test_a_video_is_decoded_once_for_all_its_clips(records, monkeypatch):
+    asked = []
+    decode = PyAVReader.decode
+    monkeypatch.setattr(
+        PyAVReader,
+        "decode",
+        lambda self, ascending, size: asked.append(ascending) or decode(self, ascending, size),
+    )
+    dataset(records, clips=OtherClips(CLIPS, num_repeats=4))[0, 0]
+    (ascending,) = asked
+    assert len(set(ascending)) == len(ascending) > 5
+
+
+def test_however_many_parts_repeats_are_decoded_in_they_are_the_same(records, monkeypatch):
+    data = dataset(records, TimmRandAugment(), clips=OtherClips(CLIPS, num_repeats=2))
+    whole = [data[epoch, 0].frames for epoch in range(3)]
+    monkeypatch.setattr("gcvideo.data.decoding.reader.PART_BYTES", 1)
+    for epoch, frames in enumerate(whole):
+        assert torch.equal(data[epoch, 0].frames, frames)
+
+
+def test_a_batch_of_no_video_has_room_for_the_repeats(records):
+    empty = dataset(records, clips=SameClip(CLIPS, num_repeats=3)).empty_batch()
+    assert empty.frames.shape == (0, 3, 5, 32, 32, 3)

@@ -4,9 +4,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
 from gcvideo.clip import ClipBatch
+from gcvideo.data.augmentation import BlendClips
 from gcvideo.data.transforms import (
     AreaJitter,
-    BlendClips,
     DeviceTransform,
     Normalize,
     ScaleJitter,

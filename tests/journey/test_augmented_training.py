@@ -11,6 +11,13 @@ AUGMENTED = {
         {"class_path": "gcvideo.data.TimeReversal"},
         {"class_path": "gcvideo.data.FrameDropping"},
     ],
+    "device_augment": [
+        {"class_path": "torchvision.transforms.v2.ColorJitter", "init_args": {"brightness": 0.4, "hue": 0.1}}
+    ],
+    "random_erasing": {"probability": 0.5},
+    "repeats": 2,
+    "repeats_share": "video",
+    "blend": {"probability": 0.8},
     "train_sampler": {
         "class_path": "gcvideo.data.RandomStrideClip",
         "init_args": {"min_stride": 1, "max_stride": 3},
