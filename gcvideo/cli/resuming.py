@@ -73,20 +73,22 @@ def known_classes(
         asked = as_asked(parser, config)
         found = changes(plain(before), plain(asked))
         if fits and checkpoint.parent.resolve() == RunFolder(config.run_dir).checkpoints.resolve():
-            require_same_best(found)
+            require_same_run(found)
         accept_changes(found, fits=fits, checkpoint=checkpoint)
     return names
 
 
-def require_same_best(found: Iterable[Change]) -> None:
-    """Check that a run keeps as many of its best checkpoints, under the names that it has begun with.
+def require_same_run(found: Iterable[Change]) -> None:
+    """Check that a run keeps to what its own checkpoints and validations so far follow from.
 
     Raises:
-        ValueError: It is asked for others, of which the list in its checkpoint would not be true.
+        ValueError: It is asked for another number or other names of best checkpoints, of which its list of
+            them would not be true, or for other folds, of which it has been trained on what it validates.
     """
+    kept = ("checkpoint.save_top_k", "checkpoint.filename", "data.folds")
     for change in found:
-        if change.key in ("checkpoint.save_top_k", "checkpoint.filename"):
+        if change.key.startswith(kept):
             raise ValueError(
-                f"{change.key} is {change.now}, and the run has kept its best checkpoints by "
-                f"{change.before}; leave it, or start a new run from its weights: --model.weights.path"
+                f"{change.key} is {change.now}, and the run was begun with {change.before}; leave it, or "
+                "start a new run from its weights: --model.weights.path"
             )

@@ -26,7 +26,7 @@ CONFIG = "config"
 """Under which name a checkpoint holds the configuration."""
 HOW_STARTED = ("resume", "ckpt_path", "weights_only", "verbose")
 """Arguments that say how a command was started, and not what the run is."""
-OF_CLIPS = ("model.network.", "data.clip.", "data.mean", "data.std")
+OF_CLIPS = ("model.network.", "data.clip.", "data.mean", "data.std", "data.folds")
 """What an evaluation should have in common with the training."""
 EVALUATED: dict[str, Evaluated] = {TrainerFn.VALIDATING: "val", TrainerFn.TESTING: "test"}
 MOST_LETTERS = 60
@@ -142,12 +142,12 @@ class Change(NamedTuple):
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Return the settings in which two configurations differ."""
+    """Return the settings in which two configurations differ; of one that is newer than a run it has null."""
     old, new = flat(before), flat(now)
     return [
         Change(key, old.get(key, "unset"), new.get(key, "unset"))
         for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
+        if old.get(key, "null") != new.get(key, "null")
     ]
 
 

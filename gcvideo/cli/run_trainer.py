@@ -105,7 +105,8 @@ def require_one_best(checkpoint: ModelCheckpoint, run: RunFolder) -> None:
     if checkpoint.filename != run.best.stem:
         raise ValueError(
             "trainer.plugins has AsyncCheckpointIO, and several checkpoints are to be kept "
-            "(checkpoint.save_top_k or checkpoint.filename), of which best.ckpt is one that it may not have written yet; choose one"
+            "(checkpoint.save_top_k or checkpoint.filename), of which best.ckpt is one that it may not have "
+            "written yet; choose one"
         )
 
 

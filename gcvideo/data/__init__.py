@@ -9,6 +9,7 @@ from gcvideo.data.augmentation import (
     TimmRandAugment,
 )
 from gcvideo.data.datamodule import VideoDataModule
+from gcvideo.data.folds import Folds
 from gcvideo.data.kinetics import KineticsDataModule
 from gcvideo.data.sampling import ClipFrames
 from gcvideo.data.transforms import AreaJitter, FrameTransform, ScaleJitter
@@ -19,6 +20,7 @@ __all__ = [
     "Blending",
     "ClipFrames",
     "EvaluationViews",
+    "Folds",
     "FrameDropping",
     "FrameTransform",
     "KineticsDataModule",

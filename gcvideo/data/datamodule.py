@@ -24,6 +24,7 @@ from gcvideo.data.augmentation import (
 from gcvideo.data.classes import Trained
 from gcvideo.data.dataset import EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend
+from gcvideo.data.folds import Folds
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
@@ -49,6 +50,8 @@ class VideoDataModule(LightningDataModule):
             from 0, or class names.
         val: Annotation file of the validation videos.
         test: Annotation file of the test videos.
+        folds: Hold out a fold of the training list, and validate and test that, for cross-validation; val and
+            test are not read then.
         classes: Class names, one a line in the order of the labels, or with numbers, or as JSON. Where there
             is no classes.txt, classes are numbered, and num_classes says how many there are.
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
@@ -102,6 +105,7 @@ class VideoDataModule(LightningDataModule):
         train: Path = Path("train.csv"),
         val: Path = Path("val.csv"),
         test: Path = Path("test.csv"),
+        folds: Folds | None = None,
         classes: Path = DEFAULT_CLASSES,
         num_classes: int | None = None,
         videos: Path | None = None,
@@ -131,6 +135,11 @@ class VideoDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        for name, file in {"val": val, "test": test}.items():
+            if folds is not None and file != Path(f"{name}.csv"):
+                raise ValueError(
+                    f"data.{name} is {file}, but with data.folds a part of data.train is held out; drop one"
+                )
         self.root = root
         self.split_lists = SplitLists(
             {"train": root / train, "val": root / val, "test": root / test},
@@ -138,6 +147,7 @@ class VideoDataModule(LightningDataModule):
             classes=root / classes,
             needs_classes=classes != DEFAULT_CLASSES,
             num_classes=num_classes,
+            folds=folds,
         )
         self.clip = clip
         self.train_sampler = train_sampler
@@ -285,7 +295,7 @@ class VideoDataModule(LightningDataModule):
         """Return what an evaluation on this split looks at, as plain values."""
         views = {"val": self.val_views, "test": self.test_views}[split]
         return {
-            "list": str(self.lists[split]),
+            "list": self.split_lists.named(split),
             "clip": asdict(self.clip),
             "views": views.as_plain(self.clip),
             "mean": [round(value / 255, 6) for value in self.normalize.mean.flatten().tolist()],

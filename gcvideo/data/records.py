@@ -96,6 +96,21 @@ class VideoRecords(Sequence[VideoRecord]):
         """Turn every label k into output[k]."""
         self.label = output[self.label]
 
+    def at(self, rows: Int64[np.ndarray, " n"]) -> "VideoRecords":
+        """Return those of some rows, of which there is at least one."""
+        text, ends = self.text.numpy().tobytes(), self.ends.numpy()
+        starts = ends - np.diff(ends, prepend=0)
+        parts = [text[start:end] for start, end in zip(starts[rows], ends[rows], strict=True)]
+        columns = RecordColumns.empty()
+        columns.text.extend(b"".join(parts))
+        values = [
+            map(len, parts),
+            *(column.numpy()[rows].tolist() for column in (self.label, *self.verified)),
+        ]
+        for column, of_rows in zip(columns[1:], values):  # noqa: B905 (all, or those that are verified)
+            column.extend(of_rows)
+        return VideoRecords(self.root, columns, keys=self.keys[rows])
+
     def __len__(self) -> int:
         return len(self.ends)
 

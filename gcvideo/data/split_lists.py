@@ -9,6 +9,7 @@ from gcvideo.agreement import digest_of_file, digest_of_values
 from gcvideo.data.annotations import largest_label, read_annotations
 from gcvideo.data.class_files import read_class_names
 from gcvideo.data.classes import Numbering, Trained, match, numbers
+from gcvideo.data.folds import Folds
 from gcvideo.data.missing_videos import said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
 
@@ -24,6 +25,7 @@ class SplitLists:
         classes: File of the class names.
         needs_classes: Whether that file must be there; where it need not, classes are numbered.
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
+        folds: What part of the training list to hold out; the lists of val and test are not read then.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class SplitLists:
         classes: Path,
         needs_classes: bool,
         num_classes: int | None,
+        folds: Folds | None = None,
     ) -> None:
-        self.files = files
+        self.files = files if folds is None else dict.fromkeys(files, files["train"])
+        self.folds = folds
         self.videos = videos
         self.classes = classes
         self.needs_classes = needs_classes
@@ -59,15 +63,21 @@ class SplitLists:
     def records(self, split: str) -> VideoRecords:
         """Return the annotated videos of train, val or test."""
         if split not in self._records:
-            names, output = self._numbering
-            listed = names if output is None else self._own_class_names
-            records = read_annotations(
-                self.files[split], root=self.videos, num_classes=len(listed), class_names=listed
-            )
-            if output is not None:
-                records.relabel(output)
-            self._records[split] = records
+            records = self._read(self.files[split])
+            self._records |= {split: records} if self.folds is None else self.folds.split(records)
         return self._records[split]
+
+    def named(self, split: str) -> str:
+        """Return which videos are meant: the file, and the fold of it."""
+        return str(self.files[split]) if self.folds is None else f"{self.files[split]}, {self.folds}"
+
+    def _read(self, file: Path) -> VideoRecords:
+        names, output = self._numbering
+        listed = names if output is None else self._own_class_names
+        records = read_annotations(file, root=self.videos, num_classes=len(listed), class_names=listed)
+        if output is not None:
+            records.relabel(output)
+        return records
 
     def look_for_videos(self, splits: Sequence[str], *, max_training_share: float) -> list[str]:
         """Return what to warn of: videos that are not there, or that are in two lists.

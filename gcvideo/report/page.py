@@ -1,5 +1,6 @@
 """The page: sections of tables and plots in one HTML file that needs no network."""
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +60,7 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
         runs=runs,
         colours=colours,
         settings=html_table(pd.DataFrame([settings(run) for run in runs])),
-        metrics=html_table(pd.DataFrame([metrics(run) for run in runs])),
+        metrics=html_table(pd.DataFrame([*(metrics(run) for run in runs), *over_folds(runs)])),
         protocols=html_table(pd.DataFrame([row for run in runs for row in protocols(run)])),
         curves=[plot(figure) for figure in figures.curves(runs, colours).values()],
         class_accuracies=plot(figures.class_accuracies(tables, colours)) if tables else None,
@@ -94,15 +95,36 @@ def settings(run: Run) -> dict[str, Any]:
 
 def metrics(run: Run) -> dict[str, Any]:
     """Return the metrics of the test and of the last validation, in one row."""
-    logged = {name: run.curves[name].dropna() for name in VAL_METRICS if name in run.curves}
-    known = {name: values.iloc[-1] for name, values in logged.items() if len(values)} | run.metrics
-    row: dict[str, Any] = {"run": run.name}
+    known, row = known_metrics(run), {"run": run.name}
     for name in (*TEST_METRICS, *VAL_METRICS):
         if name in known:
             row[name] = f"{known[name]:.4f}" if name.endswith("loss") else f"{known[name]:.2%}"
     if run.predictions is not None:
         row["test videos"] = str(len(run.predictions))  # not 96.0 beside a run without
     return row
+
+
+def known_metrics(run: Run) -> dict[str, float]:
+    """Return the metrics of the last validation and of the evaluations."""
+    logged = {name: run.curves[name].dropna() for name in VAL_METRICS if name in run.curves}
+    return {name: float(values.iloc[-1]) for name, values in logged.items() if len(values)} | run.metrics
+
+
+def over_folds(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Yield a row of mean and standard deviation (n - 1) where the runs are folds of one list."""
+    folds = [(run.config.get("data") or {}).get("folds") for run in runs]
+    if len(runs) < 2 or not all(folds) or len({one["fold"] for one in folds}) < len(runs):
+        return
+    if len({json.dumps({**one, "fold": None}, sort_keys=True) for one in folds}) > 1:
+        return
+    known = pd.DataFrame([known_metrics(run) for run in runs])
+    row: dict[str, Any] = {"run": f"mean ± deviation of {len(runs)} of {folds[0]['num_folds']} folds"}
+    for name in (*TEST_METRICS, *VAL_METRICS):
+        if name in known and known[name].notna().all():
+            mean, deviation = known[name].mean(), known[name].std()
+            plain = name.endswith("loss")
+            row[name] = f"{mean:.4f} ± {deviation:.4f}" if plain else f"{mean:.2%} ± {deviation:.2%}"
+    yield row
 
 
 def protocols(run: Run) -> Iterator[dict[str, Any]]:
