@@ -1,28 +1,23 @@
-"""The training, validation and test steps of a video classifier."""
+"""The training step of a video classifier, its optimizer and its schedule."""
 
 import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.optimizer import ParamsT
-from torchmetrics import MetricCollection
 
 from gcvideo.backbones import describe_placed, shown_stages
 from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
-from gcvideo.distributed import gather_rows, totals
-from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
 from gcvideo.keeping.checkpoint_file import require_fit
-from gcvideo.run_folder import RunFolder
 from gcvideo.training.empty_batch import loss_of_no_clip
+from gcvideo.training.evaluated import EvaluatedNetwork
 from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.optimisation import (
     CountedSchedule,
@@ -38,7 +33,7 @@ from gcvideo.training.schedules import HalfCosine, Schedule
 log = logging.getLogger(__name__)
 
 
-class VideoClassifier(LightningModule):
+class VideoClassifier(EvaluatedNetwork):
     """A network, its loss, its optimizer and its metrics.
 
     The peak learning rate follows the linear rule (Goyal et al., arXiv:1706.02677): learning_rate * global
@@ -88,14 +83,11 @@ class VideoClassifier(LightningModule):
         views_per_forward: int = 30,
         channels_last: bool = True,
     ) -> None:
-        super().__init__()
-        if views_per_forward < 1:
-            raise ValueError(f"views_per_forward is {views_per_forward}; expected at least 1")
+        super().__init__(class_names, views_per_forward=views_per_forward)
         if not 0 < layer_decay <= 1:
             raise ValueError(f"layer_decay is {layer_decay}; expected more than 0, up to 1")
         self.save_hyperparameters()
         self.network = network(len(class_names))
-        self.class_names = class_names
         self.weights = weights
         self.learning_rate = learning_rate
         self.reference_batch_size = reference_batch_size
@@ -112,20 +104,8 @@ class VideoClassifier(LightningModule):
                 f"model.loss is {type(self.loss).__name__}, which has weights to train, and the optimizer "
                 "has those of the network; make them the network's"
             )
-        self.views_per_forward = views_per_forward
         if channels_last:
             self.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
-
-        self.val_metrics = video_metrics(len(class_names)).clone(prefix="val/")
-        self.test_metrics = video_metrics(len(class_names)).clone(prefix="test/")
-        self.predictions = PredictionTable(class_names)
-        self.num_views: int | None = None
-        self.num_read = self.num_unreadable = 0
-
-    def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B K"]:
-        """Return class probabilities of videos, averaged over their views."""
-        logits = view_logits(self.network, views, views_per_forward=self.views_per_forward)
-        return video_probabilities(logits)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take a checkpoint's weights.
@@ -181,76 +161,6 @@ class VideoClassifier(LightningModule):
             loss = loss * (len(logits) / (len(logits) + len(batch.unreadable)))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.views) + len(batch.unreadable))
         return loss
-
-    def validation_step(self, batch: ViewBatch, batch_idx: int) -> None:
-        self._evaluate(batch, self.val_metrics)
-        self.num_read += len(batch.views)
-        self.num_unreadable += len(batch.unreadable)
-
-    def test_step(self, batch: ViewBatch, batch_idx: int) -> None:
-        probabilities = self._evaluate(batch, self.test_metrics)
-        self.predictions.add(batch.video_id, probabilities, batch.target.tolist())
-        self.predictions.add_unreadable(batch.unreadable)
-
-    def on_validation_epoch_start(self) -> None:
-        self.num_views = None
-        self.num_read = self.num_unreadable = 0
-
-    def on_validation_epoch_end(self) -> None:
-        """Refuse figures of no video, from which a best checkpoint would be chosen.
-
-        Raises:
-            ValueError: No process could read any. A sanity check of some of the videos does not count.
-        """
-        asked, loader = self.trainer.num_sanity_val_steps, self.trainer.val_dataloaders
-        some = self.trainer.sanity_checking and loader is not None and asked < len(loader)
-        read, unreadable, some = totals(self.num_read, self.num_unreadable, some, device=self.device)
-        if unreadable and not read and not some:
-            raise ValueError(
-                f"none of the {unreadable} validation videos could be read; the lines above name them"
-            )
-
-    def on_test_epoch_start(self) -> None:
-        self.num_views = None
-        self.predictions = PredictionTable(self.class_names)
-
-    def on_test_epoch_end(self) -> None:
-        rows = gather_rows(self.predictions.rows)
-        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
-            file = RunFolder(Path(self.trainer.default_root_dir)).predictions
-            self.predictions.write(file, rows)
-            log.info("wrote %d rows to %s", len(rows), file)
-        self._log_with_unreadable(rows)
-
-    def _log_with_unreadable(self, rows: list[dict[str, object]]) -> None:
-        """Log, beside the figures of the videos that could be read, those that count the others as wrong."""
-        num_unreadable = sum("unreadable" in row for row in rows)
-        if num_unreadable == len(rows):
-            raise ValueError(f"none of the {len(rows)} test videos could be read; see predictions.csv")
-        share_read = 1 - num_unreadable / len(rows)
-        figures = {"test/videos": float(len(rows)), "test/unreadable": float(num_unreadable)}
-        for name in ("test/top1", "test/top5"):
-            figures[f"{name}_unreadable_wrong"] = share_read * float(self.test_metrics[name].compute())
-        self.log_dict(figures, sync_dist=True)
-
-    def _evaluate(self, batch: ViewBatch, metrics: MetricCollection) -> Float[Tensor, "B K"]:
-        probabilities = batch.views.new_empty(0, len(self.class_names))
-        if len(batch.views):
-            self._require_same_views(batch)
-            probabilities = self(batch.views)
-            metrics.update(probabilities, batch.target)
-        for name, metric in metrics.items():  # of every process, since they are put together at the end
-            self.log(name, metric, prog_bar=name.endswith(("loss", "top1")), batch_size=len(probabilities))
-        return probabilities
-
-    def _require_same_views(self, batch: ViewBatch) -> None:
-        num_views = batch.views.shape[1]
-        if self.num_views not in (None, num_views):
-            raise ValueError(
-                f"{batch.video_id[0]} has {num_views} views, and the videos before it {self.num_views}; "
-                "expected the same views of every video"
-            )
-        self.num_views = num_views
 
     def configure_optimizers(self) -> Any:
         global_batch = self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
