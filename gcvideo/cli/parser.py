@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from gcvideo.cli.complaints import Refusal, complaint_about
 from gcvideo.cli.config_files import before_its_class, config_files, fault_in, place_of
 from gcvideo.cli.config_forms import with_classes, with_current_names, without_classes
+from gcvideo.cli.peak import peak_of
 from gcvideo.cli.trust import EXPLAINED
 from gcvideo.paths import user_path
 from gcvideo.printable import printable
@@ -112,4 +113,7 @@ class RunParser(CommandParser, LightningArgumentParser):
         """Return a configuration as text, which names them."""
         text = super().dump(*args, **settings)
         named = with_classes(config := yaml.safe_load(text), self.classes)
-        return text if named == config else yaml.safe_dump(named, sort_keys=False)
+        text = text if named == config else yaml.safe_dump(named, sort_keys=False)
+        is_printed = hasattr(getattr(self, "parent_parser", None), "print_config")  # by --print_config
+        trains = getattr(self, "subcommand", None) == "fit"
+        return f"# {peak_of(args[0])}\n{text}" if is_printed and trains else text

@@ -23,6 +23,8 @@ from gcvideo.training.optimisation import (
     CountedSchedule,
     NesterovSGD,
     ParameterGroups,
+    Peak,
+    Scaling,
     keep_state_by_name,
     kind_of,
     make_schedule,
@@ -37,7 +39,8 @@ class VideoClassifier(EvaluatedNetwork):
     """A network, its loss, its optimizer and its metrics.
 
     The peak learning rate follows the linear rule (Goyal et al., arXiv:1706.02677): learning_rate * global
-    batch / reference_batch_size. Optimizer and schedule may be torch's, or classes of one's own:
+    batch / reference_batch_size, unless scale_learning_rate says otherwise. Optimizer and schedule may be
+    torch's, or classes of one's own:
 
         optimizer: {class_path: torch.optim.AdamW, init_args: {weight_decay: 0.05}}
         lr_schedule: {class_path: torch.optim.lr_scheduler.MultiStepLR, init_args: {milestones: [90, 130]}}
@@ -51,6 +54,8 @@ class VideoClassifier(EvaluatedNetwork):
             reloaded has weights of its own: then this file is not read, and need not be there.
         learning_rate: Peak learning rate at a global batch of reference_batch_size clips.
         reference_batch_size: The global batch that learning_rate is meant for.
+        scale_learning_rate: How the peak follows the global batch: linear, by the ratio to
+            reference_batch_size; sqrt, by its square root; none, not at all.
         batch_size: Clips per process and step; from the command line it comes with the data.
         layer_decay: Factor on the learning rate of a stage for every stage behind it; the head has the peak.
             1 is the same rate everywhere; fine-tuning may want less.
@@ -74,6 +79,7 @@ class VideoClassifier(EvaluatedNetwork):
         weights: Weights | None = None,
         learning_rate: float = 0.1,
         reference_batch_size: int = 64,
+        scale_learning_rate: Scaling = "linear",
         batch_size: int = 8,
         layer_decay: float = 1.0,
         optimizer: Callable[[ParamsT, float], Optimizer] = NesterovSGD,
@@ -91,6 +97,7 @@ class VideoClassifier(EvaluatedNetwork):
         self.weights = weights
         self.learning_rate = learning_rate
         self.reference_batch_size = reference_batch_size
+        self.scale_learning_rate: Scaling = scale_learning_rate
         self.batch_size = batch_size
         self.layer_decay = layer_decay
         self.optimizer = _shared_by_copies(optimizer)
@@ -163,16 +170,14 @@ class VideoClassifier(EvaluatedNetwork):
         return loss
 
     def configure_optimizers(self) -> Any:
-        global_batch = self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
-        peak = self.learning_rate * global_batch / self.reference_batch_size
-        log.info(
-            "peak learning rate %.4g = %.4g * global batch %d / %d",
-            peak,
-            self.learning_rate,
-            global_batch,
-            self.reference_batch_size,
+        peak = Peak(
+            learning_rate=self.learning_rate,
+            global_batch=self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches,
+            reference=self.reference_batch_size,
+            scaling=self.scale_learning_rate,
         )
-        optimizer = self.optimizer(self.parameter_groups(peak), peak)
+        log.info("%s", peak)
+        optimizer = self.optimizer(self.parameter_groups(peak.value), peak.value)
         keep_state_by_name(optimizer)
         schedule = {
             "scheduler": self._schedule(optimizer),
@@ -191,10 +196,13 @@ class VideoClassifier(EvaluatedNetwork):
         schedule = self.lr_schedule
         if isinstance(schedule, Schedule):
             num_epochs = self.trainer.estimated_stepping_batches / steps_per_epoch
-            factor = LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch, num_epochs))
-            return CountedSchedule(factor)
+            settled = schedule.settled(steps_per_epoch=steps_per_epoch, max_epochs=num_epochs)
+            return CountedSchedule(
+                LambdaLR(optimizer, lambda step: settled(step / steps_per_epoch, num_epochs))
+            )
         every = 1 if self.lr_interval == "step" else steps_per_epoch
-        return CountedSchedule(make_schedule(schedule, optimizer), every=every)
+        num_steps = int(self.trainer.estimated_stepping_batches) // every
+        return CountedSchedule(make_schedule(schedule, optimizer, num_steps=num_steps), every=every)
 
     def _steps_per_epoch(self) -> int:
         if self.trainer.estimated_stepping_batches == float("inf"):

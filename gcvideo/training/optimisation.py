@@ -1,14 +1,15 @@
 """Parameter groups, and what of an optimizer and of its schedule a resumed run takes over."""
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torch.optim.optimizer import ParamsT
 
 from gcvideo.private_names import NormBase
@@ -22,6 +23,38 @@ NORMS = (NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 ParameterGroups = list[dict[str, Any]]
+
+
+Scaling = Literal["linear", "sqrt", "none"]
+SCALINGS: dict[Scaling, tuple[Callable[[float, int, int], float], str]] = {
+    "linear": (lambda lr, batch, of: lr * batch / of, "{lr:.4g} * global batch {batch} / {of}"),
+    "sqrt": (
+        lambda lr, batch, of: lr * math.sqrt(batch / of),
+        "{lr:.4g} * sqrt(global batch {batch} / {of})",
+    ),
+    "none": (lambda lr, batch, of: lr, "model.learning_rate at every global batch, here {batch}"),
+}
+"""The peak of a learning rate for a batch and the batch that it is meant for, and how that is written."""
+
+
+class Peak(NamedTuple):
+    """The peak learning rate of a run, and what it is of."""
+
+    learning_rate: float
+    global_batch: int
+    reference: int
+    scaling: Scaling
+
+    @property
+    def value(self) -> float:
+        """Return learning_rate by the rule: linear (Goyal et al., arXiv:1706.02677) or by the square root."""
+        peak, _ = SCALINGS[self.scaling]
+        return peak(self.learning_rate, self.global_batch, self.reference)
+
+    def __str__(self) -> str:
+        _, written = SCALINGS[self.scaling]
+        how = written.format(lr=self.learning_rate, batch=self.global_batch, of=self.reference)
+        return f"peak learning rate {self.value:.4g} = {how}"
 
 
 def parameter_groups(network: nn.Module) -> ParameterGroups:
@@ -130,11 +163,18 @@ def state_per_weight(make: Callable[[ParameterGroups, float], Optimizer]) -> flo
     return sum(value.nbytes for value in kept) / weight.nbytes
 
 
-def make_schedule(make: Callable[[Optimizer], LRScheduler], optimizer: Optimizer) -> LRScheduler:
+def make_schedule(
+    make: Callable[[Optimizer], LRScheduler], optimizer: Optimizer, *, num_steps: int
+) -> LRScheduler:
     """Return a schedule of torch's for an optimizer whose groups are at their peak.
 
+    Args:
+        make: Makes it of an optimizer.
+        optimizer: The optimizer.
+        num_steps: How often the run steps it.
+
     Raises:
-        ValueError: The schedule waits for a metric.
+        ValueError: The schedule waits for a metric, or ends before the run.
     """
     peaks = [group["lr"] for group in optimizer.param_groups]
     schedule = make(optimizer)
@@ -143,6 +183,11 @@ def make_schedule(make: Callable[[Optimizer], LRScheduler], optimizer: Optimizer
         raise ValueError(
             f"model.lr_schedule is {kind}, which follows a metric, so that a run stopped beside a validation "
             "could not be resumed exactly; expected a schedule that follows steps or epochs"
+        )
+    if isinstance(schedule, OneCycleLR) and schedule.total_steps < num_steps:
+        raise ValueError(
+            f"model.lr_schedule is {kind} of {schedule.total_steps} steps, and the run steps it {num_steps} "
+            "times; set total_steps to that, or take gcvideo.training.OneCycle, which knows it"
         )
     if [group["initial_lr"] for group in optimizer.param_groups] != peaks:
         log.warning("%s sets rates of its own: learning_rate and layer_decay have no effect", kind)

@@ -173,6 +173,8 @@ def millions(run: Any) -> float:
     [
         # PySlowFast: 0.01 at the start, and the warm-up meets the cosine at epoch 34.
         ("kinetics_scratch", 196, {0.0: 0.01, 34.0: 0.092757, 98.0: 0.05, 196.0: 0.0}),
+        # PySlowFast's MViT-B: 1e-6 at the start, the peak at epoch 30, 1e-6 at the end.
+        ("../training/adamw", 200, {0.0: 1e-6, 30.0: 1e-4, 115.0: 50.5e-6, 200.0: 1e-6}),
         ("kinetics_imagenet", 150, {0.0: 0.002, 10.0: 0.02, 89.0: 0.02, 90.0: 0.002, 130.0: 0.0002}),
     ],
 )
@@ -192,6 +194,7 @@ def test_a_recipe_has_the_published_learning_rates(parsed, made, recipe, epochs,
         ("block", {"model"}),
         ("paper", {"model"}),
         ("recipe", {"trainer", "model", "data"}),
+        ("training", {"trainer", "model", "data"}),
     ],
 )
 def test_a_file_sets_only_what_its_folder_is_about(folder, sets):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from gcvideo.cli import main
 from tests.doors.own import dataset, ends_apart, fit, fit_with_a_stop, write_module
-from tests.training.runs import write_config
+from tests.training.runs import last_checkpoint, write_config
 
 LINEAR = """
 from dataclasses import dataclass
@@ -51,6 +52,27 @@ def test_a_schedule_of_torchs_steps_with_the_epochs_whether_the_run_was_stopped_
     assert rates(tmp_path / "never") == pytest.approx([PEAK] * 3 + [PEAK / 2] * 3)
 
 
+def test_torchs_one_cycle_moves_rate_and_momentum_whether_the_run_was_stopped_or_not(root, tmp_path):
+    torchs = {"class_path": "OneCycleLR", "init_args": {"max_lr": 0.2, "total_steps": 9, "pct_start": 0.5}}
+    model = {"lr_schedule": torchs, "lr_interval": "step"}
+    fit(tmp_path / "never", root, model=model)
+    fit_with_a_stop(tmp_path / "stopped", root, model=model)
+    assert ends_apart(tmp_path / "stopped", tmp_path / "never") == []
+
+    optimizer = torch.optim.SGD([torch.zeros((), requires_grad=True)], lr=PEAK, momentum=0.9)
+    alone = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, total_steps=9, pct_start=0.5)
+    expected = []
+    for _ in range(6):
+        expected.append(alone.get_last_lr()[0])
+        optimizer.step()
+        alone.step()
+    assert rates(tmp_path / "never") == pytest.approx(expected)
+    (state,) = last_checkpoint(tmp_path / "never")["optimizer_states"]
+    momentum = optimizer.param_groups[0]["momentum"]
+    assert 0.85 < momentum < 0.95
+    assert [group["momentum"] for group in state["param_groups"]] == [pytest.approx(momentum)] * 2
+
+
 def test_what_cannot_go_on_exactly_is_refused_and_what_has_rates_of_its_own_is_said(root, tmp_path, capsys):
     def run(name: str, **init_args: float | str) -> None:
         schedule = {"class_path": f"torch.optim.lr_scheduler.{name}", "init_args": init_args}
@@ -60,6 +82,11 @@ def test_what_cannot_go_on_exactly_is_refused_and_what_has_rates_of_its_own_is_s
     with pytest.raises(SystemExit):
         run("ReduceLROnPlateau", mode="max")
     assert "model.lr_schedule is ReduceLROnPlateau, which follows a metric" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("OneCycleLR", max_lr=0.1, total_steps=5)
+    said = capsys.readouterr().err
+    assert "OneCycleLR of 5 steps, and the run steps it 6 times; set total_steps to that" in said
+    assert not (tmp_path / "OneCycleLR" / "record").exists()  # no batch was trained on
     run("OneCycleLR", max_lr=0.1, total_steps=6)
     assert (
         "OneCycleLR sets rates of its own: learning_rate and layer_decay have no" in capsys.readouterr().err

@@ -91,6 +91,23 @@ def test_the_learning_rate_follows_the_global_batch_and_the_log_says_so(
     )
 
 
+@pytest.mark.parametrize(
+    ("scaling", "rate", "how"),
+    [
+        ("linear", 0.4, "0.1 * global batch 256 / 64"),
+        ("sqrt", 0.2, "0.1 * sqrt(global batch 256 / 64)"),
+        ("none", 0.1, "model.learning_rate at every global batch, here 256"),
+    ],
+)
+def test_the_rule_by_which_the_rate_follows_the_batch_can_be_chosen(tmp_path, caplog, scaling, rate, how):
+    model = VideoClassifier(ReadLogits, NAMES, batch_size=256, scale_learning_rate=scaling)
+    run = trainer(tmp_path)
+    with caplog.at_level(logging.INFO, logger="gcvideo"):
+        fit(run, model, batches(8, num_views=1, batch_size=2))
+    assert run.optimizers[0].param_groups[0]["initial_lr"] == pytest.approx(rate)
+    assert f"peak learning rate {rate} = {how}" in caplog.text
+
+
 class Rates(Callback):
     """The learning rate of every step."""
 
