@@ -158,7 +158,7 @@ def network_and_data(options: Namespace, overrides: Sequence[str]) -> tuple[Vide
         return model.to(usable_device(options.device)), data
     if overrides:
         raise ValueError(f"{overrides[0]} overrides a --config; a checkpoint is taken as it is")
-    return load(options.checkpoint, device=options.device)
+    return load(options.checkpoint, device=options.device, state=options.weights.state)
 
 
 def measure_distances(

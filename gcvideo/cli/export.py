@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> None:
         raise ValueError(f"ONNX needs {', '.join(missing)}; pip install 'gcvideo[export]', or leave onnx out")
 
     # Load the network, and what it gives on clips
-    model, data = load(options.checkpoint, device="cpu")
+    model, data = load(options.checkpoint, device="cpu", state=options.weights.state)
     clips = clips_to_check_on(data, options.videos, num_videos=options.num_videos)
     network = copy.deepcopy(model.network).eval().to(memory_format=torch.contiguous_format)
     if options.fold_batch_norms:

@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> None:
 
     # Find the videos, the network and its views
     videos = list(dict.fromkeys(find_videos(options.videos, root=options.root)))
-    model, data = load(options.checkpoint, device=options.device)
+    model, data = load(options.checkpoint, device=options.device, state=options.weights.state)
     views = chosen_views(options, data.test_views)
 
     # Open the file, which may be begun already

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from gcvideo.averaged import WeightsState, with_weights
 from gcvideo.backbones.checkpoints import read_checkpoint
 from gcvideo.backbones.checkpoints.configurations.ours import hyperparameters
 from gcvideo.backbones.checkpoints.files import refuse_non_finite
@@ -16,7 +17,7 @@ from gcvideo.cli.run_classes import imported
 from gcvideo.cli.trust import distrust, distrusted_name
 from gcvideo.data import VideoDataModule
 from gcvideo.data.annotations import read_paths
-from gcvideo.keeping.checkpoint_file import require_whole
+from gcvideo.keeping.checkpoint_file import read_training_state, require_whole
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training import VideoClassifier
 from gcvideo.video_files import SUFFIXES, is_hidden, is_video_name, video_names
@@ -76,8 +77,15 @@ def unique_names(paths: Iterable[Path]) -> dict[Path, str]:
     return names
 
 
-def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, VideoDataModule]:
+def load(
+    checkpoint: Path, *, device: str, state: WeightsState | None = None
+) -> tuple[VideoClassifier, VideoDataModule]:
     """Load a classifier, ready to predict, and the data module whose clips and views it was trained with.
+
+    Args:
+        checkpoint: Of `gcvideo fit`.
+        device: Where the network is to be.
+        state: Which weights, of a training that averaged them.
 
     Raises:
         ValueError: The file is missing, damaged, not what `gcvideo fit` writes, or of weights that are nan;
@@ -85,7 +93,7 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, VideoDataMo
     """
     if not checkpoint.is_file():
         raise ValueError(f"{checkpoint}: no such checkpoint")
-    stored = read_checkpoint(checkpoint)
+    stored = read_checkpoint(checkpoint, state=state)
     if "datamodule_hyper_parameters" not in stored.record:
         raise ValueError(
             f"{checkpoint}: holds weights alone; expected a checkpoint of `gcvideo fit`, which knows its "
@@ -103,6 +111,9 @@ def load(checkpoint: Path, *, device: str) -> tuple[VideoClassifier, VideoDataMo
         of_data = _class_of("data", checkpoint, hyperparameters(stored.record, "datamodule_hyper_parameters"))
         model = of_model.load_from_checkpoint(checkpoint, map_location=place, weights_only=True)
         data = of_data.load_from_checkpoint(checkpoint, weights_only=True)
+        if state is not None:
+            chosen = with_weights(read_training_state(checkpoint), state, file=checkpoint)
+            model.load_state_dict(chosen["state_dict"])
     except ArgumentError as error:
         raise ValueError(_reason(error, checkpoint)) from error
     data.follow(model.class_names, checkpoint=checkpoint)

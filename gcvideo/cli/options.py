@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 
+from gcvideo.averaged import OPTION, WeightsState
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.datamodule import available_workers
 from gcvideo.data.views import EvaluationViews
@@ -25,6 +26,17 @@ def add_checkpoint(arguments: CommandParser, *, required: bool = True) -> None:
         type=Path if required else Path | None,
         required=required,
         help="Read the network from this checkpoint of `gcvideo fit`.",
+    )
+    add_weights_state(arguments)
+
+
+def add_weights_state(arguments: ArgumentParser) -> None:
+    """Add --weights.state, which says which weights of the checkpoint are meant."""
+    arguments.add_argument(
+        OPTION,
+        type=WeightsState | None,
+        default=None,
+        help="Take these weights of a checkpoint that holds raw and averaged ones; averaged ones if unset.",
     )
 
 

@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> None:
 
     # Find the videos, the network and its views
     names = unique_names(find_videos(options.videos, root=options.root))
-    model, data = load(options.checkpoint, device=options.device)
+    model, data = load(options.checkpoint, device=options.device, state=options.weights.state)
     views = chosen_views(options, data.test_views)
     if options.timeline:
         predict = TimelinePredictor(model, data, views, hop_seconds=options.hop_seconds)

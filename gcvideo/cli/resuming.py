@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from gcvideo.averaged import WeightsState, is_averaged
 from gcvideo.cli.config_forms import plain
 from gcvideo.cli.run_config import Change, accept_changes, as_asked, changes, class_names_in, config_in
 from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
@@ -27,6 +28,27 @@ def require_possible_resume(config: Namespace, *, subcommand: str) -> None:
         raise ValueError("resume is for fit; name a checkpoint as --ckpt_path")
     if config.run_dir is None or config.ckpt_path is not None:
         raise ValueError("resume auto takes the newest checkpoint of --run_dir; name that, and no ckpt_path")
+
+
+def require_possible_weights(config: Namespace, *, subcommand: str) -> None:
+    """Check that `weights.state`, where it is given, has a checkpoint to choose from.
+
+    Raises:
+        ValueError: It is for another command, or no checkpoint is named.
+    """
+    state = config.weights.state
+    if state is None:
+        return
+    if subcommand == "fit":
+        raise ValueError(
+            f"weights.state is {state}, and fit goes on with both; it is for commands that evaluate a "
+            "checkpoint"
+        )
+    if config.ckpt_path is None:
+        raise ValueError(
+            f"weights.state is {state}, but no checkpoint is named; give --ckpt_path (beside "
+            "--model.weights.path it is --model.weights.state)"
+        )
 
 
 def resumed_file(config: Namespace) -> Path | None:
@@ -50,6 +72,13 @@ def resumed_file(config: Namespace) -> Path | None:
     else:
         log.info("resuming from %s", newest.file)
     return newest.file
+
+
+def weights_evaluated(checkpoint: Path | None, state: WeightsState | None) -> dict[str, str]:
+    """Return which weights of a checkpoint were evaluated, where it holds two sets of them."""
+    if checkpoint is None or not is_averaged(read_training_state(checkpoint)):
+        return {}
+    return {"weights": state or "averaged"}
 
 
 def known_classes(

@@ -10,6 +10,7 @@ from typing import Literal, Union, get_args, get_origin
 from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from gcvideo.cli.options import add_weights_state
 from gcvideo.cli.parser import RunParser
 from gcvideo.data import VideoDataModule
 from gcvideo.keeping import Safeguard
@@ -44,6 +45,7 @@ def add_run_arguments(
         help="fit only: auto goes on from the newest whole checkpoint in run_dir, or starts afresh where "
         "there is none yet.",
     )
+    add_weights_state(parser)
     parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
     parser.add_class_arguments(Safeguard, "safeguard")
     parser.set_defaults(

@@ -15,7 +15,13 @@ from gcvideo.cli.config_forms import class_path
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
-from gcvideo.cli.resuming import known_classes, require_possible_resume, resumed_file
+from gcvideo.cli.resuming import (
+    known_classes,
+    require_possible_resume,
+    require_possible_weights,
+    resumed_file,
+    weights_evaluated,
+)
 from gcvideo.cli.run_arguments import add_run_arguments
 from gcvideo.cli.run_classes import own_classes
 from gcvideo.cli.run_config import run_of, with_config_of_checkpoint
@@ -80,6 +86,7 @@ class VideoCLI(LightningCLI):
             run = run_of(config)
             config.run_dir = run.path if run is not None else None
         require_possible_resume(config, subcommand=self.config.subcommand)
+        require_possible_weights(config, subcommand=self.config.subcommand)
         if config.run_dir is None:
             config.run_dir = new_run_dir()
         config.trainer.default_root_dir = None  # which is the run_dir
@@ -131,7 +138,8 @@ class VideoCLI(LightningCLI):
         if self.resumed_file is not None:
             made.ckpt_path = str(self.resumed_file)
         kwargs |= {"logger": loggers, "default_root_dir": str(config.run_dir)}
-        files = CheckpointFiles(self.lock.require_in_place if self.lock is not None else None)
+        stays = self.lock.require_in_place if self.lock is not None else None
+        files = CheckpointFiles(stays, state=config.weights.state)
         trainer = supported_trainer(
             super().instantiate_trainer,
             made,
@@ -214,6 +222,7 @@ class VideoCLI(LightningCLI):
         figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         protocol = {
             "checkpoint": str(self.checkpoint) if self.checkpoint is not None else None,
+            **weights_evaluated(self.checkpoint, config.weights.state),
             **self.datamodule.protocol(evaluated),
             "videos": num_evaluated(self.trainer, evaluated),
         }

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gcvideo.archive import examine
 from gcvideo.atomic import replacing
+from gcvideo.averaged import WeightsState, with_weights
 from gcvideo.keeping.stopping import uninterrupted
 
 MOST_NAMED = 3
@@ -37,10 +38,14 @@ class CheckpointFiles(TorchCheckpointIO):
     Args:
         require_folder: Called right before a checkpoint is written, and if writing fails; raises if the run's
             folder is not in its place any more, so that no other one of that name is begun.
+        state: Which weights are read of a checkpoint that holds raw and averaged ones.
     """
 
-    def __init__(self, require_folder: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, require_folder: Callable[[], None] | None = None, *, state: WeightsState | None = None
+    ) -> None:
         super().__init__()
+        self.state: WeightsState | None = state
         self.require_folder = require_folder or (lambda: None)
 
     def save_checkpoint(
@@ -67,14 +72,16 @@ class CheckpointFiles(TorchCheckpointIO):
         """Read a checkpoint, and run nothing that is in it.
 
         Raises:
-            ValueError: The file is absent or damaged, or holds more than tensors and plain values.
+            ValueError: The file is absent or damaged, holds more than tensors and plain values, or not the
+                weights that are asked for.
         """
         file = Path(path)
         require_whole(file)
         try:
-            return torch.load(file, map_location=map_location, weights_only=True)
+            content = torch.load(file, map_location=map_location, weights_only=True)
         except UnpicklingError as error:
             raise ValueError(f"{file}: {NAMES_CODE}") from error
+        return with_weights(content, self.state, file=file)
 
 
 class NewestCheckpoint(NamedTuple):

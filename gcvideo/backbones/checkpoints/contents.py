@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from gcvideo.averaged import KEYS, NOT_AVERAGED, is_averaged
+
 EMA = re.compile(r"(^|_)(ema|averaged?|swa)(_|$)")
 """Names of states that are averages over training steps."""
 
@@ -38,6 +40,10 @@ def choose_state(path: Path, content: Any, name: str | None) -> State:
         states = {str(key): dict(value) for key, value in content.items() if is_state(value)}
         record = {key: value for key, value in content.items() if not is_state(value)}
         states = states or dict(_states_below(content))
+    if is_averaged(content):
+        name = KEYS.get(name or "averaged", name)
+    elif name in KEYS and name not in states:
+        raise ValueError(NOT_AVERAGED.format(file=path, state=name))
     if name is None and len(states) == 1:
         (name,) = states
     if name is not None and name in states:

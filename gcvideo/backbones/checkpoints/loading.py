@@ -46,7 +46,8 @@ class Weights:
         new: Parts of the network that start fresh, whatever the file has of them: head (for another list of
             classes), blocks (context blocks).
         inflation: What becomes of 2-D kernels: mean spreads them over time, centre puts them in the middle.
-        state: Which state of the file, where it has several, as state_dict or state_dict_ema.
+        state: Which state of the file, where it has several, as state_dict or state_dict_ema; of a run
+            that averages weights averaged (if unset) or raw.
     """
 
     path: Path
