@@ -40,6 +40,8 @@ from gcvideo.keeping.run_lock import RunLock
 from gcvideo.paths import user_path
 from gcvideo.private_names import parser_of, settings_are_those_given
 from gcvideo.run_folder import Evaluated, RunFolder
+from gcvideo.training import Distillation
+from gcvideo.training.losses import require_takes_targets
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +169,11 @@ class VideoCLI(LightningCLI):
         """Return digests of the lists, and of the file that the weights come from."""
         source = self.checkpoint or (self.model.weights.path if self.model.weights else None)
         weights = f"{source.name} ({digest_of_file(source)})" if source is not None else "none"
-        return {**self.datamodule.list_digests(self.config.subcommand), "weights": weights}
+        files = {**self.datamodule.list_digests(self.config.subcommand), "weights": weights}
+        if isinstance(self.model.loss, Distillation) and self.config.subcommand == "fit":
+            teacher = self.model.loss.weights.path
+            files["teacher"] = f"{teacher.name} ({digest_of_file(teacher)})"
+        return files
 
     def instantiate_classes(self) -> None:
         try:
@@ -187,6 +193,11 @@ class VideoCLI(LightningCLI):
         # Before a callback copies the weights, as averaging does.
         if self.config_init["fit"].ckpt_path is None:
             self.model.start_from_weights()
+        require_takes_targets(
+            self.model.loss, num_classes=len(self.model.class_names), blended=bool(self.datamodule.blend)
+        )
+        if isinstance(self.model.loss, Distillation) and self.trainer.is_global_zero:
+            warn_of_other_input(self.model.loss.weights, self.datamodule)
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:

@@ -3,7 +3,9 @@
 from gcvideo.training.activation_checkpointing import ActivationCheckpointing
 from gcvideo.training.classifier import VideoClassifier
 from gcvideo.training.compilation import CompileNetwork
+from gcvideo.training.distillation import Distillation
 from gcvideo.training.finetuning import FreezeStages
+from gcvideo.training.losses import BinaryCrossEntropy, FocalLoss
 from gcvideo.training.optimisation import NesterovSGD
 from gcvideo.training.precise_bn import PreciseBatchNorm
 from gcvideo.training.schedules import (
@@ -18,9 +20,12 @@ from gcvideo.training.schedules import (
 
 __all__ = [
     "ActivationCheckpointing",
+    "BinaryCrossEntropy",
     "CompileNetwork",
     "Constant",
     "CosineAfterWarmup",
+    "Distillation",
+    "FocalLoss",
     "FreezeStages",
     "HalfCosine",
     "LinearDecay",

@@ -19,6 +19,8 @@ from gcvideo.keeping.checkpoint_file import require_fit
 from gcvideo.training.empty_batch import loss_of_no_clip
 from gcvideo.training.evaluated import EvaluatedNetwork
 from gcvideo.training.finetuning import scaled_by_depth
+from gcvideo.training.losses import LooksAtClips, loss_of, require_one_number
+from gcvideo.training.making import shared_by_copies
 from gcvideo.training.optimisation import (
     CountedSchedule,
     NesterovSGD,
@@ -100,10 +102,8 @@ class VideoClassifier(EvaluatedNetwork):
         self.scale_learning_rate: Scaling = scale_learning_rate
         self.batch_size = batch_size
         self.layer_decay = layer_decay
-        self.optimizer = _shared_by_copies(optimizer)
-        self.lr_schedule = (
-            lr_schedule if isinstance(lr_schedule, Schedule) else _shared_by_copies(lr_schedule)
-        )
+        self.optimizer = shared_by_copies(optimizer)
+        self.lr_schedule = lr_schedule if isinstance(lr_schedule, Schedule) else shared_by_copies(lr_schedule)
         self.lr_interval = lr_interval
         self.loss = loss()
         if any(True for _ in self.loss.parameters()):
@@ -148,6 +148,8 @@ class VideoClassifier(EvaluatedNetwork):
 
     def on_fit_start(self) -> None:
         self.start_from_weights()
+        if isinstance(self.loss, LooksAtClips):
+            self.loss.begin(self.class_names, self.device)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Return the mean loss over the B videos of the batch: L = 1/B sum_b L_b.
@@ -158,13 +160,10 @@ class VideoClassifier(EvaluatedNetwork):
         if len(batch.views) == 0:
             loss = loss_of_no_clip(self.network, batch.views)
         else:
-            logits = self.network(batch.views.flatten(0, 1))
-            loss = self.loss(logits, batch.target)
-            if loss.ndim > 0:
-                raise ValueError(
-                    f"model.loss gives {list(loss.shape)} numbers for {list(logits.shape)} logits; expected "
-                    "one, the mean over the clips"
-                )
+            clips = batch.views.flatten(0, 1)
+            logits = self.network(clips)
+            loss = loss_of(self.loss, logits, batch.target, clips)
+            require_one_number(loss, logits)
             loss = loss * (len(logits) / (len(logits) + len(batch.unreadable)))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.views) + len(batch.unreadable))
         return loss
@@ -211,11 +210,3 @@ class VideoClassifier(EvaluatedNetwork):
             )
         self.trainer.fit_loop.setup_data()  # which a run of max_steps alone has not done yet
         return math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-
-
-def _shared_by_copies(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a call that a deep copy of the module, as averaged weights are one, shares with it.
-
-    What jsonargparse makes of a class_path holds its parser, which cannot be copied; a function is not.
-    """
-    return lambda *arguments: make(*arguments)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from gcvideo.cli import main
-from tests.doors.own import dataset, fit, write_module
-from tests.training.runs import batches, write_config
+from tests.doors.own import dataset, ends_apart, fit, fit_with_a_stop, write_module
+from tests.training.runs import batches, last_checkpoint, write_config
 
 FOCAL = '''
 import torch
@@ -56,3 +56,41 @@ def test_a_loss_that_gives_several_numbers_is_refused(root, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--config", str(write_config(tmp_path, root, model={"loss": none}))])
     assert "model.loss gives [2] numbers for [2, 3] logits; expected one" in capsys.readouterr().err
+
+
+def test_a_teacher_is_read_by_fit_alone_and_a_stopped_run_goes_on_as_one_never_stopped(
+    root, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("GCVIDEO_TRUST", "tests")
+    fit(tmp_path / "teacher", root)
+    teacher = tmp_path / "teacher" / "run" / "checkpoints" / "best.ckpt"
+    named = {"teacher": "tests.training.networks.TwoLayers", "weights": {"path": str(teacher)}, "share": 0.5}
+    distilled = {"class_path": "gcvideo.training.Distillation", "init_args": named}
+    trainer = {"callbacks": [{"class_path": "EMAWeightAveraging", "init_args": {"decay": 0.9}}]}
+    level = {"class_path": "gcvideo.training.Constant"}
+    settings = {"model": {"loss": distilled, "lr_schedule": level}, "trainer": trainer}
+    fit(tmp_path / "never", root, **settings)
+    fit_with_a_stop(tmp_path / "stopped", root, **settings)
+    assert ends_apart(tmp_path / "stopped", tmp_path / "never") == []
+    without = last_checkpoint(tmp_path / "teacher")["state_dict"]
+    assert last_checkpoint(tmp_path / "never")["state_dict"].keys() == without.keys()
+    assert losses(tmp_path / "never") != losses(tmp_path / "teacher")
+
+    # The file is missed by what trains, and by nothing else.
+    teacher.unlink()
+    student = tmp_path / "never" / "run" / "checkpoints" / "last.ckpt"
+    main(["test", "--config", str(tmp_path / "never" / "run" / "config.yaml"), "--ckpt_path", str(student)])
+    main(["predict", str(root / "00.mp4"), "--checkpoint", str(student), "--out", str(tmp_path / "out")])
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        fit(tmp_path / "missing", root, **settings)
+    assert f"{teacher}: no such file of weights" in capsys.readouterr().err
+
+
+def test_a_loss_that_does_not_take_blended_targets_is_refused_before_anything_is_read(root, tmp_path, capsys):
+    for name in ("MultiMarginLoss", "NLLLoss"):
+        loss = {"class_path": f"torch.nn.{name}"}
+        with pytest.raises(SystemExit):
+            fit(tmp_path / name, root, model={"loss": loss})
+        assert f"gcvideo fit: model.loss is {name}, which " in capsys.readouterr().err.splitlines()[-1]
+        assert not (tmp_path / name / "run").exists()
