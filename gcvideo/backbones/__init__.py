@@ -10,21 +10,31 @@ from gcvideo.backbones.placement import (
     place,
     placed_blocks,
 )
-from gcvideo.backbones.protocols import Featured, Staged, shown_stages
+from gcvideo.backbones.protocols import Featured, Headed, Staged, require_clip, shown_stages
 from gcvideo.backbones.resnet import VideoResNet
+from gcvideo.backbones.torchvision_networks import S3D, TorchvisionResNet
+from gcvideo.backbones.transformers import MViT, Swin3D
+from gcvideo.backbones.x3d import X3D
 
 __all__ = [
     "CSN",
+    "S3D",
+    "X3D",
     "ContextResBlock",
     "Featured",
+    "Headed",
+    "MViT",
     "Placement",
     "PlacementMapping",
     "R2Plus1D",
     "SlowFast",
     "Staged",
+    "Swin3D",
+    "TorchvisionResNet",
     "VideoResNet",
     "describe_placed",
     "place",
     "placed_blocks",
+    "require_clip",
     "shown_stages",
 ]

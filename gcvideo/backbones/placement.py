@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, get_args
 from jaxtyping import Float
 from pytorchvideo.models.resnet import ResBlock
 from torch import Tensor, nn
+from torchvision.models.video.resnet import BasicBlock
 
 from gcvideo.backbones.protocols import Stages, blocks_by_name, pathways, residual_blocks, shown_stages
 from gcvideo.blocks import ContextBlock
@@ -142,6 +143,25 @@ class ContextBranchResBlock(ContextResBlock):
         return self.activation(self.branch_fusion(shortcut, self.context(self.branch2(x))))
 
 
+class ContextBranchBasicBlock(BasicBlock):
+    """A basic block of torchvision's, built, with a context block before its addition."""
+
+    def __init__(self, residual: BasicBlock, context: nn.Module) -> None:
+        nn.Module.__init__(self)
+        self.conv1 = residual.conv1
+        self.conv2 = residual.conv2
+        self.relu = residual.relu
+        self.downsample = residual.downsample
+        self.stride = residual.stride
+        self.context = context
+
+    def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C2 T2 H2 W2"]:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.relu(self.context(self.conv2(self.conv1(x))) + shortcut)
+
+
+IN_BRANCH = (ContextBranchResBlock, ContextBranchBasicBlock)
+
 RESIDUAL_WITH_CONTEXT: dict[Position, type[ContextResBlock]] = {
     "after_add": ContextResBlock,
     "after_1x1x1": ContextBranchResBlock,
@@ -151,8 +171,9 @@ RESIDUAL_WITH_CONTEXT: dict[Position, type[ContextResBlock]] = {
 def place(block: BlockMaker, stages: Stages, placement: Placement | PlacementMapping) -> list[str]:
     """Put `block(channels)` wherever `placement` says, in place.
 
-    A residual block of pytorchvideo's may carry it in either position. One of another kind says how many
-    channels it makes, by an attribute `out_channels`, and carries it behind itself.
+    A residual block of pytorchvideo's, or a basic one of torchvision's, may carry it in either position. One
+    of another kind says how many channels it makes, by an attribute `out_channels`, and carries it behind
+    itself.
 
     Args:
         block: Makes the context block.
@@ -190,6 +211,20 @@ def place(block: BlockMaker, stages: Stages, placement: Placement | PlacementMap
     return [f"{name}.{index}" for name, index in chosen]
 
 
+def place_given(
+    block: BlockMaker | None, stages: Stages, placement: Placement | PlacementMapping | None
+) -> list[str]:
+    """Put the block where the placement says, as `place` does, or nothing where neither is given.
+
+    Raises:
+        ValueError: Only one of them is given, or the placement cannot be.
+    """
+    if (block is None) != (placement is None):
+        given, missing = ("block", "placement") if placement is None else ("placement", "block")
+        raise ValueError(f"{given} is given without {missing}; a context block needs both")
+    return [] if block is None or placement is None else place(block, stages, placement)
+
+
 def _make(block: BlockMaker, channels: int) -> nn.Module:
     """Return the context block for a number of channels."""
     name = getattr(block, "__name__", block)
@@ -210,11 +245,13 @@ def _channels_out(residual: nn.Module, placement: Placement, name: str) -> int:
     if isinstance(residual, ResBlock):
         branch = residual.get_submodule("branch2")
         return [layer for layer in branch.modules() if isinstance(layer, nn.Conv3d)][-1].out_channels
+    if isinstance(residual, BasicBlock):
+        return residual.get_submodule("conv2.1").num_features  # pyright: ignore[reportReturnType]
     kind = type(residual).__name__
     if placement.position != "after_add":
         raise ValueError(
-            f"{name} is a {kind}, and only pytorchvideo's ResBlock has a place {placement.position}; "
-            "use position: after_add"
+            f"{name} is a {kind}, and only pytorchvideo's ResBlock and torchvision's BasicBlock have a place "
+            f"{placement.position}; use position: after_add"
         )
     channels = getattr(residual, "out_channels", None)
     if not isinstance(channels, int):
@@ -228,6 +265,8 @@ def _channels_out(residual: nn.Module, placement: Placement, name: str) -> int:
 def _with_context(residual: nn.Module, context: nn.Module, placement: Placement) -> nn.Module:
     if isinstance(residual, ResBlock):
         return RESIDUAL_WITH_CONTEXT[placement.position](residual, context)
+    if isinstance(residual, BasicBlock) and placement.position == "after_1x1x1":
+        return ContextBranchBasicBlock(residual, context)
     residual.add_module("context", context)
     residual.register_forward_hook(_read_by_context)
     return residual
@@ -255,7 +294,7 @@ def describe_placed(network: nn.Module) -> str:
     """Return how many context blocks there are, of which class, and where."""
     groups: dict[tuple[str, Position], list[str]] = {}
     for name, residual in _carriers(network).items():
-        position: Position = "after_1x1x1" if isinstance(residual, ContextBranchResBlock) else "after_add"
+        position: Position = "after_1x1x1" if isinstance(residual, IN_BRANCH) else "after_add"
         kind = type(residual.get_submodule("context")).__name__
         groups.setdefault((kind, position), []).append(name)
     placed = []

@@ -27,8 +27,22 @@ class Staged(Protocol):
         The head is not among them.
 
         A part whose residual blocks can be named, as `res3.1`, is an nn.Sequential or nn.ModuleList of them,
-        or has them as `res_blocks`, as pytorchvideo's stages do.
+        or has them as `res_blocks`, as pytorchvideo's stages do. An nn.ModuleList is never called, so that
+        Grad-CAM has nothing to look at: it is for parts that pass other things than feature maps [B C T H W].
         """
+        ...
+
+
+class Headed(Protocol):
+    """A network that shows its last layer, which alone knows the classes.
+
+    It starts fresh for another list of classes. Of a network that does not show it, what stands in none of
+    its stages does.
+    """
+
+    @property
+    def head(self) -> nn.Module:
+        """Return the last layer."""
         ...
 
 
@@ -47,6 +61,25 @@ def shown_stages(network: nn.Module) -> dict[str, nn.Module] | None:
     """
     stages = getattr(network, "stages", None)
     return dict(stages.items()) if isinstance(stages, Mapping | nn.ModuleDict) else None
+
+
+def require_clip(
+    clip: Float[Tensor, "B 3 T H W"], size: tuple[int, int, int], *, network: str, settings: str
+) -> None:
+    """Refuse a clip of another size than the one, T x H x W, that a network was made for.
+
+    Args:
+        clip: The clip.
+        size: What the network reads.
+        network: Its name.
+        settings: What it was made for it by.
+    """
+    if tuple(clip.shape[2:]) != size:
+        found, expected = (" x ".join(map(str, of)) for of in (clip.shape[2:], size))
+        raise ValueError(
+            f"{network} was made for clips of {expected} and is given {found}; set its {settings}, or "
+            "data.clip.num_frames and the crop_size of transform and views"
+        )
 
 
 def chosen_stages(network: nn.Module, names: list[str], *, asker: str) -> dict[str, nn.Module]:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from pytorchvideo.models.resnet import ResStage
 from torch import Tensor, nn
 
-from gcvideo.backbones.placement import BlockMaker, Placement, PlacementMapping, describe_placed, place
+from gcvideo.backbones.placement import BlockMaker, Placement, PlacementMapping, describe_placed, place_given
 from gcvideo.backbones.protocols import blocks_by_name
 
 STAGES = ("res2", "res3", "res4", "res5")
@@ -45,18 +45,18 @@ class StagedNetwork(nn.Module):
                 branch = residual.get_submodule("branch2")
                 last = [module for module in branch.modules() if isinstance(module, nn.BatchNorm3d)][-1]
                 nn.init.ones_(last.weight)
-        self.context_places: list[str] = []
-        if (block is None) != (placement is None):
-            given, missing = ("block", "placement") if placement is None else ("placement", "block")
-            raise ValueError(f"{given} is given without {missing}; a context block needs both")
-        if block is not None and placement is not None:
-            self.context_places = place(block, self.stages, placement)
+        self.context_places = place_given(block, self.stages, placement)
 
     @property
     def stages(self) -> dict[str, nn.Module]:
         """Return the stem, and the residual stages by their names in a placement: res2, res3, res4, res5."""
         residual = [block for block in self.blocks if isinstance(block, ResStage)]
         return {"stem": self.blocks[0], **dict(zip(STAGES, residual, strict=True))}
+
+    @property
+    def head(self) -> nn.Module:
+        """Return the last layer."""
+        return self.blocks[-1].get_submodule("proj")
 
     @property
     def placed(self) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from gcvideo.backbones.protocols import blocks_of, chosen_stages
@@ -52,21 +53,21 @@ class ActivationCheckpointing(Callback):
 
 
 def recompute(block: nn.Module) -> None:
-    """Let a block keep only its input for the backward pass; `del block.forward` undoes it."""
+    """Let a block keep only its inputs for the backward pass; `del block.forward` undoes it."""
     block.forward = partial(_recomputed, block, block.forward)
 
 
-def _recomputed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _recomputed(block: nn.Module, forward: Callable[..., Any], *inputs: Any) -> Any:
     if not block.training:
-        return forward(x)
+        return forward(*inputs)
 
     if torch.compiler.is_compiling():  # what is computed again is then a graph without the statistics
-        return checkpoint(forward, x, use_reentrant=False)  # pyright: ignore[reportReturnType]
+        return checkpoint(forward, *inputs, use_reentrant=False)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
         return nullcontext(), _statistics_kept(block)
 
-    return checkpoint(forward, x, use_reentrant=False, context_fn=contexts)  # pyright: ignore[reportReturnType]
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def test_learning_rates_fall_by_the_stages_that_it_shows():
         ),
         (
             Placement(res2=[0], position="after_1x1x1"),
-            "res2.0 is a Residual, and only pytorchvideo's ResBlock has a place after_1x1x1",
+            "res2.0 is a Residual, and only pytorchvideo's ResBlock and torchvision's BasicBlock have a",
         ),
     ],
 )

@@ -9,8 +9,9 @@ from functools import cache, partial
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import video
 
-from gcvideo.backbones import CSN, R2Plus1D, SlowFast, VideoResNet
+from gcvideo.backbones import CSN, S3D, X3D, MViT, R2Plus1D, SlowFast, Swin3D, TorchvisionResNet, VideoResNet
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock
 from gcvideo.complexity import count_flops
 from gcvideo.complexity.paper import PAPER_ROWS, paper_network
@@ -27,6 +28,12 @@ NETWORKS = {
     "r2plus1d_r50": partial(R2Plus1D, 400),
     "csn_r101": partial(CSN, 400),
     "slowfast_r50": partial(SlowFast, 400),
+    **{name: partial(TorchvisionResNet, 400, name=name) for name in ("r3d_18", "mc3_18", "r2plus1d_18")},
+    "s3d": partial(S3D, 400),
+    "mvit_v2_s": partial(MViT, 400),
+    "swin3d_t": partial(Swin3D, 400),
+    "x3d_m": partial(X3D, 400),
+    "x3d_l": partial(X3D, 400, depth_factor=5.0),
     "image_r18": partial(VideoResNet, 1000, architecture="c2d", depth=18),
     "image_r34": partial(VideoResNet, 1000, architecture="c2d", depth=34),
     "image_r50": partial(VideoResNet, 1000, architecture="c2d", stride_on="1x1"),
@@ -42,10 +49,10 @@ NETWORKS = {
 
 
 @cache
-def gflops(name: str, *, frames: int = 8, side: int = 224, width: float = 1.0) -> float:
+def gflops(name: str, *, frames: int = 8, side: int = 224, **settings: float) -> float:
     """Counted by torch, which counts a multiply-add as two."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        NETWORKS[name](width=width).eval()(torch.zeros(1, 3, frames, side, side))
+        NETWORKS[name](**settings).eval()(torch.zeros(1, 3, frames, side, side))
     return counter.get_total_flops() / 2 / 1e9
 
 
@@ -70,14 +77,59 @@ def test_slow_r50_costs_what_is_published():
 )
 def test_other_families_cost_what_pytorchvideos_zoo_says(name, frames, published, per_norm):
     """At 256 x 256; of the last two the zoo counts 5 for every number that a batch norm reads."""
+    total = gflops(name, frames=frames, side=256)
+    if per_norm:
+        total += per_norm * giganumbers_of_norms(name, frames=frames, side=256)
+    assert total == pytest.approx(published, abs=0.005)
+
+
+def giganumbers_of_norms(name: str, *, frames: int, side: int) -> float:
+    """How many numbers batch norms read."""
     with torch.device("meta"):
         network = NETWORKS[name]().eval()
         read: list[int] = []
         for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm3d)):
             norm.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].numel()))
-        network(torch.zeros(1, 3, frames, 256, 256))
-    total = gflops(name, frames=frames, side=256) + per_norm * sum(read) / 1e9
-    assert total == pytest.approx(published, abs=0.005)
+        network(torch.zeros(1, 3, frames, side, side))
+    return sum(read) / 1e9
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "side", "pyslowfast", "larger_side", "windows", "pytorchvideo"),
+    [
+        ("x3d_m", 4, 160, 0.60, 182, 4, 0.91),
+        ("x3d_m", 13, 160, 1.96, 182, 4, 2.96),
+        ("x3d_m", 16, 224, 4.73, 256, 4, 6.72),
+        ("x3d_l", 16, 312, 18.37, 356, 9, 26.64),
+    ],
+    ids=["xs", "s", "m", "l"],
+)
+def test_x3d_costs_what_both_zoos_say(name, frames, side, pyslowfast, larger_side, windows, pytorchvideo):
+    """PySlowFast's on the crops of training, pytorchvideo's on those of testing.
+
+    On these its head, whose pool has the size of the former, works on several windows.
+    """
+    assert gflops(name, frames=frames, side=side) == pytest.approx(pyslowfast, abs=0.006)
+    total = gflops(name, frames=frames, side=larger_side)
+    total += 5 * giganumbers_of_norms(name, frames=frames, side=larger_side)
+    total += (windows - 1) * (432 * 2048 + 2048 * 400) / 1e9
+    assert total == pytest.approx(pytorchvideo, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "weights"),
+    [
+        ("r3d_18", 112, video.R3D_18_Weights),
+        ("mc3_18", 112, video.MC3_18_Weights),
+        ("r2plus1d_18", 112, video.R2Plus1D_18_Weights),
+        ("s3d", 224, video.S3D_Weights),
+        ("mvit_v2_s", 224, video.MViT_V2_S_Weights),
+        ("swin3d_t", 224, video.Swin3D_T_Weights),
+    ],
+)
+def test_torchvisions_networks_cost_what_it_publishes(name, side, weights):
+    published = weights.KINETICS400_V1.meta["_ops"]
+    assert gflops(name, frames=16, side=side) == pytest.approx(published, abs=6e-4)
 
 
 @pytest.mark.parametrize(

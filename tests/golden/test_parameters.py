@@ -6,8 +6,20 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torchvision.models import video
 
-from gcvideo.backbones import CSN, Placement, R2Plus1D, SlowFast, VideoResNet
+from gcvideo.backbones import (
+    CSN,
+    S3D,
+    X3D,
+    MViT,
+    Placement,
+    R2Plus1D,
+    SlowFast,
+    Swin3D,
+    TorchvisionResNet,
+    VideoResNet,
+)
 from gcvideo.blocks import GlobalContextBlock
 from gcvideo.complexity.paper import PAPER_ROWS, paper_network
 
@@ -71,6 +83,27 @@ def test_other_families_have_the_parameters_of_pytorchvideos_zoo(network, millio
 def test_networks_of_basic_blocks_have_torchvisions_parameters(architecture, depth, parameters):
     network = partial(VideoResNet, architecture=architecture, depth=depth)
     assert num_parameters(network, 1000) == parameters
+
+
+@pytest.mark.parametrize(
+    ("network", "weights"),
+    [
+        (partial(TorchvisionResNet, name="r3d_18"), video.R3D_18_Weights),
+        (partial(TorchvisionResNet, name="mc3_18"), video.MC3_18_Weights),
+        (partial(TorchvisionResNet, name="r2plus1d_18"), video.R2Plus1D_18_Weights),
+        (S3D, video.S3D_Weights),
+        (MViT, video.MViT_V2_S_Weights),
+        (Swin3D, video.Swin3D_T_Weights),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_torchvisions_networks_have_the_parameters_that_it_publishes(network, weights):
+    assert num_parameters(network) == weights.KINETICS400_V1.meta["num_params"]
+
+
+@pytest.mark.parametrize(("depth_factor", "millions"), [(2.2, 3.79), (5.0, 6.15)])
+def test_x3d_has_the_parameters_of_pytorchvideos_zoo(depth_factor, millions):
+    assert num_parameters(partial(X3D, depth_factor=depth_factor)) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
 def test_gc_resnet_50_for_images_has_the_papers_parameters():

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from gcvideo.backbones.placement import ContextBranchResBlock, ContextResBlock
+from gcvideo.backbones.placement import IN_BRANCH, ContextResBlock
 from gcvideo.backbones.resnet import VideoResNet
 from gcvideo.blocks import (
     Add,
@@ -39,7 +39,7 @@ def settings_of(module: nn.Module) -> dict[str, str]:
     if isinstance(module, VideoResNet):
         return {"architecture": module.architecture, "stride_on": module.stride_on}
     if isinstance(module, ContextResBlock):
-        return {"position": "after_1x1x1" if isinstance(module, ContextBranchResBlock) else "after_add"}
+        return {"position": "after_1x1x1" if isinstance(module, IN_BRANCH) else "after_add"}
     if not isinstance(module, ContextBlock):
         return {}
     if isinstance(module.context, PairwiseAttention):
