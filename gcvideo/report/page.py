@@ -112,7 +112,7 @@ def known_metrics(run: Run) -> dict[str, float]:
 
 def over_folds(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """Yield a row of mean and standard deviation (n - 1) where the runs are folds of one list."""
-    folds = [(run.config.get("data") or {}).get("folds") for run in runs]
+    folds: list[dict[str, Any]] = [(run.config.get("data") or {}).get("folds") or {} for run in runs]
     if len(runs) < 2 or not all(folds) or len({one["fold"] for one in folds}) < len(runs):
         return
     if len({json.dumps({**one, "fold": None}, sort_keys=True) for one in folds}) > 1:
