@@ -73,6 +73,10 @@ class RunFolder:
         """Return the table of what training logged, one row a moment."""
         return self.path / "metrics" / "metrics.csv"
 
+    def picture(self, name: str) -> Path:
+        """Return the file of the newest picture of training clips or confusions."""
+        return self.path / "pictures" / f"{name}.png"
+
     def evaluation_config(self, evaluated: Evaluated) -> Path:
         """Return the file of the configuration of the newest `gcvideo validate` or `gcvideo test`."""
         return self.path / f"{evaluated}_config.yaml"

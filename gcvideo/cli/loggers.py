@@ -19,9 +19,11 @@ def as_list(configured: Any) -> list[Any]:
 
 
 def with_run_log(configured: Sequence[Logger], run: RunFolder) -> list[Logger]:
-    """Return the loggers and the run's metrics.csv; where none is configured, TensorBoard's too."""
-    loggers = configured or [TensorBoardLogger(str(run.path), name="", version="")]
-    return [*loggers, MetricsFile(run.curves)]
+    """Return the loggers, the run's metrics.csv and, unless one is configured, its file for TensorBoard."""
+    own: list[Logger] = [MetricsFile(run.curves)]
+    if not any(isinstance(logger, TensorBoardLogger) for logger in configured):
+        own = [TensorBoardLogger(str(run.path), name="", version=""), *own]
+    return [*configured, *own]
 
 
 def with_learning_rates(callbacks: Sequence[Callback]) -> list[Callback]:

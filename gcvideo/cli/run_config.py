@@ -15,6 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from gcvideo import __version__
 from gcvideo.agreement import flat
 from gcvideo.atomic import write_text
+from gcvideo.cli.config_forms import SECTIONS
 from gcvideo.cli.trust import distrust
 from gcvideo.keeping.checkpoint_file import read_training_state
 from gcvideo.paths import user_path
@@ -53,6 +54,7 @@ class RunConfig(SaveConfigCallback):
     def __init__(self, parser: LightningArgumentParser, config: Namespace, **kwargs: Any) -> None:
         super().__init__(parser, config, **kwargs)
         self.asked = as_asked(parser, config)
+        self.logs_settings = config.trainer.enable_autolog_hparams is not False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert trainer.state.fn is not None
@@ -63,6 +65,8 @@ class RunConfig(SaveConfigCallback):
         elif not run.config.exists():
             run.checkpoints.mkdir(parents=True, exist_ok=True)
             self._write(trainer, run.config)
+        if evaluated is None and self.logs_settings:
+            self._log(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write(trainer, RunFolder(Path(trainer.default_root_dir)).config)
@@ -71,6 +75,13 @@ class RunConfig(SaveConfigCallback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint[CONFIG] = self.asked
+
+    def _log(self, trainer: Trainer) -> None:
+        """Tell the loggers the settings besides those of model and data, which Lightning logs."""
+        settings = {key: value for key, value in self.asked.items() if key not in SECTIONS}
+        settings["trainer"] = {key: value for key, value in settings["trainer"].items() if key != "logger"}
+        for logger in trainer.loggers:
+            logger.log_hyperparams(settings)
 
     def _write(self, trainer: Trainer, file: Path) -> None:
         if trainer.is_global_zero:

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 from lightning.pytorch import LightningDataModule
 from torch import nn
 
@@ -25,6 +27,7 @@ from gcvideo.data.classes import Trained
 from gcvideo.data.dataset import EpochOrder, ListOrder, VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend
 from gcvideo.data.folds import Folds
+from gcvideo.data.grid import clip_grid
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
@@ -318,6 +321,10 @@ class VideoDataModule(LightningDataModule):
         transform = self.device_transform(training=training)
         views = transform.to(batch.frames.device)(ClipBatch(*batch))
         return views if self.trainer is None else self.trainer.precision_plugin.convert_input(views)
+
+    def clip_picture(self, batch: ViewBatch) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the clips of a batch as the network reads them, with their targets."""
+        return clip_grid(batch, self.normalize, self.class_names)
 
     def device_transform(self, *, training: bool) -> DeviceTransform:
         """Return what a batch goes through on the device."""

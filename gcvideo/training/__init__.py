@@ -7,6 +7,7 @@ from gcvideo.training.distillation import Distillation
 from gcvideo.training.finetuning import FreezeStages
 from gcvideo.training.losses import BinaryCrossEntropy, FocalLoss
 from gcvideo.training.optimisation import NesterovSGD
+from gcvideo.training.pictures import LogPictures
 from gcvideo.training.precise_bn import PreciseBatchNorm
 from gcvideo.training.schedules import (
     Constant,
@@ -29,6 +30,7 @@ __all__ = [
     "FreezeStages",
     "HalfCosine",
     "LinearDecay",
+    "LogPictures",
     "NesterovSGD",
     "OneCycle",
     "PreciseBatchNorm",

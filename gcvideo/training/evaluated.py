@@ -43,10 +43,11 @@ class EvaluatedNetwork(LightningModule):
         logits = view_logits(self.network, views, views_per_forward=self.views_per_forward)
         return video_probabilities(logits)
 
-    def validation_step(self, batch: ViewBatch, batch_idx: int) -> None:
-        self._evaluate(batch, self.val_metrics)
+    def validation_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, "B K"]:
+        probabilities = self._evaluate(batch, self.val_metrics)
         self.num_read += len(batch.views)
         self.num_unreadable += len(batch.unreadable)
+        return probabilities
 
     def test_step(self, batch: ViewBatch, batch_idx: int) -> None:
         probabilities = self._evaluate(batch, self.test_metrics)
