@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from gcvideo.evaluation.figures import result_table, rounded
+from gcvideo.keeping.epochs import steps_of_run
 from gcvideo.keeping.resuming import has_stopped
 from gcvideo.printable import printable
 from gcvideo.run_folder import Evaluated, RunFolder
@@ -39,7 +40,7 @@ def say_best(run: RunFolder, checkpoint: ModelCheckpoint, *, next_command: str) 
 
 def say_early_end(trainer: Trainer, callbacks: Sequence[Callback]) -> None:
     """Say where a run ended before its last step, which callbacks have ended it, and why."""
-    steps = trainer.estimated_stepping_batches
+    steps = steps_of_run(trainer)
     if trainer.global_step >= steps:
         return
     stoppers = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]

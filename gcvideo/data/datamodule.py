@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +30,10 @@ from gcvideo.data.decoding import AscendingReader, Backend
 from gcvideo.data.folds import Folds
 from gcvideo.data.grid import clip_grid
 from gcvideo.data.loader import VideoLoader
+from gcvideo.data.multigrid import Multigrid, MultigridPlan
+from gcvideo.data.multigrid_loader import MultigridDataset, MultigridLoader, require_possible
 from gcvideo.data.records import VideoRecords
-from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
+from gcvideo.data.sampling import ClipFrames, ClipSampler, ClipShape, RandomClip, RandomStride
 from gcvideo.data.split_lists import SplitLists
 from gcvideo.data.training_clips import REPEATED, Shared, TrainingDataset
 from gcvideo.data.training_transform import TrainingTransform
@@ -76,6 +79,7 @@ class VideoDataModule(LightningDataModule):
             clips; the learning rate counts batch_size.
         repeats_share: What the repeats have in common: clip, the frames (PySlowFast, VideoMAE); or only the
             video, of which each is another clip (MMAction2).
+        multigrid: Training clips and batches that change their shape from phase to phase; without, they stay.
         val_views: The views of a video in validation.
         test_views: The views of a video in test and prediction.
         blend: Blending between training clips: mixup, cutmix, both or none, as a list; or a Blending, with a
@@ -120,6 +124,7 @@ class VideoDataModule(LightningDataModule):
         random_erasing: RandomErasing | nn.Module | None = None,
         repeats: int = 1,
         repeats_share: Shared = "clip",
+        multigrid: Multigrid | None = None,
         val_views: EvaluationViews = EvaluationViews(1, 1, 256, 224),  # noqa: B008 (frozen)
         test_views: EvaluationViews = EvaluationViews(),  # noqa: B008
         blend: list[Blend] | Blending | None = None,
@@ -160,6 +165,9 @@ class VideoDataModule(LightningDataModule):
         self.random_erasing = random_erasing
         self.repeats = repeats
         self.repeats_share: Shared = repeats_share
+        self.multigrid = multigrid
+        self._said: dict[str, Any] = {}
+        """What the log has named of loaders, which may be made anew for every epoch."""
         self.val_views = val_views
         self.test_views = test_views
         self.blend: list[Blend] | Blending = blend or []
@@ -178,6 +186,7 @@ class VideoDataModule(LightningDataModule):
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:  # nor nan
                 raise ValueError(f"data.{name} is {getattr(self, name)}; expected {smallest} or more")
+        self.multigrid_plan()  # which says now what cannot be
 
     def follow(self, names: Sequence[str], *, checkpoint: Path) -> None:
         """Take the numbers that a trained network gives to classes, from now on.
@@ -241,16 +250,26 @@ class VideoDataModule(LightningDataModule):
         return {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}.get(stage, [])
 
     def train_dataloader(self) -> VideoLoader:
-        dataset = self.training_dataset(self.records("train"))
-        self._require_possible(dataset)
+        full, plan = self.training_dataset(self.records("train")), self.multigrid_plan()
+        self._require_possible(full)
+        dataset = full if plan is None else self._of_every_shape(full, plan)
+        if plan is not None and self.trainer is not None:
+            require_possible(plan, self.trainer)
         unreadable = self._policy_of_training(len(dataset))
-        loader = self._loader(dataset, training=True, batch_size=self.batch_size, unreadable=unreadable)
-        if len(loader) == 0:
+        loader = self._loader(
+            dataset, training=True, batch_size=self.batch_size, unreadable=unreadable, plan=plan
+        )
+        if len(dataset) < loader.largest_batch * self._num_processes:
             raise ValueError(
                 f"{self.lists['train']} lists {len(dataset)} videos, fewer than one batch of "
-                f"{self.batch_size} for each of {self._num_processes} processes; lower data.batch_size"
+                f"{loader.largest_batch} for each of {self._num_processes} processes; lower data.batch_size"
             )
-        if self.repeats > 1:
+        self._say_what_epochs_read(loader)
+        return loader
+
+    def _say_what_epochs_read(self, loader: VideoLoader) -> None:
+        if self.repeats > 1 and "repeats" not in self._said:
+            self._said["repeats"] = self.repeats
             log.info(
                 "%d clips of every video, from one decode: a process has %d clips in a batch, of %d videos, "
                 "which are what the learning rate counts",
@@ -258,15 +277,25 @@ class VideoDataModule(LightningDataModule):
                 self.repeats * self.batch_size,
                 self.batch_size,
             )
+        if isinstance(loader, MultigridLoader):
+            described = loader.phase_described()
+            if self._said.get("phase") != described:
+                self._said["phase"] = described
+                log.info(described)
+            return
         used = self._batches_of_an_epoch(len(loader)) * self.batch_size * self._num_processes
-        if used < len(dataset):
+        if used < len(loader.dataset):
             log.info(
                 "each epoch reads %d of %d training videos, in whole batches; %s",
                 used,
-                len(dataset),
+                len(loader.dataset),
                 "the first ones, in order" if self._overfits else "which ones wait changes with every epoch",
             )
-        return loader
+
+    def statistics_dataloader(self) -> VideoLoader:
+        """Return training batches to estimate statistics from; with multigrid of the long cycle alone."""
+        loader = self.train_dataloader()
+        return loader.of_long_cycle() if isinstance(loader, MultigridLoader) else loader
 
     def val_dataloader(self) -> VideoLoader:
         dataset = self.evaluation_dataset(self.records("val"), self.val_views)
@@ -282,17 +311,7 @@ class VideoDataModule(LightningDataModule):
 
     def training_dataset(self, records: Sequence[VideoRecord]) -> TrainingDataset:
         """Return `records` with random clips and crops, augmented."""
-        clips = self.train_sampler(self.clip)
-        return TrainingDataset(
-            records,
-            clips=clips
-            if self.repeats == 1
-            else REPEATED[self.repeats_share](clips, num_repeats=self.repeats),
-            transform=self.train_transform.transform,
-            augment=self.augment,
-            backend=self.reader or self.backend,
-            seed=self.seed,
-        )
+        return self._training_dataset(records, self.train_sampler(self.clip), self.train_transform)
 
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
         """Return what an evaluation on this split looks at, as plain values."""
@@ -362,8 +381,54 @@ class VideoDataModule(LightningDataModule):
         run = RunFolder(Path(self.trainer.default_root_dir) if self.trainer is not None else Path())
         return SkipUnreadable(run.unreadable, num_videos=num_videos, max_share=self.max_unreadable_share)
 
+    def multigrid_plan(self) -> MultigridPlan | None:
+        """Return shape and size of every training batch, where they change.
+
+        Raises:
+            ValueError: The schedule cannot be, or the transform cuts one size only.
+        """
+        if self.multigrid is None:
+            return None
+        crop_size = getattr(self.train_transform, "crop_size", None)
+        if not isinstance(crop_size, int):
+            kind = type(self.train_transform).__name__
+            raise ValueError(
+                f"data.train_transform is {kind}, without a crop_size that data.multigrid could change"
+            )
+        return MultigridPlan(self.multigrid, clip=self.clip, crop_size=crop_size)
+
+    def _of_every_shape(self, full: VideoDataset, plan: MultigridPlan) -> MultigridDataset:
+        of_shape: dict[ClipShape, VideoDataset] = {
+            shape: self._training_dataset(
+                full.records,
+                RandomStride(self.clip, shape=shape, sampler=self.train_sampler),
+                self.train_transform.at_crop_size(shape.crop_size),
+            )
+            for shape in plan.shapes
+        }
+        return MultigridDataset(full, of_shape)
+
+    def _training_dataset(
+        self, records: Sequence[VideoRecord], clips: ClipSampler, transform: FrameTransform
+    ) -> TrainingDataset:
+        repeat = REPEATED[self.repeats_share]
+        return TrainingDataset(
+            records,
+            clips=clips if self.repeats == 1 else repeat(clips, num_repeats=self.repeats),
+            transform=transform.transform,
+            augment=self.augment,
+            backend=self.reader or self.backend,
+            seed=self.seed,
+        )
+
     def _loader(
-        self, dataset: VideoDataset, *, training: bool, batch_size: int, unreadable: UnreadablePolicy
+        self,
+        dataset: VideoDataset,
+        *,
+        training: bool,
+        batch_size: int,
+        unreadable: UnreadablePolicy,
+        plan: MultigridPlan | None = None,
     ) -> VideoLoader:
         shuffle = training and not self._overfits
         order = (EpochOrder if shuffle else ListOrder)(
@@ -374,7 +439,9 @@ class VideoDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer is not None else 0,
             num_processes=self._num_processes,
         )
-        return VideoLoader(
+        order.set_epoch(self.trainer.current_epoch if plan is not None and self.trainer is not None else 0)
+        kind = VideoLoader if plan is None else partial(MultigridLoader, plan=plan)
+        loader = kind(
             dataset,
             order=order,
             batch_size=batch_size,
@@ -384,6 +451,8 @@ class VideoDataModule(LightningDataModule):
             unreadable=unreadable,
             pin_memory=torch.cuda.is_available(),
         )
+        loader.said = self._said.setdefault("training" if training else "evaluation", set())
+        return loader
 
     def _batches_of_an_epoch(self, num_batches: int) -> int:
         """Of the training loader's, as many as the trainer asks for: a count, or a share of them."""

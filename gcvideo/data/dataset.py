@@ -12,13 +12,16 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_video
-from gcvideo.data.sampling import clip_spans
+from gcvideo.data.sampling import ClipShape, clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
 """Cuts frames to the size of the network: one crop [N 3 S S], or a list of several."""
 
-SampleKey = tuple[int, int]
-"""(epoch, index of the video). All randomness of a sample comes from the seed and this."""
+SampleKey = tuple[int, int] | tuple[int, int, ClipShape]
+"""(epoch, index of the video), and the shape of the clip where it varies.
+
+All randomness of a sample comes from the seed and this.
+"""
 KEYS_AT_ONCE = 1 << 16
 
 
@@ -101,7 +104,7 @@ class VideoDataset(Dataset[Clip]):
         return len(self.records)
 
     def __getitem__(self, key: SampleKey) -> Clip:
-        epoch, index = key
+        epoch, index = key[:2]
         record = self.records[index]
         with (
             _random_state(_mix(self.seed, epoch, index)),

@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from jaxtyping import Int64
+from torch import Tensor
+
 from gcvideo.clip import ClipBatch
 from gcvideo.data.batch import ReadBatch, last_resort, read_batch
 from gcvideo.data.dataset import EpochOrder, SampleKey, VideoDataset
@@ -57,7 +60,7 @@ class VideoLoader:
         self.pin_memory = pin_memory
         self._first_batch = 0
         self._pool: WorkerPool | None = None
-        self._said: set[str] = set()
+        self.said: set[str] = set()
         """The decoders, and their reasons, that the log has named."""
 
     def __len__(self) -> int:
@@ -66,14 +69,18 @@ class VideoLoader:
         In evaluation it is at least one, if only of no video: a rank without a batch would not be there when
         the others put their figures together.
         """
-        return len(self._starts)
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return whole if self.drop_last else max(whole + (rest > 0), 1)
 
     @property
-    def _starts(self) -> range:
-        """Return where each batch begins in the order of an epoch."""
-        num_videos = len(self.sampler)
-        end = num_videos - num_videos % self.batch_size if self.drop_last else max(num_videos, 1)
-        return range(0, end, self.batch_size)
+    def largest_batch(self) -> int:
+        """Return the videos of the largest batch that any epoch has."""
+        return self.batch_size
+
+    def keys(self, epoch: int, number: int, order: Int64[Tensor, " N"]) -> list[SampleKey]:
+        """Return the keys of batch `number` of an epoch whose videos stand in `order`."""
+        first = number * self.batch_size
+        return [(epoch, index) for index in order[first : first + self.batch_size].tolist()]
 
     @cached_property
     def order_fingerprint(self) -> str:
@@ -91,25 +98,25 @@ class VideoLoader:
 
         It begins with the first `next()`: Lightning sets the epoch only after it has asked for the iterator.
         """
-        starts = self._starts[self._first_batch :]
+        numbers = range(self._first_batch, len(self))
         self._first_batch = 0
         epoch, order = self.sampler.epoch, self.sampler.indices()
         # One after the other: a list of all would be millions of tuples.
-        batches = ([(epoch, i) for i in order[start : start + self.batch_size].tolist()] for start in starts)
+        batches = (self.keys(epoch, number, order) for number in numbers)
         read_by: Counter[str] = Counter()
-        for number, (batch, batch_read_by) in enumerate(self._read(batches), start=1):
+        for number, (batch, batch_read_by) in enumerate(self._read(batches), start=numbers.start):
             read_by += batch_read_by
             if batch.unreadable:
                 self.unreadable.handle(batch.unreadable, epoch=self.sampler.epoch)
-            if number == len(starts):  # now, since Lightning does not ask for what is behind the last
+            if number == numbers[-1]:  # now, since Lightning does not ask for what is behind the last
                 self._say(read_by)
             yield _pinned(batch) if self.pin_memory else batch
 
     def _say(self, read_by: Counter[str]) -> None:
         """Log who read the videos of the first whole pass, and of one that brings another decoder."""
-        if not self._said or not read_by.keys() <= self._said:
+        if not self.said or not read_by.keys() <= self.said:
             log.info("%s", describe(read_by))
-            self._said |= read_by.keys() or {""}
+            self.said |= read_by.keys() or {""}
 
     def _read(self, batches: Iterable[list[SampleKey]]) -> Iterator[ReadBatch]:
         if self.num_workers > 0:

@@ -6,8 +6,8 @@ is shorter than the span, the clip starts at frame 0 and every index past the en
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float64, Int64
@@ -63,6 +63,16 @@ class ClipFrames:
         return (starts[:, None] + self.offsets).clamp(max=video_frames - 1)
 
 
+class ClipShape(NamedTuple):
+    """What the clips of a batch look like, where that varies between batches."""
+
+    num_frames: int
+    min_stride: int
+    """The stride of each clip is drawn from min_stride..max_stride, so that few frames span as much time."""
+    max_stride: int
+    crop_size: int
+
+
 def clip_spans(boundaries: Float64[Tensor, " boundaries"], frames: Int64[Tensor, "V T"]) -> list[Span]:
     """Return when each clip's first frame begins to be shown, and when its last one ends.
 
@@ -92,6 +102,31 @@ class RandomClip(ClipSampler):
     def __call__(self, video_frames: int) -> Int64[Tensor, "1 T"]:
         start = torch.randint(self.clip.last_start(video_frames) + 1, (1,))
         return self.clip.at(start, video_frames)
+
+
+class RandomStride(ClipSampler):
+    """The clips of a sampler, with frames and a random stride of a shape.
+
+    The stride is drawn for every video, uniformly and before anything else (PySlowFast,
+    get_random_sampling_rate).
+
+    Args:
+        clip: The full clip.
+        shape: Frames and strides in its place.
+        sampler: What makes a sampler of a clip.
+    """
+
+    def __init__(
+        self, clip: ClipFrames, *, shape: ClipShape, sampler: Callable[[ClipFrames], ClipSampler]
+    ) -> None:
+        self.samplers = [
+            sampler(replace(clip, num_frames=shape.num_frames, stride=stride))
+            for stride in range(shape.min_stride, shape.max_stride + 1)
+        ]
+
+    def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
+        drawn = int(torch.randint(len(self.samplers), (1,)))
+        return self.samplers[drawn](video_frames)
 
 
 class UniformClips(ClipSampler):

@@ -24,6 +24,17 @@ class FrameTransform(ABC):
     def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
         """Return the frames of one clip, cropped to one square size."""
 
+    def at_crop_size(self, crop_size: int) -> "FrameTransform":
+        """Return the same transform for crops of another size, as multigrid training asks for.
+
+        Raises:
+            ValueError: It cuts one size only.
+        """
+        raise ValueError(
+            f"data.train_transform is {type(self).__name__}, which cuts one size; data.multigrid asks for "
+            "more: give it at_crop_size(crop_size), or take ScaleJitter"
+        )
+
 
 class ScaleJitter(FrameTransform):
     """Random short side, random crop, random flip (Simonyan & Zisserman, arXiv:1409.1556, section 3.1).
@@ -48,6 +59,9 @@ class ScaleJitter(FrameTransform):
                 f"crop_size {crop_size}, min_short_side {min_short_side}, max_short_side {max_short_side}; "
                 "expected crop_size <= min_short_side <= max_short_side"
             )
+        self.crop_size = crop_size
+        self.short_sides = min_short_side, max_short_side
+        self.flip_probability = flip_probability
         self.steps = v2.Compose(
             [
                 # Not v2.RandomShortestSize, whose rounding can leave the short side a pixel below.
@@ -59,6 +73,16 @@ class ScaleJitter(FrameTransform):
 
     def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
         return self.steps(frames)
+
+    def at_crop_size(self, crop_size: int) -> "ScaleJitter":
+        """Return it for another crop: the smallest short side goes with it, the largest stays."""
+        smallest, largest = self.short_sides
+        return ScaleJitter(
+            crop_size=crop_size,
+            min_short_side=round(smallest * crop_size / self.crop_size),
+            max_short_side=largest,
+            flip_probability=self.flip_probability,
+        )
 
 
 class AreaJitter(FrameTransform):
@@ -79,6 +103,9 @@ class AreaJitter(FrameTransform):
         max_area: float = 1.0,
         flip_probability: float = 0.5,
     ) -> None:
+        self.crop_size = crop_size
+        self.areas = min_area, max_area
+        self.flip_probability = flip_probability
         self.steps = v2.Compose(
             [
                 v2.RandomResizedCrop(crop_size, scale=(min_area, max_area)),
@@ -88,6 +115,16 @@ class AreaJitter(FrameTransform):
 
     def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
         return self.steps(frames)
+
+    def at_crop_size(self, crop_size: int) -> "AreaJitter":
+        """Return it for another crop, of the same areas."""
+        smallest, largest = self.areas
+        return AreaJitter(
+            crop_size=crop_size,
+            min_area=smallest,
+            max_area=largest,
+            flip_probability=self.flip_probability,
+        )
 
 
 class ViewCrops(ABC):

@@ -103,10 +103,10 @@ class WorkerPool:
             ):
                 return
             heappop(self._waiting)
-            process.give(ticket, keys, {i: self.lost[i] for _, i in keys if i in self.lost})
+            process.give(ticket, keys, {key[1]: self.lost[key[1]] for key in keys if key[1] in self.lost})
 
     def _has_suspect(self, keys: list[SampleKey]) -> bool:
-        return any(index in self._suspects for _, index in keys)
+        return any(key[1] in self._suspects for key in keys)
 
     def _collect(self) -> Iterator[tuple[int, ReadBatch | Exception]]:
         """Yield what has arrived, or arrives soon; what lost processes had been given waits again."""
@@ -115,7 +115,7 @@ class WorkerPool:
                 self._lose(process, message)
                 continue
             ticket, result = message
-            self._suspects.difference_update(index for _, index in process.given.pop(ticket))
+            self._suspects.difference_update(key[1] for key in process.given.pop(ticket))
             self._losses_between_videos = 0
             yield ticket, result
 

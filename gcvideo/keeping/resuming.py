@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from gcvideo.keeping.epochs import batches_of_epochs
 from gcvideo.keeping.metrics_file import MetricsFile
 from gcvideo.private_names import is_validation_due, set_batches_that_stepped
 
@@ -107,7 +108,7 @@ class ExactResume(Callback):
         self.processes = trainer.world_size
         batches_of_a_step = trainer.world_size * trainer.accumulate_grad_batches
         self.steps = {
-            "batches of an epoch": int(trainer.num_training_batches),
+            **_batches_counted(trainer),
             "clips of a step": int(pl_module.hparams["batch_size"]) * batches_of_a_step,
         }
         loader = trainer.train_dataloader
@@ -160,12 +161,13 @@ class ExactResume(Callback):
         seed_step(self.seed, batches=trainer.fit_loop.total_batch_idx + 1, process=trainer.global_rank)
 
     def _require_the_same_steps(self, saved: dict[str, int]) -> None:
-        for name, count in self.steps.items():
-            if saved[name] != count:
+        for name in {**saved, **self.steps}:
+            before, now = saved.get(name, "no"), self.steps.get(name, "no")
+            if before != now:
                 raise ValueError(
-                    f"the checkpoint counts {saved[name]} {name}, and this run {count}; resume with the "
-                    "same lists and the same batch_size * processes * accumulate_grad_batches, or start "
-                    "a new run from its weights: --model.weights.path"
+                    f"the checkpoint counts {before} {name}, and this run {now}; resume with the same lists, "
+                    "batch_size * processes * accumulate_grad_batches and data.multigrid, or start a new run "
+                    "from its weights: --model.weights.path"
                 )
 
     def _say_other_processes(self, saved: int) -> None:
@@ -187,6 +189,15 @@ class ExactResume(Callback):
                 "run from its weights: --model.weights.path"
             )
         log.warning("the training list or data.seed has changed; epochs from here on follow the new ones")
+
+
+def _batches_counted(trainer: Trainer) -> dict[str, int]:
+    """Return the number of batches of an epoch; where it changes, from which epoch on it is how many."""
+    numbers = batches_of_epochs(trainer)
+    if numbers is None:
+        return {"batches of an epoch": int(trainer.num_training_batches)}
+    begins = [epoch for epoch, number in enumerate(numbers) if epoch == 0 or number != numbers[epoch - 1]]
+    return {f"batches an epoch from epoch {epoch} on": numbers[epoch] for epoch in begins}
 
 
 def seed_step(seed: int, *, batches: int, process: int) -> None:

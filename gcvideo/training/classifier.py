@@ -21,6 +21,7 @@ from gcvideo.training.evaluated import EvaluatedNetwork
 from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.losses import LooksAtClips, loss_of, require_one_number
 from gcvideo.training.making import shared_by_copies
+from gcvideo.training.multigrid import factor_by_step
 from gcvideo.training.optimisation import (
     CountedSchedule,
     NesterovSGD,
@@ -193,6 +194,8 @@ class VideoClassifier(EvaluatedNetwork):
     def _schedule(self, optimizer: Optimizer) -> CountedSchedule:
         steps_per_epoch = self._steps_per_epoch()
         schedule = self.lr_schedule
+        if factor := factor_by_step(schedule, self.trainer, scaling=self.scale_learning_rate):
+            return CountedSchedule(LambdaLR(optimizer, factor))
         if isinstance(schedule, Schedule):
             num_epochs = self.trainer.estimated_stepping_batches / steps_per_epoch
             settled = schedule.settled(steps_per_epoch=steps_per_epoch, max_epochs=num_epochs)

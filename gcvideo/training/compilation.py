@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from gcvideo.clip import ViewBatch
+from gcvideo.keeping.epochs import EpochsOfTheirOwn
 from gcvideo.private_names import forget_compilation, options_of_mode
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,12 @@ class CompileNetwork(Callback):
         self.max_minutes = max_minutes
         self.tolerance = tolerance
         self.tried = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(trainer.train_dataloader, EpochsOfTheirOwn):
+            raise ValueError(
+                "CompileNetwork tries the network at one shape, and data.multigrid has several; leave one out"
+            )
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: ViewBatch, batch_idx: int

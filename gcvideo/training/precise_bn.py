@@ -91,7 +91,7 @@ def _training_loader(trainer: Trainer) -> ClipBatches:
         raise ValueError(
             "PreciseBatchNorm makes a training loader of its own; give the trainer a data module"
         )
-    return datamodule.train_dataloader()
+    return getattr(datamodule, "statistics_dataloader", datamodule.train_dataloader)()
 
 
 def _views_on_device(loader: ClipBatches, strategy: Strategy) -> Iterator[Float[Tensor, "B 3 T H W"]]:

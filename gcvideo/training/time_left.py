@@ -2,10 +2,14 @@
 
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import accumulate
 from typing import NamedTuple
 
 from lightning.pytorch import Trainer
+
+from gcvideo.keeping.epochs import batches_of_epochs
 
 
 class Plan(NamedTuple):
@@ -18,6 +22,8 @@ class Plan(NamedTuple):
     epochs_between_validations: int | None
     """None where batches between validations are counted on from epoch to epoch."""
     batches_of_validation: int
+    epoch_ends: tuple[int, ...] = ()
+    """The batches after which each epoch ends, where epochs differ; batches_of_epoch is the present one's."""
 
     @classmethod
     def of(cls, trainer: Trainer) -> "Plan | None":
@@ -25,7 +31,8 @@ class Plan(NamedTuple):
         batches_of_epoch, epochs, steps = trainer.num_training_batches, trainer.max_epochs, trainer.max_steps
         if math.isinf(batches_of_epoch):
             return None
-        batches = math.inf if epochs in (None, -1) else epochs * batches_of_epoch
+        ends = tuple(accumulate(batches_of_epochs(trainer) or []))
+        batches = math.inf if epochs in (None, -1) else ends[-1] if ends else epochs * batches_of_epoch
         if steps != -1:
             batches = min(batches, steps * trainer.accumulate_grad_batches)
         if math.isinf(batches):
@@ -37,6 +44,7 @@ class Plan(NamedTuple):
             between,
             trainer.check_val_every_n_epoch,
             int(sum(trainer.num_val_batches)),
+            ends,
         )
 
     def validations_within(self, batches: int) -> int:
@@ -44,9 +52,13 @@ class Plan(NamedTuple):
         every_epochs, every_batches = self.epochs_between_validations, self.batches_between_validations
         if every_epochs is None:
             return int(batches // every_batches)
+        in_an_epoch = self.batches_of_epoch // every_batches
+        if self.epoch_ends:
+            epochs = bisect_right(self.epoch_ends, batches)
+            return int(epochs // every_epochs * in_an_epoch)  # a share of one that has begun is not counted
         epochs, begun = divmod(batches, self.batches_of_epoch)
         within_last = begun // every_batches if (epochs + 1) % every_epochs == 0 else 0
-        return int(epochs // every_epochs * (self.batches_of_epoch // every_batches) + within_last)
+        return int(epochs // every_epochs * in_an_epoch + within_last)
 
 
 class TimeLeft:

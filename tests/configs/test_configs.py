@@ -174,6 +174,15 @@ def test_every_part_of_a_training_stacks_last(made, part):
     assert [type(callback).__name__ for callback in run.trainer.callbacks or []] == named
 
 
+def test_the_multigrid_run_has_the_epochs_and_milestones_of_its_schedule(made):
+    run = made("kinetics400", "model/slow_r50", "training/multigrid")
+    plan = run.data.multigrid_plan()
+    assert (run.trainer.max_epochs, list(run.model.lr_schedule.milestones)) == (
+        plan.num_epochs,
+        plan.milestones,
+    )
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_header_of_a_model_file_states_its_parameters_at_400_classes(made, model):
     header = (CONFIGS / "model" / f"{model}.yaml").read_text().partition("model:")[0]
