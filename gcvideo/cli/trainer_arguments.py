@@ -47,9 +47,9 @@ LEAST = {
 
 REFUSED_CALLBACKS: dict[type[Callback], str] = {
     LearningRateFinder: "its rate would hold for one step, since the schedule sets that of every step from "
-    "model.learning_rate; compare a few of those with --trainer.max_steps",
-    BatchSizeFinder: "it would change the batch after the learning rate was derived from it; try a few "
-    "--data.batch_size with --trainer.fast_dev_run",
+    "model.learning_rate; `gcvideo tune learning_rate` finds one for that",
+    BatchSizeFinder: "it would change the batch after the learning rate was derived from it; `gcvideo tune "
+    "batch_size` tries some",
     StochasticWeightAveraging: "it replaces the schedule, and a run stopped in it cannot be resumed exactly; "
     "WeightAveraging and EMAWeightAveraging average too",
     GradientAccumulationScheduler: "learning rate and schedule are derived from one number of clips a step; "
