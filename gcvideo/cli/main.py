@@ -30,6 +30,7 @@ COMMANDS = {
     "test": Command("gcvideo.cli.run", "test a checkpoint: all views of every video"),
     "preflight": Command("gcvideo.cli.preflight", "check machines and data from every process, before a run"),
     "tune": Command("gcvideo.cli.tune", "find a learning rate or a batch size, before a run"),
+    "peek": Command("gcvideo.cli.peek", "training clips as the network will see them, as picture and film"),
     "predict": Command("gcvideo.cli.predict", "top-5 classes of videos, timelines, annotated copies"),
     "complexity": Command("gcvideo.cli.complexity", "parameters, FLOPs, time and memory"),
     "attention": Command("gcvideo.cli.attention", "attention maps, and how much they depend on the query"),

@@ -72,8 +72,7 @@ class VideoDataModule(LightningDataModule):
             They see the uint8 frames [T 3 H W] of one clip, in the loader processes; one draw is for all.
         device_augment: The same on the device, where dear ones cost the loader nothing. The draws follow from
             the seed, the step and the process.
-        random_erasing: Fills a box of a clip with noise, behind normalisation: RandomErasing or a module of
-            one's own from views [B 1 3 T H W] to views.
+        random_erasing: Fills a box of a clip with noise, behind normalisation.
         repeats: Training clips of every video in a batch, from one decode, each cropped and augmented anew
             (repeated augmentation, Hoffer et al., arXiv:1901.09335). A batch then has batch_size * repeats
             clips; the learning rate counts batch_size.
@@ -121,7 +120,7 @@ class VideoDataModule(LightningDataModule):
         train_transform: FrameTransform | None = None,
         augment: list[nn.Module] | None = None,
         device_augment: list[nn.Module] | None = None,
-        random_erasing: RandomErasing | nn.Module | None = None,
+        random_erasing: RandomErasing | None = None,
         repeats: int = 1,
         repeats_share: Shared = "clip",
         multigrid: Multigrid | None = None,
@@ -172,6 +171,8 @@ class VideoDataModule(LightningDataModule):
         self.test_views = test_views
         self.blend: list[Blend] | Blending = blend or []
         self.blend_alpha = blend_alpha
+        if isinstance(blend, Blending):
+            blend.require_possible()
         self.normalize = Normalize(mean, std)
         self.batch_size = batch_size
         self.test_batch_size = test_batch_size

@@ -1,5 +1,6 @@
 """Clips as the network sees them, with their labels, as one picture."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,14 +45,11 @@ def clip_grid(
 def clip_film(
     batch: ViewBatch, normalize: Normalize, class_names: Sequence[str], *, num_clips: int = 8
 ) -> UInt8[np.ndarray, "T h w 3"]:
-    """Draw the clips of a batch below one another, each with its target above it, frame after frame."""
+    """Draw the clips of a batch beside and below one another, each with its target above it."""
     frames = normalize.inverse(batch.views[:num_clips, :1])[:, 0].cpu().numpy()
     named = list(zip(frames, captions(batch, class_names)))  # noqa: B905 (of the first clips)
     return np.stack(
-        [
-            np.concatenate([_row(clip[t : t + 1], said) for clip, said in named])
-            for t in range(frames.shape[1])
-        ]
+        [_tiled([_row(clip[t : t + 1], said) for clip, said in named]) for t in range(frames.shape[1])]
     )
 
 
@@ -78,3 +76,13 @@ def _row(frames: UInt8[np.ndarray, "T H W 3"], caption: str) -> UInt8[np.ndarray
     line = Image.new("RGB", (strip.shape[1], LINE_HEIGHT), "white")
     ImageDraw.Draw(line).text((2, 2), caption, fill="black", font=ImageFont.load_default(12))
     return np.concatenate([np.asarray(line), strip])
+
+
+def _tiled(pictures: Sequence[UInt8[np.ndarray, "h1 w1 3"]]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return pictures of one size in rows, about as many as there are columns."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    missing = -len(pictures) % columns
+    full = [*pictures, *[np.full_like(pictures[0], 255)] * missing]
+    return np.concatenate(
+        [np.concatenate(full[first : first + columns], axis=1) for first in range(0, len(full), columns)]
+    )

@@ -3,10 +3,10 @@
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from gcvideo.clip import ClipBatch, ViewBatch
-from gcvideo.data.augmentation import ChosenBlend, ClipAugmentation
+from gcvideo.data.augmentation import ChosenBlend, ClipAugmentation, RandomErasing
 from gcvideo.data.transforms import DeviceTransform, Normalize
 
 
@@ -25,15 +25,17 @@ class TrainingTransform(DeviceTransform):
         normalize: Normalize,
         *,
         augment: ClipAugmentation,
-        erase: nn.Module | None = None,
+        erase: RandomErasing | None = None,
         blend: ChosenBlend | None = None,
     ) -> None:
-        super().__init__(nn.Sequential(normalize, erase) if erase is not None else normalize, blend)
+        super().__init__(normalize, blend)
         self.augment = augment
+        self.erase = erase
 
     def forward(self, batch: ClipBatch) -> ViewBatch:
         clips = separate(batch)
-        return super().forward(clips._replace(frames=self.augmented(clips.frames)))
+        views = self.normalize(self.augmented(clips.frames))
+        return self.blended(views if self.erase is None else self.erase(views), clips)
 
     def augmented(self, frames: UInt8[Tensor, "B 1 T H W 3"]) -> UInt8[Tensor, "B 1 T H W 3"]:
         """Return every clip augmented by draws of its own."""

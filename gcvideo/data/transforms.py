@@ -199,7 +199,11 @@ class DeviceTransform(nn.Module):
         self.blend = blend
 
     def forward(self, batch: ClipBatch) -> ViewBatch:
-        views, target = self.normalize(batch.frames), batch.label
+        return self.blended(self.normalize(batch.frames), batch)
+
+    def blended(self, views: Float[Tensor, "B V 3 T H W"], batch: ClipBatch) -> ViewBatch:
+        """Return the views of a batch, blended where asked, with their targets."""
+        target = batch.label
         if self.blend is not None:
             of_one_video = len(batch.video_id) > 1 and len(set(batch.video_id)) == 1
             views, target = (self.blend.unblended if of_one_video else self.blend)(views, target)

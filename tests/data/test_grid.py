@@ -31,9 +31,9 @@ def test_a_grid_holds_the_frames_before_normalisation_in_their_order():
 
 def test_a_film_shows_all_clips_at_once():
     film = clip_film(BATCH, NORMALIZE, NAMES)
-    assert film.shape == (5, 3 * (CELL[0] + LINE_HEIGHT), CELL[1], 3)
-    for frame, clip in [(0, 0), (4, 2)]:
-        assert np.array_equal(cell(film[frame], clip, 0), FRAMES[clip, 0, frame].numpy())
+    assert film.shape == (5, 2 * (CELL[0] + LINE_HEIGHT), 2 * CELL[1], 3)  # two by two, one place free
+    for frame, clip in [(0, 0), (2, 1), (4, 2)]:
+        assert np.array_equal(cell(film[frame], clip // 2, clip % 2), FRAMES[clip, 0, frame].numpy())
 
 
 def test_values_beyond_black_and_white_are_black_and_white():

@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torchvision.transforms import v2
 
 from gcvideo.clip import ClipBatch, Unreadable, VideoRecord
-from gcvideo.data.augmentation import BlendClips, ClipAugmentation
+from gcvideo.data.augmentation import BlendClips, ClipAugmentation, RandomErasing
 from gcvideo.data.training_transform import TrainingTransform, separate
 from gcvideo.data.transforms import Normalize
 
@@ -65,10 +66,15 @@ def test_every_clip_is_augmented_on_the_device_by_a_draw_of_its_own():
     assert views.flatten(0, 1).is_contiguous(memory_format=torch.channels_last_3d)
 
 
+class Clamped(RandomErasing):
+    def __call__(self, views: Tensor) -> Tensor:
+        return views.clamp(-0.1, 0.1)
+
+
 def test_augmentation_precedes_normalisation_and_erasing_follows_it():
     invert = ClipAugmentation([v2.RandomInvert(1.0)])
     given = batch()
-    views = TrainingTransform(NORMALIZE, augment=invert, erase=torch.nn.Hardtanh(-0.1, 0.1))(given).views
+    views = TrainingTransform(NORMALIZE, augment=invert, erase=Clamped())(given).views
     assert torch.equal(views, NORMALIZE(255 - separate(given).frames).clamp(-0.1, 0.1))
 
 

@@ -33,7 +33,8 @@ class Blending:
     probability: float = 1.0
     switch_probability: float = 0.5
 
-    def __post_init__(self) -> None:
+    def require_possible(self) -> None:
+        """Raise ValueError where a setting is out of range."""
         alphas = self.mixup_alpha, self.cutmix_alpha
         if not (min(alphas) >= 0 and max(alphas) > 0):
             raise ValueError(

@@ -4,18 +4,20 @@ import math
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from gcvideo.data.augmentation.temporal import require_probability
 
 MOST_ATTEMPTS = 100
 
 
-class RandomErasing(nn.Module):
+class RandomErasing:
     """Fill a box with normal noise, the same box in all frames of a clip (a tube) and fresh noise in each.
 
     Zhong et al., arXiv:1708.04896, as PySlowFast's `RandomErasing(mode="pixel", cube=True)`, on normalised
     clips, so that the noise has their mean and deviation. torchvision's has the same noise in all frames.
+
+    To fill boxes in another way, subclass this.
 
     Args:
         probability: Of a clip to be erased in.
@@ -32,7 +34,6 @@ class RandomErasing(nn.Module):
         max_area: float = 1 / 3,
         min_aspect: float = 0.3,
     ) -> None:
-        super().__init__()
         self.probability = require_probability(probability, "data.random_erasing")
         if not (0 < min_area <= max_area <= 1 and 0 < min_aspect <= 1):
             raise ValueError(
@@ -42,7 +43,7 @@ class RandomErasing(nn.Module):
         self.areas = min_area, max_area
         self.log_aspects = math.log(min_aspect), -math.log(min_aspect)
 
-    def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B V 3 T H W"]:
+    def __call__(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B V 3 T H W"]:
         erased = views.clone()
         for clip in erased.flatten(0, 1):  # a view of it
             if torch.rand(()) < self.probability:

@@ -111,4 +111,4 @@ def test_clips_and_loss_are_those_of_pyslowfasts_formulas_for_the_same_draws(mon
 )
 def test_settings_out_of_range_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):
-        Blending(**settings)
+        Blending(**settings).require_possible()
