@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shard = shard_of(arguments)
     root, output = arguments.root, arguments.output
     # What there is to verify
-    lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers)
+    lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers, takes_folders=True)
     if any(file.parent.resolve() == output.resolve() for file in arguments.lists):
         raise ValueError(f"--output {output} holds the lists to be read; name another folder")
     mine = shard.share([VideoFile(path, root / path) for path in paths_of(lists)])

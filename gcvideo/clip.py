@@ -36,6 +36,8 @@ class VideoRecord(NamedTuple):
     video_id: str
     """The path as written in the annotation: the video's name in every output."""
     verified: Verified | None = None
+    num_frames: int | None = None
+    """As its list says; None where that does not."""
 
 
 class Unreadable(NamedTuple):

@@ -10,11 +10,18 @@ SUFFIXES = (
     *(".m2ts", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".ogm", ".mxf"),
 )
 """Endings of video names, in lower case."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""Endings of the names of pictures that may be the frames of a video."""
 
 
 def is_video_name(name: str) -> bool:
     """Return whether a file, given by name or path, is named like a video and not hidden."""
     return name.lower().endswith(SUFFIXES) and not is_hidden(name)
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether a file is named like a picture and not hidden."""
+    return name.lower().endswith(PICTURE_SUFFIXES) and not is_hidden(name)
 
 
 def is_hidden(name: str) -> bool:
@@ -61,6 +68,29 @@ def video_names(
                 advance(len(found))
             level = [path for _, path in sorted(folders)]
     return sorted(names)
+
+
+def picture_folders(root: Path) -> list[Path]:
+    """Return the folders, root itself among them, that hold pictures, sorted; links to folders are followed.
+
+    Raises:
+        ValueError: root is not a folder.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder; expected a folder of pictures, or of such folders")
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        if (identity := _identity(folder)) in seen:
+            continue
+        seen.add(identity)
+        entries = [entry for entry in _scan(folder) if not is_hidden(entry.name)]
+        if any(is_picture_name(entry.name) for entry in entries):
+            found.append(folder)
+        waiting += [Path(entry.path) for entry in entries if entry.is_dir()]
+    return sorted(found)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from data_prep.running.console import progress_bar
 from gcvideo.atomic import replacing, write_table
 from gcvideo.cells import unquoted
-from gcvideo.video_files import video_names
+from gcvideo.video_files import picture_folders, video_names
 
 SEGMENTS = {"start", "end", "time_start", "time_end", "start_time", "end_time", "start_frame", "end_frame"}
 CLASSES = "classes.txt"
@@ -35,8 +35,12 @@ class VideoList(NamedTuple):
     videos: list[ListedVideo]
 
 
-def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[VideoList]:
+def read_lists(
+    files: Sequence[Path], *, root: Path, num_workers: int, takes_folders: bool = False
+) -> list[VideoList]:
     """Return the lists of videos; if none is named, one of all that is named like a video under root.
+
+    If there is no such file either, and the step takes folders of pictures, one of those.
 
     Raises:
         ValueError: A list has no column path or label, two lists have one name, there is no video, or
@@ -46,6 +50,8 @@ def read_lists(files: Sequence[Path], *, root: Path, num_workers: int) -> list[V
         raise ValueError(f"{root} is not a folder; expected the folder of the videos")
     if not files:
         names = listed_videos(root, num_workers=num_workers)
+        if not names and takes_folders:
+            names = [str(folder.relative_to(root)) for folder in picture_folders(root) if folder != root]
         if not names:
             raise ValueError(
                 f"{root} holds nothing that is named like a video; expected .mp4, .avi, .mkv, ..."

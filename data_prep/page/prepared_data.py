@@ -11,6 +11,7 @@ from data_prep.lists.text_files import read_text
 from data_prep.lists.video_lists import CLASSES
 from data_prep.running.console import progress_bar
 from gcvideo.atomic import read_table
+from gcvideo.video_files import is_picture_name
 
 SPLITS = ("train", "val", "test", "videos")
 COUNT = re.compile(r"[0-9]{1,9}")
@@ -145,6 +146,8 @@ def read_prepared(
 
 def _num_bytes(video: Path) -> int:
     try:
+        if video.is_dir():
+            return sum(entry.stat().st_size for entry in video.iterdir() if is_picture_name(entry.name))
         return video.stat().st_size
     except FileNotFoundError as error:
         raise ValueError(f"{video}: no such file; --root is the folder that verify.py was given") from error

@@ -10,7 +10,8 @@ from av.video.reformatter import VideoReformatter
 
 from data_prep.lists.manifest import VideoProperties
 from data_prep.videos.encoding import decoded_frames
-from gcvideo.data.decoding.checksum import crc32_of
+from gcvideo.data.decoding.checksum import crc32_of, crc32_of_folder
+from gcvideo.data.decoding.frames import FrameFolderReader
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -27,12 +28,17 @@ LARGEST_MEAN_DIFFERENCE = 3.0
 def examine(path: Path) -> Iterator[VideoProperties]:
     """Decode a video once, hold both training readers to its frames, and say what it is.
 
+    Of a folder of frames, decode every picture.
+
     Yields:
         The properties as they are if decord hangs or crashes on the file; then the final ones.
 
     Raises:
         DecodeError: Training cannot read the video.
     """
+    if path.is_dir():
+        yield _examine_pictures(path)
+        return
     index = index_stream(path)
     _check_whole(index)
     checksum = crc32_of(path)
@@ -71,6 +77,28 @@ def examine(path: Path) -> Iterator[VideoProperties]:
     yield properties
     if not_plain is None:
         yield properties._replace(not_plain=_why_decord_differs(path, properties, picks, truth))
+
+
+def _examine_pictures(folder: Path) -> VideoProperties:
+    """Decode every picture of a folder, and say what the video is; its rate is what data.frames says."""
+    checksum = crc32_of_folder(folder)
+    reader = FrameFolderReader(folder)
+    with reader:
+        for _ in reader.parts_at(range(len(reader))):  # raises DecodeError at one that is damaged
+            pass
+        width, height = reader.size
+        suffix = Path(reader.pictures[0]).suffix.lower().removeprefix(".")
+        return VideoProperties(
+            num_frames=len(reader),
+            fps=reader.fps,
+            width=width,
+            height=height,
+            codec=suffix,
+            rotation=0,
+            stream=0,
+            crc32=checksum,
+            not_plain="it is a folder of pictures",
+        )
 
 
 class _Truth:

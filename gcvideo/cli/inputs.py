@@ -20,7 +20,7 @@ from gcvideo.data.annotations import read_paths
 from gcvideo.keeping.checkpoint_file import read_training_state, require_whole
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training import VideoClassifier
-from gcvideo.video_files import SUFFIXES, is_hidden, is_video_name, video_names
+from gcvideo.video_files import SUFFIXES, is_hidden, is_video_name, picture_folders, video_names
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +33,25 @@ MAKER = "lightning.pytorch.cli.instantiate_module"
 def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[Path]:
     """Yield the videos that paths name.
 
-    Of folders, these are all files below them that are named like a video; of lists (.csv, .txt), all paths
-    in them, relative to `root` or else to the list's own folder.
+    Of folders, these are all files below them that are named like a video, or, if there is none, all folders
+    that hold pictures, which are its frames; of lists (.csv, .txt), all paths in them, relative to `root` or
+    else to the list's own folder.
 
     Raises:
         ValueError: A path does not exist, or a folder or a list holds no video.
     """
     for path in paths:
         if path.is_dir():
-            inside = video_names(path)
+            inside = [path / name for name in video_names(path)]
+            if inside:
+                _log_left_out(path)
+            else:
+                inside = picture_folders(path)
             if not inside:
-                raise ValueError(f"{path}: no video in this folder; looked for {' '.join(SUFFIXES)}")
-            _log_left_out(path)
-            yield from (path / name for name in inside)
+                raise ValueError(
+                    f"{path}: no video in this folder; looked for {' '.join(SUFFIXES)} and pictures"
+                )
+            yield from inside
         elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
             yield from read_paths(path, root=root or path.parent)
         elif path.exists():

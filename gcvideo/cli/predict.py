@@ -26,7 +26,7 @@ from gcvideo.cli.options import (
     require_possible_views,
 )
 from gcvideo.cli.parser import CommandParser
-from gcvideo.data.decoding import DecodeError
+from gcvideo.data.decoding import DecodeError, FrameNames
 from gcvideo.evaluation import PredictionTable
 from gcvideo.prediction.annotated import write_annotated
 from gcvideo.prediction.predictors import Prediction, TimelinePredictor, VideoPredictor
@@ -113,7 +113,8 @@ def run(arguments: Sequence[str]) -> None:
                 plot_timeline(prediction.timeline, title=name, file=options.out / "timelines" / f"{name}.png")
             if options.annotate:
                 try:
-                    annotate(prediction, options.out / "annotated" / f"{name}.mp4", progress)
+                    file = options.out / "annotated" / f"{name}.mp4"
+                    annotate(prediction, file, progress, frames=data.frames)
                 except DecodeError as error:  # in frames that the prediction did not need
                     reason = str(error).removeprefix(f"{prediction.path}: ")
                     unreadable.append(UnreadableVideo(prediction.path, f"has no annotated copy: {reason}"))
@@ -142,7 +143,7 @@ def check(options: Any) -> None:
         raise ValueError(f"out is {options.out}; expected a folder, which gets predictions.csv and .json")
 
 
-def annotate(prediction: Prediction, file: Path, progress: Progress) -> None:
+def annotate(prediction: Prediction, file: Path, progress: Progress, *, frames: FrameNames) -> None:
     """Write an annotated copy of the video, under a progress bar of its own."""
     task = progress.add_task(f"annotate {file.name}", total=None)
     try:
@@ -150,6 +151,7 @@ def annotate(prediction: Prediction, file: Path, progress: Progress) -> None:
             prediction.path,
             file,
             prediction.top_at,
+            frames=frames,
             report=lambda frames, of: progress.update(task, completed=frames, total=of),
         )
     finally:

@@ -104,7 +104,7 @@ def thumbnails(videos: Sequence[str], data: VideoDataModule) -> dict[str, str]:
     pictures = {}
     for video in videos:
         try:
-            pictures[video] = thumbnail(data.split_lists.videos / video)
+            pictures[video] = thumbnail(data.split_lists.videos / video, data.open_any)
         except DecodeError as error:
             log.info("no picture: %s", error)
     return pictures

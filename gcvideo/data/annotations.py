@@ -21,11 +21,13 @@ from gcvideo.data.forms import (
     VERIFIED_COLUMNS,
     Cells,
     Form,
+    FormOfList,
     RowError,
     by_line,
     form_of,
     labelled_form,
 )
+from gcvideo.data.frame_lists import COUNTED, counts_frames
 from gcvideo.data.listed_paths import are_usual, local_path, path_below
 from gcvideo.data.records import NO_CHECKSUM, RecordColumns, VideoRecords
 from gcvideo.data.rows import AnnotationError, lines_of_rows, read_rows
@@ -35,7 +37,12 @@ log = logging.getLogger(__name__)
 
 
 def read_annotations(
-    file: Path, *, root: Path, num_classes: int, class_names: Sequence[str] = ()
+    file: Path,
+    *,
+    root: Path,
+    num_classes: int,
+    class_names: Sequence[str] = (),
+    form_of_list: FormOfList = labelled_form,
 ) -> VideoRecords:
     """Return the videos that an annotation file lists, in its order.
 
@@ -56,6 +63,7 @@ def read_annotations(
             the root is `/`.
         num_classes: K; labels are 0..K-1.
         class_names: Names that may stand in place of labels, in the order of the labels.
+        form_of_list: The forms that are read; folders of frames have one more.
 
     Raises:
         AnnotationError: The file is missing or empty, a row is not as described, or two rows give a video
@@ -65,7 +73,7 @@ def read_annotations(
     base = os.path.abspath(root)  # noqa: PTH100
     labels = Labels(num_classes, {name: label for label, name in enumerate(class_names)}, {})
     columns, keys = RecordColumns.empty(), array("q")
-    form = partial(labelled_form, is_row=labels.is_row)
+    form = partial(form_of_list, is_row=labels.is_row)
     for rows in read_rows(file, partial(_rows, root=root, base=base, labels=labels), form):
         columns.extend(rows.columns)
         keys.extend(rows.keys)
@@ -91,9 +99,9 @@ def read_paths(file: Path, *, root: Path) -> list[Path]:
     return paths
 
 
-def largest_label(file: Path) -> int:
+def largest_label(file: Path, *, form_of_list: FormOfList = labelled_form) -> int:
     """Return the largest label of an annotation file, to count classes where no class-name file is given."""
-    form = partial(labelled_form, is_row=lambda path, label: INTEGER.fullmatch(label) is not None)
+    form = partial(form_of_list, is_row=lambda path, label: INTEGER.fullmatch(label) is not None)
     found = set[str]().union(*read_rows(file, lambda cells: set(cells[1]), form))
     labels = [int(label) for label in found if INTEGER.fullmatch(label)]
     if not labels:
@@ -191,6 +199,8 @@ def _paths(cells: Cells, *, base: str) -> list[str]:
 
 
 def _any_form(first: str) -> Form:
+    if counts_frames(first, is_row=_may_be_row):
+        return COUNTED
     return form_of(first, is_row=_may_be_row) or Form(by_line, has_header=False, has_labels=False)
 
 
@@ -235,7 +245,8 @@ def _check_repeated(file: Path, records: VideoRecords) -> None:
 
 
 def _verified(cells: Cells) -> "tuple[array[Any], ...]":
-    num_frames, fps, width, height, plain, *checksum = cells or [()] * len(VERIFIED_COLUMNS)
+    counted = [cells[0], *[()] * (len(VERIFIED_COLUMNS) - 1)] if len(cells) == 1 else cells
+    num_frames, fps, width, height, plain, *checksum = counted or [()] * len(VERIFIED_COLUMNS)
     try:
         columns = (
             array("q", map(int, num_frames)),

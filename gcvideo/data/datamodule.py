@@ -26,7 +26,7 @@ from gcvideo.data.augmentation import (
 )
 from gcvideo.data.classes import Trained
 from gcvideo.data.dataset import EpochOrder, ListOrder, VideoDataset
-from gcvideo.data.decoding import AscendingReader, Backend
+from gcvideo.data.decoding import AscendingReader, Backend, FrameFolderReader, FrameNames, OpenAny, OpenReader
 from gcvideo.data.folds import Folds
 from gcvideo.data.grid import clip_grid
 from gcvideo.data.loader import VideoLoader
@@ -62,6 +62,9 @@ class VideoDataModule(LightningDataModule):
             is no classes.txt, classes are numbered, and num_classes says how many there are.
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
         videos: Folder that the annotated paths are relative to, where it is not the root itself.
+        source: What a path of the lists is: videos for a file, frames for a folder of pictures. Lists of
+            folders may be `folder num_frames label` too (TSN, TSM, MMAction2's rawframes).
+        frames: How the pictures of a video are named, and how fast they follow one another.
         clip: Which frames make a clip.
         train_sampler: Rule that chooses the clip of a training video: RandomClip, anywhere (the default); or
             a ClipSampler of your own, made with clip.
@@ -115,6 +118,8 @@ class VideoDataModule(LightningDataModule):
         classes: Path = DEFAULT_CLASSES,
         num_classes: int | None = None,
         videos: Path | None = None,
+        source: Literal["videos", "frames"] = "videos",
+        frames: FrameNames = FrameNames(),  # noqa: B008 (frozen)
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
         train_sampler: Callable[[ClipFrames], ClipSampler] = RandomClip,
         train_transform: FrameTransform | None = None,
@@ -155,7 +160,10 @@ class VideoDataModule(LightningDataModule):
             needs_classes=classes != DEFAULT_CLASSES,
             num_classes=num_classes,
             folds=folds,
+            of_folders=source == "frames",
         )
+        self.source = source
+        self.frames = frames
         self.clip = clip
         self.train_sampler = train_sampler
         self.train_transform = train_transform or ScaleJitter()
@@ -183,6 +191,8 @@ class VideoDataModule(LightningDataModule):
         self.on_error: Literal["raise", "skip"] = on_error
         self.max_unreadable_share = max_unreadable_share
         self.seed = seed
+        if source == "frames" and backend != "pyav":
+            raise ValueError(f"data.backend {backend} reads files; leave it out with data.source frames")
         least = {"batch_size": 1, "test_batch_size": 1, "repeats": 1, "num_workers": 0, "timeout_seconds": 0}
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:  # nor nan
@@ -310,6 +320,18 @@ class VideoDataModule(LightningDataModule):
             dataset, training=False, batch_size=self.test_batch_size, unreadable=ReportUnreadable()
         )
 
+    @property
+    def open_any(self) -> OpenAny:
+        """What opens videos that no list names, files and folders of pictures alike."""
+        return OpenAny(self.reader, self.frames)
+
+    @property
+    def opens_listed(self) -> Backend | OpenReader:
+        """What opens the videos of the lists."""
+        if self.reader is not None:
+            return self.reader
+        return partial(FrameFolderReader, names=self.frames) if self.source == "frames" else self.backend
+
     def training_dataset(self, records: Sequence[VideoRecord]) -> TrainingDataset:
         """Return `records` with random clips and crops, augmented."""
         return self._training_dataset(records, self.train_sampler(self.clip), self.train_transform)
@@ -331,7 +353,7 @@ class VideoDataModule(LightningDataModule):
             records,
             clips=views.clips(self.clip),
             crops=views.crops(),
-            backend=self.reader or self.backend,
+            backend=self.opens_listed,
             seed=self.seed,
         )
 
@@ -418,7 +440,7 @@ class VideoDataModule(LightningDataModule):
             clips=clips if self.repeats == 1 else repeat(clips, num_repeats=self.repeats),
             transform=transform.transform,
             augment=self.augment,
-            backend=self.reader or self.backend,
+            backend=self.opens_listed,
             seed=self.seed,
         )
 

@@ -108,7 +108,9 @@ class VideoDataset(Dataset[Clip]):
         record = self.records[index]
         with (
             _random_state(_mix(self.seed, epoch, index)),
-            open_video(record.path, self.backend, verified=record.verified) as reader,
+            open_video(
+                record.path, self.backend, verified=record.verified, num_frames=record.num_frames
+            ) as reader,
         ):
             return self.clip_of(record, reader, self.clips(len(reader)))
 

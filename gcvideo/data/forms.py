@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gcvideo.clip import Verified
 
@@ -40,6 +40,13 @@ class Form(NamedTuple):
     """Takes lines apart."""
     has_header: bool
     has_labels: bool
+
+
+@runtime_checkable
+class FormOfList(Protocol):
+    """Tells the form of a list of paths and labels by its first line."""
+
+    def __call__(self, first: str, *, is_row: IsRow) -> Form: ...
 
 
 def labelled_form(first: str, *, is_row: IsRow) -> Form:
@@ -194,8 +201,8 @@ def by_space(lines: Sequence[str]) -> Cells:
     for row, path in enumerate(paths):
         if path[-1].isdigit() and NUMBER_BEHIND.search(path):
             raise RowError(
-                f"{lines[row]!r} has more than one number behind the path; folders of frames and several "
-                "labels are not read: write `path label` with the path of a video file"
+                f"{lines[row]!r} has more than one number behind the path; folders of frames are read with "
+                "data.source frames, and several labels not at all: write `path label`"
             )
         if path[-1] == '"':
             paths[row] = _unquoted(path)

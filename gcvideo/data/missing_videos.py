@@ -6,7 +6,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from os.path import dirname, isfile, join, normpath
+from os.path import dirname, isdir, isfile, join, normpath
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -38,13 +38,21 @@ class Listing(NamedTuple):
     """Folders that are not there."""
 
 
-def said_of_missing(records: VideoRecords, *, file: Path, max_share: float) -> str | None:
+def said_of_missing(
+    records: VideoRecords, *, file: Path, max_share: float, of_folders: bool = False
+) -> str | None:
     """Return what to say of videos of a list that are not there, if any is missing.
+
+    Args:
+        records: The list.
+        file: Where it is from, for messages.
+        max_share: How many may be missing, 0..1.
+        of_folders: Whether videos are folders of pictures.
 
     Raises:
         ValueError: All are missing, or a greater share than this, 0..1.
     """
-    missing = missing_videos(records)
+    missing = missing_videos(records, of_folders=of_folders)
     if not missing:
         return None
     first = [records[row] for row in missing[:NUM_NAMED]]
@@ -58,15 +66,17 @@ def said_of_missing(records: VideoRecords, *, file: Path, max_share: float) -> s
     could_skip = max_share < 1 and len(missing) < len(records)
     skip = " allow for them with data.on_error skip (and data.max_unreadable_share)," * could_skip
     raise ValueError(
-        f"{said} below {records.root}{_likely_reason(first[0])}; correct data.root or data.videos,{skip} or "
-        "drop them from the list"
+        f"{said} below {records.root}{_likely_reason(first[0], of_folders=of_folders)}; correct data.root or "
+        f"data.videos,{skip} or drop them from the list"
     )
 
 
-def _likely_reason(record: VideoRecord) -> str:
+def _likely_reason(record: VideoRecord, *, of_folders: bool) -> str:
     """Return why this video may not have been found."""
+    if of_folders and record.path.is_file():
+        return f" ({record.video_id!r} is a file; files are read with data.source videos)"
     if record.path.is_dir():
-        return f" ({record.video_id!r} is a folder; frames as pictures are not read)"
+        return f" ({record.video_id!r} is a folder; frames as pictures are read with data.source frames)"
     archive = next((folder for folder in record.path.parents if folder.is_file()), None)
     if archive is not None:
         return f" ({archive} is a file; unpack it)"
@@ -86,34 +96,36 @@ def said_of_shared(records: VideoRecords, training: VideoRecords, *, file: Path)
     )
 
 
-def missing_videos(records: VideoRecords) -> list[int]:
-    """Return which of the records have no file, in order.
+def missing_videos(records: VideoRecords, *, of_folders: bool = False) -> list[int]:
+    """Return which of the records have no file, or no folder of pictures, in order.
 
     Files are asked for one by one only where no folder lists them as such: links, and folders that may not be
     listed.
     """
     folders = sorted({normpath(join(records.root, folder)) for folder in records.folders()})  # noqa: PTH118
     present, absent = array("q"), set[str]()
-    for listing in _in_parallel(lambda some: _listing(records.root, some), folders, "folders"):
+    kind = os.DirEntry.is_dir if of_folders else os.DirEntry.is_file
+    for listing in _in_parallel(lambda some: _listing(records.root, some, kind), folders, "folders"):
         present.extend(listing.keys)
         absent.update(listing.absent)
     if len(absent) == len(folders):
         return list(range(len(records)))
     listed = np.isin(records.keys, np.frombuffer(present, dtype=np.int64))
     rows = np.flatnonzero(~listed).tolist()
-    found = _in_parallel(lambda some: _without_file(records, some, absent), rows, "files")
+    exists = isdir if of_folders else isfile
+    found = _in_parallel(lambda some: _without(records, some, absent, exists), rows, "files")
     return [row for some in found for row in some]
 
 
-def _listing(root: str, folders: Sequence[str]) -> Listing:
-    """List the files of folders, which are absolute."""
+def _listing(root: str, folders: Sequence[str], kind: Callable[..., bool]) -> Listing:
+    """List the files of folders, which are absolute, or else the folders in them."""
     below, keys, absent = len(root.rstrip("/")) + 1, array("q"), []
     for folder in folders:
         prefix = f"{folder[below:]}/" if folder != root else ""
         try:
             with os.scandir(folder) as entries:
                 keys.extend(
-                    hash(prefix + entry.name) for entry in entries if entry.is_file(follow_symlinks=False)
+                    hash(prefix + entry.name) for entry in entries if kind(entry, follow_symlinks=False)
                 )
         except (FileNotFoundError, NotADirectoryError):
             absent.append(folder)
@@ -122,10 +134,12 @@ def _listing(root: str, folders: Sequence[str]) -> Listing:
     return Listing(keys, absent)
 
 
-def _without_file(records: VideoRecords, rows: Sequence[int], absent: set[str]) -> list[int]:
-    """Return which of these records have no file."""
+def _without(
+    records: VideoRecords, rows: Sequence[int], absent: set[str], exists: Callable[[str], bool]
+) -> list[int]:
+    """Return which of these records have no file, or folder."""
     paths = {row: str(records[row].path) for row in rows}
-    return [row for row, path in paths.items() if dirname(path) in absent or not isfile(path)]  # noqa: PTH120, PTH113
+    return [row for row, path in paths.items() if dirname(path) in absent or not exists(path)]  # noqa: PTH120
 
 
 def _in_parallel(work: Callable[[Sequence[Item]], T], items: Sequence[Item], what: str) -> Iterator[T]:

@@ -45,8 +45,9 @@ class RecordColumns(NamedTuple):
     """Length of each path in `text`."""
     label: "array[Any]"
     num_frames: "array[Any]"
-    """This and what follows as in Verified; empty where nothing is verified."""
+    """Empty where the list does not say it."""
     fps: "array[Any]"
+    """This and what follows as in Verified; empty where nothing is verified."""
     width: "array[Any]"
     height: "array[Any]"
     plain: "array[Any]"
@@ -136,10 +137,11 @@ class VideoRecords(Sequence[VideoRecord]):
         start = int(self.ends[position - 1]) if position else 0
         video_id = self.text[start : int(self.ends[position])].numpy().tobytes().decode()
         path = Path(normpath(join(self.root, video_id)))  # noqa: PTH118
-        return VideoRecord(path, int(self.label[position]), video_id, self._verified(position))
+        num_frames = int(self.verified[0][position]) if self.verified else None
+        return VideoRecord(path, int(self.label[position]), video_id, self._verified(position), num_frames)
 
     def _verified(self, position: int) -> Verified | None:
-        if not self.verified:
+        if len(self.verified) < len(Verified._fields):  # the number of frames alone is nobody's finding
             return None
         found = Verified._make(column[position].item() for column in self.verified)
         return found._replace(crc32=None) if found.crc32 == NO_CHECKSUM else found

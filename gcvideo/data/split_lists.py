@@ -10,6 +10,8 @@ from gcvideo.data.annotations import largest_label, read_annotations
 from gcvideo.data.class_files import read_class_names
 from gcvideo.data.classes import Numbering, Trained, match, numbers
 from gcvideo.data.folds import Folds
+from gcvideo.data.forms import FormOfList, labelled_form
+from gcvideo.data.frame_lists import frame_folder_form
 from gcvideo.data.missing_videos import said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
 
@@ -26,6 +28,7 @@ class SplitLists:
         needs_classes: Whether that file must be there; where it need not, classes are numbered.
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
         folds: What part of the training list to hold out; the lists of val and test are not read then.
+        of_folders: Whether videos are folders of pictures.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class SplitLists:
         needs_classes: bool,
         num_classes: int | None,
         folds: Folds | None = None,
+        of_folders: bool = False,
     ) -> None:
         self.files = files if folds is None else dict.fromkeys(files, files["train"])
         self.folds = folds
@@ -44,6 +48,8 @@ class SplitLists:
         self.classes = classes
         self.needs_classes = needs_classes
         self.num_classes = num_classes
+        self.of_folders = of_folders
+        self.form_of_list: FormOfList = frame_folder_form if of_folders else labelled_form
         self._trained: Trained | None = None
         self._records: dict[str, VideoRecords] = {}
 
@@ -74,7 +80,13 @@ class SplitLists:
     def _read(self, file: Path) -> VideoRecords:
         names, output = self._numbering
         listed = names if output is None else self._own_class_names
-        records = read_annotations(file, root=self.videos, num_classes=len(listed), class_names=listed)
+        records = read_annotations(
+            file,
+            root=self.videos,
+            num_classes=len(listed),
+            class_names=listed,
+            form_of_list=self.form_of_list,
+        )
         if output is not None:
             records.relabel(output)
         return records
@@ -87,7 +99,12 @@ class SplitLists:
         """
         max_share = {"train": max_training_share}
         said = [
-            said_of_missing(self.records(split), file=self.files[split], max_share=max_share.get(split, 1.0))
+            said_of_missing(
+                self.records(split),
+                file=self.files[split],
+                max_share=max_share.get(split, 1.0),
+                of_folders=self.of_folders,
+            )
             for split in splits
         ]
         if "train" in splits and "val" in splits:
@@ -133,6 +150,8 @@ class SplitLists:
                     f"{self.num_classes}; drop num_classes or correct the file"
                 )
             return names
-        num_classes = self.num_classes or largest_label(self.files["train"]) + 1
+        num_classes = (
+            self.num_classes or largest_label(self.files["train"], form_of_list=self.form_of_list) + 1
+        )
         log.info("%s does not exist; classes are numbered 0..%d", self.classes, num_classes - 1)
         return numbers(num_classes)

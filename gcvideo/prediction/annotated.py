@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from gcvideo.atomic import replacing
+from gcvideo.data.decoding import FrameFolderReader, FrameNames
 from gcvideo.data.decoding.index import index_stream, open_container
 from gcvideo.data.decoding.pyav import PyAVReader
-from gcvideo.prediction.sound import Sound
+from gcvideo.prediction.sound import Silence, Sound
 from gcvideo.prediction.timeline import Ranked
 
 MEMORY_PER_READ = 256 * 2**20
@@ -30,6 +32,7 @@ def write_annotated(
     target: Path,
     top_at: Callable[[float], Sequence[Ranked]],
     *,
+    frames: FrameNames,
     report: Callable[[int, int], None],
 ) -> None:
     """Write `source` as an H.264 mp4 at its own size, each frame under the classes of its moment.
@@ -37,25 +40,27 @@ def write_annotated(
     Frames are shown when those of the source are, and the sound is the source's.
 
     Args:
-        source: The video.
+        source: The video, or a folder of its frames.
         target: The file to write. Replaced whole when done, and as it was if that fails.
         top_at: The likeliest classes at a moment, in seconds.
+        frames: How pictures are named, where the source is a folder of them.
         report: Called now and then with the number of frames written, and of all frames.
 
     Raises:
         DecodeError: The source cannot be read.
     """
-    reader = PyAVReader(index_stream(source))
+    is_folder = source.is_dir()
+    reader = FrameFolderReader(source, frames) if is_folder else PyAVReader(index_stream(source))
     with (
         reader,
-        open_container(source) as again,
+        nullcontext() if is_folder else open_container(source) as again,
         replacing(target) as unfinished,
         av.open(str(unfinished), "w", format="mp4") as container,
     ):
         # A picture track of the source's size, and the sound's own tracks
         height, width = reader.frames_at([0]).shape[1:3]
         stream = h264_stream(container, height=height, width=width, fps=reader.fps)
-        sound = Sound(again, container)
+        sound = Sound(again, container) if again is not None else Silence()
 
         # The copy begins with the first picture or sound.
         by_clock = reader.boundaries_by_clock()

@@ -88,7 +88,7 @@ class TimelinePredictor:
         hop_seconds: float | None = None,
     ) -> None:
         self.model = model
-        self.clip, self.reader = data.clip, data.reader
+        self.clip, self.open_any = data.clip, data.open_any
         self.crops = views.crops()
         self.hop_seconds = hop_seconds
         self.on_device = OnDevice(data, model.device)
@@ -104,7 +104,7 @@ class TimelinePredictor:
     def predict(self, path: Path) -> Prediction:
         """Return the prediction of one video; raise DecodeError if it cannot be read."""
         video = SlidingWindows(
-            path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds, reader=self.reader
+            path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds, reader=self.open_any
         )
         windows, parts = [], []
         for group in video:

@@ -44,7 +44,7 @@ def read_views(
     records = [VideoRecord(path, 0, str(path)) for path in paths]
     dataset = data.evaluation_dataset(records, views)
     loader = VideoLoader(
-        TimedVideoDataset(records, clips=dataset.clips, crops=dataset.crops, backend=data.reader or "pyav"),
+        TimedVideoDataset(records, clips=dataset.clips, crops=dataset.crops, backend=data.open_any),
         order=EpochOrder(len(records), shuffle=False, even=False, seed=0, rank=0, num_processes=1),
         batch_size=1,
         drop_last=False,

@@ -17,6 +17,18 @@ log = logging.getLogger(__name__)
 USUAL_RATE = 48000
 
 
+class Silence:
+    """The sound of what has none."""
+
+    start_seconds = math.inf
+
+    def begin(self, *, zero: float) -> None:
+        pass
+
+    def write_until(self, seconds: float) -> None:
+        pass
+
+
 class Sound:
     """All sound tracks of a video, written into another container piece by piece, beside its pictures.
 

@@ -5,20 +5,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from gcvideo.data.decoding import open_video
+from gcvideo.data.decoding import OpenReader
 from gcvideo.report.run import data_uri
 
 HEIGHT = 120
 NUM_FRAMES = 3
 
 
-def thumbnail(path: Path) -> str:
+def thumbnail(path: Path, open_video: OpenReader) -> str:
     """Draw three frames of a video side by side, as an address that needs no file.
 
     Raises:
         DecodeError: The video cannot be read.
     """
-    with open_video(path, "pyav") as reader:
+    with open_video(path) as reader:
         numbers = [len(reader) * part // (2 * NUM_FRAMES) for part in range(1, 2 * NUM_FRAMES, 2)]
         frames = reader.frames_at(numbers)
     height, width = frames.shape[1:3]

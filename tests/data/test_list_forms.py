@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[str | bytes, int | None, str]] = {
     "rawframes": (
         "train/move_left/0000 24 0\n",
         1,
-        "more than one number behind the path; folders of frames .*not read",
+        "more than one number behind the path; folders of frames are read with data.source frames",
     ),
     "s3": (HEADER + "s3://bucket/x.mp4,0\n", 2, "path 's3://bucket/x.mp4' is a URL; download the file"),
     "single_quoted": (two("'%s',%s"), 1, "is in single quotes; write double quotes or none"),

@@ -92,7 +92,7 @@ def test_the_message_counts_the_missing_names_five_and_says_what_would_do(tmp_pa
         (
             "frames/v0",
             "frames/v0/img_00001.jpg",
-            r"\('frames/v0' is a folder; frames as pictures are not read\)",
+            r"\('frames/v0' is a folder; frames as pictures are read with data.source frames\)",
         ),
         ("clips.tar/x.mp4", "clips.tar", r"\(ROOT/clips.tar is a file; unpack it\)"),
     ],

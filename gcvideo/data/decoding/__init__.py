@@ -1,6 +1,17 @@
 """Video files in, exactly the frames asked for out: `open_video(path).frames_at(indices)`."""
 
-from gcvideo.data.decoding.opening import Backend, OpenReader, open_video
+from gcvideo.data.decoding.frames import FrameFolderReader, FrameNames
+from gcvideo.data.decoding.opening import Backend, OpenAny, OpenReader, open_video
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError, VideoReader
 
-__all__ = ["AscendingReader", "Backend", "DecodeError", "OpenReader", "VideoReader", "open_video"]
+__all__ = [
+    "AscendingReader",
+    "Backend",
+    "DecodeError",
+    "FrameFolderReader",
+    "FrameNames",
+    "OpenAny",
+    "OpenReader",
+    "VideoReader",
+    "open_video",
+]

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gcvideo.clip import Verified
-from gcvideo.data.decoding.checksum import crc32_of
+from gcvideo.data.decoding.checksum import crc32_of, crc32_of_folder
+from gcvideo.data.decoding.frames import FrameFolderReader, FrameNames
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.plain import starts_as_plain
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -21,8 +23,30 @@ DECORD_BYTES = 256 * 2**20
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class OpenAny:
+    """Opens a video that no list names: a file, or a folder of pictures.
+
+    Args:
+        reader: What opens all videos in place of the readers here.
+        frames: How pictures are named.
+    """
+
+    reader: OpenReader | None = None
+    frames: FrameNames = FrameNames()  # noqa: RUF009 (frozen)
+
+    def __call__(self, path: Path) -> VideoReader:
+        if self.reader is not None:
+            return self.reader(path)
+        return FrameFolderReader(path, self.frames) if path.is_dir() else PyAVReader(index_stream(path))
+
+
 def open_video(
-    path: str | Path, backend: Backend | OpenReader = "pyav", *, verified: Verified | None = None
+    path: str | Path,
+    backend: Backend | OpenReader = "pyav",
+    *,
+    verified: Verified | None = None,
+    num_frames: int | None = None,
 ) -> VideoReader:
     """Open a video; raise DecodeError for whatever is not a video file that can be read.
 
@@ -31,7 +55,7 @@ def open_video(
     checksum is another than the list says is refused, since no decoder notices all damage.
 
     Any other way of opening a video reads all files itself, and is held to the list's checksum and number of
-    frames.
+    frames (`num_frames`, or that which was verified).
 
     No file is plain by what it states of itself: where a packet is damaged, decord returns other
     frames without an error (215 of 9,000 picks in 250 H.264 files with a few bytes changed; PyAV 0).
@@ -40,21 +64,23 @@ def open_video(
     if verified is not None and verified.crc32 is not None:
         _check_same(path, verified.crc32)
     reader = _opened(path, backend, verified)
-    if verified is not None and len(reader) != verified.num_frames:
+    listed = num_frames if verified is None else verified.num_frames
+    if listed not in (None, len(reader)):
         found = len(reader)
         reader.close()
-        raise DecodeError(
-            f"{path}: has {found} frames, and had {verified.num_frames} when it was verified; "
-            "run data_prep/verify.py again"
-        )
+        said = "had {} when it was verified; run data_prep/verify.py again"
+        said = "its list says {}; correct the list" if verified is None else said
+        raise DecodeError(f"{path}: has {found} frames, and {said.format(listed)}")
     return reader
 
 
 def _check_same(path: Path, verified: int) -> None:
-    """Raise DecodeError unless the file has the checksum that it had when it was verified."""
-    check_regular_file(path)
+    """Raise DecodeError unless the file or folder has the checksum that it had when it was verified."""
+    of_folder = path.is_dir()
+    if not of_folder:
+        check_regular_file(path)
     try:
-        found = crc32_of(path)
+        found = crc32_of_folder(path) if of_folder else crc32_of(path)
     except OSError as error:
         raise DecodeError(f"{path}: cannot be read to its end ({error.strerror}); fetch it again") from error
     if found != verified:
