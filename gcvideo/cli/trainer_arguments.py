@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 from lightning.pytorch.callbacks.timer import Interval
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from gcvideo.keeping import ExactResume
 from gcvideo.private_names import checks_after_epoch, start_method
@@ -192,6 +192,11 @@ def require_supported_processes(trainer: Trainer, *, sync_batchnorm: bool) -> No
         ValueError: They would be copies of this one, wait for ever, or have no norm in common.
     """
     strategy = trainer.strategy
+    if isinstance(strategy, ModelParallelStrategy):
+        raise ValueError(
+            "trainer.strategy is ModelParallelStrategy, which cuts a network as its own code says, and "
+            "those here say nothing; use ddp, or on GPUs fsdp"
+        )
     if not isinstance(strategy, DDPStrategy):
         return
     if start_method(strategy) != "popen":

@@ -40,7 +40,8 @@ ARGUMENTS: dict[str, list[Works | Refused]] = {
     "strategy": [
         Works("ddp", lambda run: run.facts["strategy"] == "DDPStrategy"),
         Refused("ddp_spawn", "trainer.strategy starts processes by spawn"),
-        Refused("fsdp", "`fsdp` requires a GPU"),
+        Refused("fsdp", "`fsdp` requires a GPU"),  # of Lightning's, which has it on no other device
+        Refused({"class_path": "ModelParallelStrategy"}, "trainer.strategy is ModelParallelStrategy, which"),
         Refused("nonsense", "strategy"),
     ],
     "devices": [

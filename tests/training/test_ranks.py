@@ -7,8 +7,18 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.data.annotated import write_dataset
 from tests.training.runs import batches, fault, last_checkpoint, run, said, write_config
-from tests.training.trials import evaluate, train_checkpoint, write_hundred_videos
+from tests.training.trials import (
+    NUM_VIDEOS,
+    Kill,
+    Outcome,
+    evaluate,
+    train_checkpoint,
+    try_kill,
+    whole_run,
+    write_hundred_videos,
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +104,19 @@ def test_precise_norms_of_several_processes_are_those_of_one(tmp_path, root):
         found[processes] = last_checkpoint(folder)["state_dict"]
     for name in ("network.first_norm.running_mean", "network.first_norm.running_var"):
         torch.testing.assert_close(found[2][name], found[1][name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_static_graph_trains_resumes_and_tests_as_ddp_does(tmp_path):
+    root = write_dataset(tmp_path / "videos", **NUM_VIDEOS)
+    plain = whole_run(tmp_path / "plain", root, processes=2, trainer={"strategy": "ddp"})
+    strategy = {"class_path": "DDPStrategy", "init_args": {"static_graph": True}}
+    static = tmp_path / "static"
+    outcome = try_kill(Kill(4, processes=2), static, root, plain, trainer={"strategy": strategy})
+    assert outcome == Outcome(survived=True, unlike=[])
+    tables = []
+    for folder in (plain, static):
+        newest = str(folder / "run" / "checkpoints" / "last.ckpt")
+        assert run(folder / "run.yaml", "--ckpt_path", newest, command="test", processes=2) == [0, 0]
+        tables.append(pd.read_csv(folder / "run" / "predictions.csv"))
+    pd.testing.assert_frame_equal(*tables)
