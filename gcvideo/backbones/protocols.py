@@ -63,6 +63,12 @@ def shown_stages(network: nn.Module) -> dict[str, nn.Module] | None:
     return dict(stages.items()) if isinstance(stages, Mapping | nn.ModuleDict) else None
 
 
+def shown_head(network: nn.Module) -> nn.Module | None:
+    """Return the last layer of a Headed network, or None of another."""
+    head = getattr(network, "head", None)
+    return head if isinstance(head, nn.Module) else None
+
+
 def require_clip(
     clip: Float[Tensor, "B 3 T H W"], size: tuple[int, int, int], *, network: str, settings: str
 ) -> None:

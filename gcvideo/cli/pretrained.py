@@ -7,6 +7,7 @@ import torch
 
 from gcvideo.backbones.checkpoints import Weights, find_network, read_checkpoint, recognise
 from gcvideo.backbones.checkpoints.configurations import Input, read_configuration
+from gcvideo.backbones.checkpoints.others import other_network
 from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.data import VideoDataModule
 
@@ -18,10 +19,14 @@ def warn_of_other_input(weights: Weights, data: VideoDataModule) -> None:
     checkpoint = find_network(read_checkpoint(weights.path, state=weights.state))
     if is_residual(checkpoint.state):
         trained_on = recognise(checkpoint, format=weights.format).input
+        of = str(weights.path)
     else:
-        trained_on = read_configuration(checkpoint).input
+        trained_on, of = read_configuration(checkpoint).input, str(weights.path)
+        other = other_network(checkpoint.state)
+        if other is not None and trained_on.mean is None:  # of which no file says what it was trained with
+            trained_on, of = other.input, f"{of} ({other.title}), if it is what is published,"
     if differences := list(_differences(trained_on, data)):
-        log.warning("%s was trained with %s", weights.path, "; ".join(differences))
+        log.warning("%s was trained with %s", of, "; ".join(differences))
 
 
 def _differences(trained_on: Input, data: VideoDataModule) -> Iterator[str]:

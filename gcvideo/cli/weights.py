@@ -20,6 +20,7 @@ from gcvideo.backbones.checkpoints.files import non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation
 from gcvideo.backbones.checkpoints.kinds import count_blocks, kinds_of_blocks
 from gcvideo.backbones.checkpoints.loading import Format
+from gcvideo.backbones.checkpoints.others import Other, other_network
 from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.backbones.resnet import ArchitectureName
 from gcvideo.cli.options import add_switch
@@ -88,6 +89,10 @@ def run(arguments: Sequence[str]) -> None:
     if options.action == "inspect" and class_path is not None and not is_residual(checkpoint.state):
         print_own(checkpoint, class_path, tensors=chosen.tensors)
         return
+    other = other_network(checkpoint.state)
+    if options.action == "inspect" and other is not None and not is_residual(checkpoint.state):
+        print_other(checkpoint, other, tensors=chosen.tensors)
+        return
     source = recognise(checkpoint, format=chosen.format)
     if options.action == "inspect":
         print_contents(checkpoint, source, tensors=chosen.tensors)
@@ -122,10 +127,20 @@ def print_own(checkpoint: Checkpoint, class_path: str, *, tensors: bool) -> None
     """Print what a checkpoint of a network of one's own holds, whose names no table knows."""
     blocks = count_blocks(kinds_of_blocks(checkpoint.state, read_configuration(checkpoint).block))
     lines = [f"{checkpoint.path}: {', '.join([class_path, *blocks])}", _count(checkpoint)]
+    _print(lines + _not_finite(checkpoint) + _own_tensors(checkpoint) * tensors)
+
+
+def _own_tensors(checkpoint: Checkpoint) -> list[str]:
+    return [f"  {key} {list(tensor.shape)}" for key, tensor in checkpoint.state.items()]
+
+
+def print_other(checkpoint: Checkpoint, other: Other, *, tensors: bool) -> None:
+    """Print what a file of another library's network holds, which keeps its names here."""
+    lines = [f"{checkpoint.path}: {other.describe(checkpoint.state)}; {other.advice}", _count(checkpoint)]
     lines += _not_finite(checkpoint)
-    if tensors:
-        lines += [f"  {key} {list(tensor.shape)}" for key, tensor in checkpoint.state.items()]
-    _print(lines)
+    mean, std = (numbers(values or ()) for values in (other.input.mean, other.input.std))
+    lines.append(f"published weights have mean {mean}, std {std}; compare data.mean, data.std")
+    _print(lines + _own_tensors(checkpoint) * tensors)
 
 
 def print_contents(checkpoint: Checkpoint, source: Recognised, *, tensors: bool) -> None:

@@ -1,9 +1,12 @@
 """What context blocks are: by the class that a file or a network names, or else by the layers they have."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, nn
+
+from gcvideo.backbones.placement import placed_blocks
 
 PACKAGE = "gcvideo.blocks."
 
@@ -87,3 +90,13 @@ def same_class(block: nn.Module, class_path: str) -> bool:
     if own is None and class_path.startswith(PACKAGE):
         return True
     return type(block).__name__ == class_path.rpartition(".")[2]
+
+
+def refuse_other_block(network: nn.Module, class_path: str, file: Path) -> None:
+    """Refuse context blocks of another class, whose tensors may have the same names and shapes."""
+    for name, block in placed_blocks(network).items():
+        if not same_class(block, class_path):
+            raise ValueError(
+                f"{name} is a {type(block).__name__}, but {file} was trained with {class_path}; set "
+                "block.class_path to that, or start the blocks fresh with weights.new: [blocks]"
+            )

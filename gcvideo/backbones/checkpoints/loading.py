@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from gcvideo.backbones.checkpoints.classes import compare_classes
-from gcvideo.backbones.checkpoints.configurations import read_configuration
-from gcvideo.backbones.checkpoints.files import Checkpoint, non_finite, read_checkpoint, refuse_non_finite
+from gcvideo.backbones.checkpoints.exactly import PARTS, Part, load_exactly
+from gcvideo.backbones.checkpoints.files import Checkpoint, read_checkpoint, refuse_non_finite
 from gcvideo.backbones.checkpoints.inflation import Inflation, inflate
-from gcvideo.backbones.checkpoints.kinds import own_class, same_class
+from gcvideo.backbones.checkpoints.kinds import own_class, refuse_other_block
 from gcvideo.backbones.checkpoints.namings import NAMINGS
+from gcvideo.backbones.checkpoints.own_names import load_own_names
 from gcvideo.backbones.checkpoints.prefixes import find_network
 from gcvideo.backbones.checkpoints.recognition import Recognised, is_residual, recognise
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, write_naming
@@ -22,15 +23,10 @@ from gcvideo.backbones.checkpoints.settings import ARGUMENTS, OF_BLOCKS, setting
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.families import FAMILIES
 from gcvideo.backbones.placement import placed_blocks
-from gcvideo.backbones.protocols import shown_stages
 
 log = logging.getLogger(__name__)
 
 Format = Literal["auto", "pytorchvideo", "torchvision", "mmdetection", "pyslowfast", "mmaction2"]
-Part = Literal["head", "blocks"]
-
-PARTS = {"head": "head.", "blocks": ".context."}
-"""How the keys of a part that may start fresh are told."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
     if "head" not in weights.new:
         compare_classes(checkpoint, class_names)
     if not is_residual(network.state_dict()):
-        _load_own_keys(network, checkpoint, weights)
+        load_own_names(network, checkpoint, new=weights.new)
         return
     # Recognise both sides, and refuse what cannot be loaded whatever is declared.
     own = _as_built(network)
@@ -123,34 +119,6 @@ def load_weights(network: nn.Module, weights: Weights, *, class_names: Sequence[
         log.info("recipes of %s normalise with %s; compare data.mean, data.std", naming.title, naming.pixels)
 
 
-def _load_own_keys(network: nn.Module, checkpoint: Checkpoint, weights: Weights) -> None:
-    """Load a file of the network's own keys, whose names no table knows."""
-    name = type(network).__name__
-    stages = shown_stages(network)
-    # What stands in no stage is the head.
-    of_stages = tuple(f"{key}." for key, part in network.named_modules() if part in (stages or {}).values())
-
-    def is_new(key: str) -> bool:
-        of_head = stages is not None and not key.startswith(of_stages)
-        return ("blocks" in weights.new and PARTS["blocks"] in key) or ("head" in weights.new and of_head)
-
-    fresh = [key for key in network.state_dict() if is_new(key)]
-    if weights.new and not fresh:
-        raise ValueError(
-            f"weights.new names {weights.new}, which {name} does not have; leave it out (blocks are what "
-            "gcvideo.backbones.place puts, the head what stands in none of the `stages` that a network shows)"
-        )
-    block = read_configuration(checkpoint).block
-    if block is not None and "blocks" not in weights.new:
-        _refuse_other_block(network, block, weights.path)
-    state = {key: tensor for key, tensor in checkpoint.state.items() if not is_new(key)}
-    load_exactly(network, state, expected_missing=fresh)
-    if found := non_finite(checkpoint.state):
-        log.warning("%s: nan or infinite are numbers of %s", weights.path, ", ".join(found))
-    started = f"; {len(fresh)} ({', '.join(sorted(weights.new))}) start fresh" if fresh else ""
-    log.info("loaded %s: %d tensors of %s%s", weights.path, len(state), name, started)
-
-
 def _as_built(network: nn.Module) -> Recognised:
     """Return what the network's tensors, its settings and the classes of its context blocks tell."""
     own = recognise(Checkpoint(Path(type(network).__name__), dict(network.state_dict()), [], {}))
@@ -158,33 +126,6 @@ def _as_built(network: nn.Module) -> Recognised:
     classes = {place: own_class(block) for place, block in placed_blocks(network).items()}
     blocks = {place: classes.get(place) or kind for place, kind in own.blocks.items()}
     return own._replace(settings=own.settings | settings, blocks=blocks)
-
-
-def load_exactly(
-    network: nn.Module, state: Mapping[str, Tensor], *, expected_missing: Collection[str] = ()
-) -> None:
-    """Load a state dict that has every tensor of the network but `expected_missing`, and no other.
-
-    Raises:
-        ValueError: It does not; every missing, unexpected and mis-shaped tensor is listed. Nothing is loaded.
-    """
-    own = network.state_dict()
-    missing = [key for key in own if key not in state and key not in expected_missing]
-    unexpected = [key for key in state if key not in own or key in expected_missing]
-    misshaped = [
-        f"{key}: the file has {list(tensor.shape)}, the network {list(own[key].shape)}"
-        for key, tensor in state.items()
-        if key in own and key not in expected_missing and tensor.shape != own[key].shape
-    ]
-    undeclared = {"missing": missing, "unexpected": unexpected, "of another shape": misshaped}
-    if any(undeclared.values()):
-        counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in undeclared.items() if keys)
-        lines = [f"  {kind}: {key}" for kind, keys in undeclared.items() for key in keys]
-        raise ValueError("\n".join([f"nothing was loaded: of {len(own)} tensors, {counts}", *lines]))
-    others = {tensor.dtype for key, tensor in state.items() if tensor.dtype != own[key].dtype}
-    if others:
-        log.info("weights of %s become those of the network", ", ".join(sorted(map(str, others))))
-    network.load_state_dict(dict(state), strict=False)
 
 
 def _count_of_parts(keys: Collection[str]) -> str:
@@ -223,7 +164,7 @@ def _refuse_other_function(
         said = ", ".join(setting for _, setting in foreign)
         raise ValueError(f"{file} was trained with {said}, which nothing here has{way_out}")
     if source.block is not None and "blocks" not in new:
-        _refuse_other_block(network, source.block, file)
+        refuse_other_block(network, source.block, file)
     # Compare what every module is set to with what the file says, or may mean.
     left_open: dict[str, None] = {}
     for name, module in network.named_modules():
@@ -245,16 +186,6 @@ def _refuse_other_function(
             if len(meant) > 1:
                 left_open[f"{setting} {value}"] = None
     return list(left_open)
-
-
-def _refuse_other_block(network: nn.Module, class_path: str, file: Path) -> None:
-    """Refuse context blocks of another class, whose tensors may have the same names and shapes."""
-    for name, block in placed_blocks(network).items():
-        if not same_class(block, class_path):
-            raise ValueError(
-                f"{name} is a {type(block).__name__}, but {file} was trained with {class_path}; set "
-                "block.class_path to that, or start the blocks fresh with weights.new: [blocks]"
-            )
 
 
 def _advice(source: Recognised, own: Recognised, new: Collection[str]) -> str:

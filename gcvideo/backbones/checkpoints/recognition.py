@@ -12,6 +12,7 @@ from gcvideo.backbones.checkpoints.configurations import Foreign, Input, Skeleto
 from gcvideo.backbones.checkpoints.files import Checkpoint
 from gcvideo.backbones.checkpoints.kinds import count_blocks, kinds_of_blocks
 from gcvideo.backbones.checkpoints.namings import NAMINGS, Naming
+from gcvideo.backbones.checkpoints.others import other_network
 from gcvideo.backbones.checkpoints.renaming import STAGE_NAMES, Named, read_naming
 from gcvideo.backbones.checkpoints.settings import GLOBAL_CONTEXT, NON_LOCAL
 from gcvideo.backbones.checkpoints.variants import refuse_variants
@@ -102,6 +103,8 @@ def recognise(checkpoint: Checkpoint, *, format: str = "auto") -> Recognised:
     # Choose the naming.
     best, named = _closest(checkpoint.state, format)
     if "stem.conv.weight" not in named.state:
+        if (other := other_network(checkpoint.state)) is not None:
+            raise ValueError(f"{checkpoint.path}: {other.describe(checkpoint.state)}; {other.advice}")
         refuse_variants(checkpoint)
         expected = ", ".join(dict.fromkeys(naming.title for naming in NAMINGS.values()))
         some = ", ".join(list(checkpoint.state)[:3])
