@@ -1,6 +1,7 @@
 """Training, validation and test of a video classifier."""
 
 from gcvideo.training.activation_checkpointing import ActivationCheckpointing
+from gcvideo.training.batch_norm import BatchNormOver, FrozenBatchNorm
 from gcvideo.training.classifier import VideoClassifier
 from gcvideo.training.compilation import CompileNetwork
 from gcvideo.training.distillation import Distillation
@@ -21,6 +22,7 @@ from gcvideo.training.schedules import (
 
 __all__ = [
     "ActivationCheckpointing",
+    "BatchNormOver",
     "BinaryCrossEntropy",
     "CompileNetwork",
     "Constant",
@@ -28,6 +30,7 @@ __all__ = [
     "Distillation",
     "FocalLoss",
     "FreezeStages",
+    "FrozenBatchNorm",
     "HalfCosine",
     "LinearDecay",
     "LogPictures",

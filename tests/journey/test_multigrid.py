@@ -27,8 +27,9 @@ STEPS = {"class_path": "gcvideo.training.StepDecay", "init_args": {"milestones":
 STEPS["init_args"] |= {"warmup_epochs": 1.5, "warmup_start": 0.1}
 
 
-def multigrid(folder: Path, root: Path, *faults: dict[str, Any], data: Any = None, **trainer: Any) -> Path:
+def multigrid(folder: Path, root: Path, *faults: dict[str, Any], data: Any = None, clips: int = 2) -> Path:
     own = {"clip": {"num_frames": 8, "stride": 1}, "multigrid": SCHEDULE, "blend": ["mixup"]}
+    over = {"class_path": "gcvideo.training.BatchNormOver", "init_args": {"clips": clips}}
     precise = {"class_path": "gcvideo.training.PreciseBatchNorm", "init_args": {"num_batches": 2}}
     settings = {"max_epochs": EPOCHS, "reload_dataloaders_every_n_epochs": 1, "check_val_every_n_epoch": 2}
     return write_config(
@@ -37,7 +38,7 @@ def multigrid(folder: Path, root: Path, *faults: dict[str, Any], data: Any = Non
         *faults,
         data={**own, **(data or {})},
         model={"lr_schedule": STEPS},
-        trainer={**settings, "callbacks": [precise], **trainer},
+        trainer={**settings, "callbacks": [over, precise]},
         safeguard={"every_steps": 1},
     )
 
@@ -100,7 +101,8 @@ def test_a_run_killed_in_every_shape_and_between_two_ends_as_one_never_stopped(
 
 
 def test_two_processes_take_the_videos_of_one(tmp_path, root, whole):
-    assert run(multigrid(tmp_path, root, data={"batch_size": 1}), processes=2) == [0, 0], said(tmp_path)
+    config = multigrid(tmp_path, root, data={"batch_size": 1}, clips=1)
+    assert run(config, processes=2) == [0, 0], said(tmp_path)
     one, two = batches(whole), batches(tmp_path)
     for number in range(1, 3 * COARSE + 3 * FINE + 1):
         shares = [two[rank, number]["videos"] for rank in range(2)]
@@ -111,7 +113,7 @@ def test_two_processes_take_the_videos_of_one(tmp_path, root, whole):
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3 * COARSE, 3 * COARSE + 3])
 def test_two_killed_processes_end_as_two_never_stopped(tmp_path, root, step):
-    settings = {"data": {"batch_size": 1}}
+    settings = {"data": {"batch_size": 1}, "clips": 1}
     assert run(multigrid(tmp_path / "whole", root, **settings), processes=2) == [0, 0]
     fatal = fault("Signal", number=int(signal.SIGKILL), step=step, once=None)
     killed = multigrid(tmp_path / "killed", root, fatal, **settings)

@@ -181,6 +181,15 @@ class InEvaluation(Callback):
         pl_module.network.eval()
 
 
+class NothingDropped(Callback):
+    """Trains without dropout."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module) -> None:
+        for module in pl_module.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+
+
 class Observed(Callback):
     """Writes down, at the end, how a run went, and which of torch's switches were on in it."""
 
