@@ -12,10 +12,13 @@ from gcvideo.data.datamodule import available_workers
 from gcvideo.data.views import EvaluationViews
 
 
-def add_videos(arguments: CommandParser) -> None:
+def add_videos(arguments: CommandParser, *, may_lack: bool = False) -> None:
     """Add the videos themselves, which stand without a name."""
     arguments.add_argument(
-        "videos", nargs="+", type=Path, help="Video files, folders of them, or lists of paths (.txt, .csv)."
+        "videos",
+        nargs="*" if may_lack else "+",
+        type=Path,
+        help="Video files, folders of them, or lists of paths (.txt, .csv).",
     )
 
 

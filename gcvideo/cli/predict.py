@@ -13,6 +13,7 @@ from gcvideo.atomic import write_text
 from gcvideo.cells import quoted
 from gcvideo.cli.class_bars import class_bars
 from gcvideo.cli.inputs import find_videos, load, unique_names
+from gcvideo.cli.live import add_live, check_live, watch
 from gcvideo.cli.options import (
     add_checkpoint,
     add_device,
@@ -50,10 +51,10 @@ def parser() -> CommandParser:
         description="Print and save the five likeliest classes of videos. The network, its class names and "
         "the views come from the checkpoint. Writes predictions.csv and predictions.json, and what else is "
         "asked for. Videos that cannot be read are named at the end and make the exit code 1; the others "
-        "are done.",
+        "are done. With --live it watches a camera or a stream instead.",
     )
     # The videos and the network
-    add_videos(arguments)
+    add_videos(arguments, may_lack=True)
     add_checkpoint(arguments)
     add_out(arguments, Path("predictions"))
     add_root(arguments)
@@ -78,6 +79,7 @@ def parser() -> CommandParser:
         help="Write copies of the videos with the classes on the picture, with their times and sound: "
         "annotated/*.mp4.",
     )
+    add_live(arguments)
 
     # How to compute
     add_num_workers(arguments)
@@ -89,6 +91,10 @@ def run(arguments: Sequence[str]) -> None:
     """Predict the videos that `arguments` name."""
     options = parser().parse_args(list(arguments[1:]))
     check(options)
+    check_live(options, arguments)
+    if options.live is not None:
+        watch(options)
+        return
 
     # Find the videos, the network and its views
     names = unique_names(find_videos(options.videos, root=options.root))
@@ -135,6 +141,8 @@ def check(options: Any) -> None:
         ValueError: They exclude each other, or a value is impossible.
     """
     require_possible_views(options)
+    if not options.videos and options.live is None:
+        raise ValueError("videos must be given, or --live SOURCE; see `gcvideo predict --help`")
     if options.hop_seconds is not None and not options.timeline:
         raise ValueError("hop_seconds is given without timeline; add --timeline")
     if options.num_clips is not None and options.timeline:

@@ -1,0 +1,84 @@
+"""Even times, running means, and frames that are held: the parts of watching a source."""
+
+import math
+import threading
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from gcvideo.prediction.live import LiveFrame, NewestFrames
+from gcvideo.prediction.live_predictor import EvenTimes, RunningMean
+from gcvideo.prediction.live_source import without_password
+
+
+def frame(number: int, *, width: int = 32) -> LiveFrame:
+    picture = av.VideoFrame.from_ndarray(np.zeros((32, width, 3), np.uint8), format="rgb24")
+    return LiveFrame(number, number / 25, 0.0, picture)
+
+
+def test_only_the_frames_of_one_clip_are_held_and_none_across_a_gap_or_another_size() -> None:
+    newest = NewestFrames(3)
+    for number in range(100):
+        newest.add(frame(number))
+    held = newest.clip(newer_than=98)
+    assert [one.number for one in held.frames] == [97, 98, 99]
+    newest.interrupt()
+    newest.add(frame(100))
+    newest.add(frame(101))
+    newest.add(frame(102, width=64))  # a camera that was turned
+    newest.end(None)
+    held = newest.clip(newer_than=99)
+    assert [one.number for one in held.frames] == [102]
+    assert held.num_gaps == 2
+
+
+def test_a_clip_is_waited_for_until_it_is_full_and_newer() -> None:
+    newest = NewestFrames(3)
+    for number in range(3):
+        newest.add(frame(number))
+    threading.Timer(0.1, lambda: newest.add(frame(3))).start()
+    assert newest.clip(newer_than=2).frames[-1].number == 3
+
+
+def test_moments_that_pass_while_one_is_busy_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    times = EvenTimes(2.0)
+    assert times.seconds_left() == 0
+    assert times.pass_over(100.0, 101.5) == 0
+    now = 101.5
+    assert times.seconds_left() == 0.5  # at 102
+    assert times.pass_over(102.1, 107.5) == 2  # 104 and 106
+    now = 107.5
+    assert times.seconds_left() == 0.5  # at 108
+
+
+def test_the_running_mean_is_that_of_weights_that_fall_by_e_in_its_time_and_begins_anew_at_a_gap() -> None:
+    mean, at = RunningMean(2.0), [0.0, 0.5, 2.0, 2.25]
+    clips = [torch.tensor([p, 1 - p], dtype=torch.float32) for p in (0.9, 0.1, 0.5, 0.7)]
+    for seconds, clip in zip(at, clips, strict=True):
+        smoothed = mean.with_clip(clip, seconds=seconds, num_gaps=0)
+    # The weight of a clip is what has come since the one before, as old as it is
+    weights = [math.exp(-(at[-1] - at[0]) / 2)]
+    for before, seconds in pairwise(at):
+        weights.append((1 - math.exp(-(seconds - before) / 2)) * math.exp(-(at[-1] - seconds) / 2))
+    assert sum(weights) == pytest.approx(1)
+    expected = sum(weight * float(clip[0]) for weight, clip in zip(weights, clips, strict=True))
+    assert float(smoothed[0]) == pytest.approx(expected, abs=1e-6)
+    assert float(mean.with_clip(clips[0], seconds=3.0, num_gaps=1)[0]) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://me:secret@10.0.0.1/a", "rtsp://me:***@10.0.0.1/a"),
+        ("rtsp://me:se@cret@10.0.0.1:554/a@b:c", "rtsp://me:***@10.0.0.1:554/a@b:c"),
+        ("rtsp://10.0.0.1:554/a@b", "rtsp://10.0.0.1:554/a@b"),
+        ("rtsp://me@10.0.0.1/", "rtsp://me@10.0.0.1/"),
+    ],
+)
+def test_no_password_is_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
