@@ -11,7 +11,7 @@ from gcvideo.data.augmentation import (
 from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.folds import Folds
 from gcvideo.data.kinetics import KineticsDataModule
-from gcvideo.data.sampling import ClipFrames
+from gcvideo.data.sampling import ClipFrames, SlidingClips
 from gcvideo.data.transforms import AreaJitter, FrameTransform, ScaleJitter
 from gcvideo.data.views import EvaluationViews
 
@@ -27,6 +27,7 @@ __all__ = [
     "RandomErasing",
     "RandomStrideClip",
     "ScaleJitter",
+    "SlidingClips",
     "TimeReversal",
     "TimmRandAugment",
     "VideoDataModule",

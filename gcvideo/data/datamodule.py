@@ -309,16 +309,16 @@ class VideoDataModule(LightningDataModule):
         return loader.of_long_cycle() if isinstance(loader, MultigridLoader) else loader
 
     def val_dataloader(self) -> VideoLoader:
-        dataset = self.evaluation_dataset(self.records("val"), self.val_views)
-        return self._loader(
-            dataset, training=False, batch_size=self.batch_size, unreadable=ReportUnreadable()
-        )
+        return self._evaluation_loader("val", self.val_views, batch_size=self.batch_size)
 
     def test_dataloader(self) -> VideoLoader:
-        dataset = self.evaluation_dataset(self.records("test"), self.test_views)
-        return self._loader(
-            dataset, training=False, batch_size=self.test_batch_size, unreadable=ReportUnreadable()
-        )
+        return self._evaluation_loader("test", self.test_views, batch_size=self.test_batch_size)
+
+    @property
+    def views_vary(self) -> bool:
+        """Whether the evaluation that runs has other numbers of views for other videos."""
+        testing = self.trainer is not None and self.trainer.testing
+        return (self.test_views if testing else self.val_views).clips(self.clip).varies
 
     @property
     def open_any(self) -> OpenAny:
@@ -442,6 +442,14 @@ class VideoDataModule(LightningDataModule):
             augment=self.augment,
             backend=self.opens_listed,
             seed=self.seed,
+        )
+
+    def _evaluation_loader(self, split: str, views: EvaluationViews, *, batch_size: int) -> VideoLoader:
+        return self._loader(
+            self.evaluation_dataset(self.records(split), views),
+            training=False,
+            batch_size=1 if views.clips(self.clip).varies else batch_size,
+            unreadable=ReportUnreadable(),
         )
 
     def _loader(

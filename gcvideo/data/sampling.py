@@ -85,12 +85,19 @@ def clip_spans(boundaries: Float64[Tensor, " boundaries"], frames: Int64[Tensor,
 class ClipSampler(ABC):
     """A rule by which a video's clips are chosen; to write one of your own, subclass it."""
 
+    varies: bool = False
+    """Whether V differs between videos, which are then evaluated one at a time."""
+
     @abstractmethod
     def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
-        """Return the frame indices of a video's clips; V and T are the same for every video.
+        """Return the frame indices of a video's clips; V, unless it varies, and T are the same for all.
 
         What is random comes from torch's global generator, which is seeded for every video of an epoch.
         """
+
+    def described(self) -> str:
+        """Return what an evaluation's protocol calls the rule: its class."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
 
 
 class RandomClip(ClipSampler):
@@ -146,6 +153,44 @@ class UniformClips(ClipSampler):
     def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
         starts = self.starts(self.clip.last_start(video_frames), self.num_clips)
         return self.clip.at(starts, video_frames)
+
+
+class SlidingClips(ClipSampler):
+    """Clips that are a hop apart, from the first frame of a video to its last, however long it is.
+
+    Clip k starts at k * hop_frames; one more ends with the video where these do not. Of a video that has more
+    of them than num_clips, that many are taken, spread evenly.
+
+    Args:
+        clip: The frames of a clip.
+        num_clips: Most clips of a video, which memory has to hold; a single one stands in the middle.
+        hop_frames: Frames from one start to the next; by default a clip's span, with every frame in one clip.
+
+    Raises:
+        ValueError: A number is not positive.
+    """
+
+    varies = True
+
+    def __init__(self, clip: ClipFrames, num_clips: int, *, hop_frames: int | None = None) -> None:
+        self.clip, self.num_clips = clip, num_clips
+        self.hop_frames = clip.span if hop_frames is None else hop_frames
+        if num_clips < 1 or self.hop_frames < 1:
+            raise ValueError(
+                f"num_clips is {num_clips} and hop_frames {self.hop_frames}; both must be at least 1"
+            )
+
+    def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
+        last = self.clip.last_start(video_frames)
+        starts = torch.cat([torch.arange(0, last, self.hop_frames), torch.tensor([last])])
+        if self.num_clips == 1:
+            starts = starts[len(starts) // 2, None]
+        elif len(starts) > self.num_clips:
+            starts = starts[torch.linspace(0, len(starts) - 1, self.num_clips).round().long()]
+        return self.clip.at(starts, video_frames)
+
+    def described(self) -> str:
+        return f"{super().described()}, a clip every {self.hop_frames} frames"
 
 
 def _to_end(last_start: int, num_clips: int) -> Int64[Tensor, " V"]:

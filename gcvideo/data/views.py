@@ -19,8 +19,8 @@ class EvaluationViews:
         crop_size: Side of the crops, in pixels.
         start_rule: to_end lets the last clip end with the video (MMAction2, pytorchvideo); before_end
             never reaches the end (PySlowFast).
-        sampler: Rule that chooses num_clips clips in place of start_rule: a ClipSampler of your own, made
-            with clip and num_clips.
+        sampler: Rule that chooses num_clips clips in place of start_rule: SlidingClips, or a ClipSampler of
+            your own, made with clip and num_clips.
         cropper: Rule that cuts num_crops squares in place of those along the long side: a ViewCrops of your
             own, made with short_side, crop_size and num_crops.
     """
@@ -45,7 +45,10 @@ class EvaluationViews:
 
     def as_plain(self, clip: ClipFrames) -> dict[str, Any]:
         """Return what to look at as plain values; rules of one's own are their classes' names."""
-        rules = {"sampler": self.clips(clip), "cropper": self.crops()}
-        names = {name: f"{type(rule).__module__}.{type(rule).__qualname__}" for name, rule in rules.items()}
+        cropper = type(self.crops())
+        names = {
+            "sampler": self.clips(clip).described(),
+            "cropper": f"{cropper.__module__}.{cropper.__qualname__}",
+        }
         given = {name: value for name, value in vars(self).items() if value is not None}
         return {name: names.get(name, value) for name, value in given.items()}

@@ -107,7 +107,8 @@ class EvaluatedNetwork(LightningModule):
 
     def _require_same_views(self, batch: ViewBatch) -> None:
         num_views = batch.views.shape[1]
-        if self.num_views not in (None, num_views):
+        data = getattr(self.trainer, "datamodule", None)
+        if self.num_views not in (None, num_views) and not getattr(data, "views_vary", False):
             raise ValueError(
                 f"{batch.video_id[0]} has {num_views} views, and the videos before it {self.num_views}; "
                 "expected the same views of every video"
