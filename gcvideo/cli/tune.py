@@ -19,12 +19,26 @@ from gcvideo.preflight.speed import endless, figure, step_clips_per_second
 from gcvideo.private_names import parsers_of_subcommands, runs_nothing
 from gcvideo.run_folder import RunFolder
 from gcvideo.shortage import lacks_memory
-from gcvideo.training import ActivationCheckpointing, CompileNetwork, FreezeStages
+from gcvideo.training import (
+    ActivationCheckpointing,
+    BatchNormOver,
+    CompileNetwork,
+    FreezeStages,
+    FrozenBatchNorm,
+)
 from gcvideo.training.range_test import RangeTest
 
 log = logging.getLogger(__name__)
 
-KEPT = (ActivationCheckpointing, AgreeingRanks, CompileNetwork, FreezeStages, ProgressBar)
+KEPT = (
+    ActivationCheckpointing,
+    AgreeingRanks,
+    BatchNormOver,
+    CompileNetwork,
+    FreezeStages,
+    FrozenBatchNorm,
+    ProgressBar,
+)
 """Of Lightning's and our own callbacks, those that change a step; the others save, stop, average or draw."""
 SECONDS = 2.0
 """Of steps at one batch size."""
@@ -85,6 +99,8 @@ class TuneCLI(VideoCLI):
         config.trainer.limit_val_batches = config.trainer.num_sanity_val_steps = 0
         config.trainer.logger = config.trainer.enable_checkpointing = False
         config.checkpoint.monitor = None
+        if config.data.get("multigrid") is not None:
+            config.data.multigrid = None  # rate and batch are those of the full shape
         super().before_instantiate_classes()
 
     def take(self, run: RunFolder, *, goes_on: bool) -> None:

@@ -31,7 +31,7 @@ from gcvideo.data.folds import Folds
 from gcvideo.data.grid import clip_grid
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.multigrid import Multigrid, MultigridPlan
-from gcvideo.data.multigrid_loader import MultigridDataset, MultigridLoader, require_possible
+from gcvideo.data.multigrid_loader import MultigridDataset, MultigridLoader, plan_of, require_possible
 from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames, ClipSampler, ClipShape, RandomClip, RandomStride
 from gcvideo.data.split_lists import SplitLists
@@ -412,13 +412,12 @@ class VideoDataModule(LightningDataModule):
         """
         if self.multigrid is None:
             return None
-        crop_size = getattr(self.train_transform, "crop_size", None)
-        if not isinstance(crop_size, int):
-            kind = type(self.train_transform).__name__
-            raise ValueError(
-                f"data.train_transform is {kind}, without a crop_size that data.multigrid could change"
-            )
-        return MultigridPlan(self.multigrid, clip=self.clip, crop_size=crop_size)
+        return plan_of(
+            self.multigrid,
+            clip=self.clip,
+            transform=self.train_transform,
+            sampler=self.train_sampler(self.clip),
+        )
 
     def _of_every_shape(self, full: VideoDataset, plan: MultigridPlan) -> MultigridDataset:
         of_shape: dict[ClipShape, VideoDataset] = {

@@ -77,6 +77,11 @@ class VideoLoader:
         """Return the videos of the largest batch that any epoch has."""
         return self.batch_size
 
+    @property
+    def num_taking_turns(self) -> int:
+        """Return after how many batches their shapes come again."""
+        return 1
+
     def keys(self, epoch: int, number: int, order: Int64[Tensor, " N"]) -> list[SampleKey]:
         """Return the keys of batch `number` of an epoch whose videos stand in `order`."""
         first = number * self.batch_size

@@ -8,10 +8,12 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from gcvideo.clip import Clip
+from gcvideo.data.augmentation.temporal import RandomStrideClip
 from gcvideo.data.dataset import SampleKey, VideoDataset
 from gcvideo.data.loader import VideoLoader
-from gcvideo.data.multigrid import MultigridPlan
-from gcvideo.data.sampling import ClipShape
+from gcvideo.data.multigrid import Multigrid, MultigridPlan
+from gcvideo.data.sampling import ClipFrames, ClipSampler, ClipShape
+from gcvideo.data.transforms import FrameTransform
 
 
 class MultigridDataset(VideoDataset):
@@ -65,6 +67,11 @@ class MultigridLoader(VideoLoader):
         """Return the videos of the largest batch that any epoch has."""
         return self.batch_size * max(batch.num_clips for phase in self.plan.phases for batch in phase.cycle)
 
+    @property
+    def num_taking_turns(self) -> int:
+        """Return after how many batches their shapes come again."""
+        return len(self.plan.phase(self.sampler.epoch).cycle)
+
     def relative_batch(self, epoch: int) -> int:
         """Return how many times the configured batch an epoch's is, in the long cycle."""
         return self.plan.phase(epoch).relative_batch
@@ -98,6 +105,33 @@ class MultigridLoader(VideoLoader):
             f"multigrid, epochs {first} to {last}: {frames} frames at stride {least} to {most}, crops of "
             f"{crops} pixels in batches of {sizes} per process, {self.batches_of(epoch)} batches an epoch"
         )
+
+
+def plan_of(
+    settings: Multigrid, *, clip: ClipFrames, transform: FrameTransform, sampler: ClipSampler
+) -> MultigridPlan:
+    """Return the plan of a schedule.
+
+    Args:
+        settings: The schedule.
+        clip: The full clip.
+        transform: What crops the full clip.
+        sampler: What chooses its frames.
+
+    Raises:
+        ValueError: The schedule cannot be, the transform cuts one size only, or the sampler draws strides.
+    """
+    crop_size = getattr(transform, "crop_size", None)
+    if not isinstance(crop_size, int):
+        raise ValueError(
+            f"data.train_transform is {type(transform).__name__}, without a crop_size that data.multigrid "
+            "could change; take ScaleJitter or AreaJitter"
+        )
+    if isinstance(sampler, RandomStrideClip):
+        raise ValueError(
+            "data.train_sampler is RandomStrideClip, and data.multigrid draws strides itself; leave one out"
+        )
+    return MultigridPlan(settings, clip=clip, crop_size=crop_size)
 
 
 def require_possible(plan: MultigridPlan, trainer: Trainer) -> None:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import count
+from itertools import count, islice
 from statistics import median
 
 import torch
@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer
 from gcvideo.clip import ClipBatch
 from gcvideo.data import VideoDataModule
 from gcvideo.data.loader import VideoLoader
+from gcvideo.data.multigrid_loader import MultigridLoader
 from gcvideo.data.on_device import OnDevice
 from gcvideo.data.unreadable import ReportUnreadable
 from gcvideo.preflight.findings import Finding, Status
@@ -63,20 +64,27 @@ def check_all_reduce(rendezvous: Rendezvous, device: torch.device, *, seconds: f
 def check_feeding(
     trainer: Trainer, model: VideoClassifier, data: VideoDataModule, *, seconds: float
 ) -> list[Finding]:
-    """Compare the clips per second that the training loader reads with those that training steps use up."""
+    """Compare the clips per second that the training loader reads with those that training steps use up.
+
+    Multigrid training begins with its coarsest phase, in which steps use up most: all shapes of it are tried.
+    """
     loader = data.train_dataloader()
     loader.unreadable = ReportUnreadable()
     batches = endless(loader)
-    first = next(batches)
-    if len(first.label) == 0:
+    firsts = [batch for batch in islice(batches, loader.num_taking_turns) if len(batch.label)]
+    if not firsts:
         raise ValueError(f"none of the first {loader.batch_size} training videos could be read")
     read = clips_per_second(batches, seconds=seconds)
-    used = step_clips_per_second(trainer, model, data, first, seconds=seconds)
-    step = Finding("step", Status.OK, f"{figure(used)} clips/s")
+    share = seconds / len(firsts)
+    each = [step_clips_per_second(trainer, model, data, first, seconds=share) for first in firsts]
+    clips = [len(first.label) for first in firsts]
+    used = sum(clips) / sum(number / speed for number, speed in zip(clips, each, strict=True))
+    where = " in the coarsest phase of data.multigrid" if isinstance(loader, MultigridLoader) else ""
+    step = Finding("step", Status.OK, f"{figure(used)} clips/s{where}")
     if read >= used:
-        return [Finding("loader", Status.OK, f"{figure(read)} clips/s"), step]
+        return [Finding("loader", Status.OK, f"{figure(read)} clips/s{where}"), step]
     said = (
-        f"reads {figure(read)} clips/s and a step uses {figure(used)}, so training waits "
+        f"reads {figure(read)} clips/s and a step uses {figure(used)}{where}, so training waits "
         f"{1 - read / used:.0%} of the time; raise data.num_workers ({loader.num_workers} on "
         f"{os.cpu_count()} processors), or make the videos smaller (data_prep/transcode.py)"
     )

@@ -75,7 +75,7 @@ def test_the_iterations_of_kinetics_are_3_4_times_fewer():
         exact += 240_000 / BATCH / (sum(sizes) / len(sizes))
         whole += plan.num_batches(epoch, num_clips=240_000 // 8 // 8)
     assert exact == pytest.approx(261_864, abs=1)
-    assert 0 <= exact - whole < plan.num_epochs * 3
+    assert whole == 261_582
     assert 239 * 240_000 / BATCH / exact == pytest.approx(3.42, abs=0.005)
 
 

@@ -131,6 +131,17 @@ def test_its_checkpoint_is_tested_and_reported_as_any_other(whole):
     assert (run_dir / "report.html").is_file()
 
 
+def test_preflight_measures_the_coarsest_phase_and_tune_the_full_shape(tmp_path, root, capsys):
+    config = ["--config", str(multigrid(tmp_path, root))]
+    with pytest.raises(SystemExit) as ended:
+        main(["preflight", *config, "--preflight.measure_seconds", "0.5"])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0, shown
+    assert shown.count("in the coarsest phase of data.multigrid") >= 1
+    main(["tune", "batch_size", *config, "--tune.most", "2"])
+    assert capsys.readouterr().out.endswith("--data.batch_size 2\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -151,6 +162,13 @@ def test_its_checkpoint_is_tested_and_reported_as_any_other(whole):
         ),
         (["--model.lr_schedule", "gcvideo.training.HalfCosine"], r"StepDecay with milestones \[5\]"),
         (["--trainer.callbacks+=gcvideo.training.CompileNetwork"], "CompileNetwork tries the network at"),
+        (
+            [
+                *("--data.train_sampler", "RandomStrideClip"),
+                *("--data.train_sampler.min_stride", "1", "--data.train_sampler.max_stride", "2"),
+            ],
+            "multigrid draws strides itself; leave one out",
+        ),
         (["--data.multigrid.long_cycle", "[[0.5, 1.0]]"], r"ends with \(0.5, 1.0\); expected the full shape"),
     ],
 )

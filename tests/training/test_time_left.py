@@ -19,6 +19,9 @@ class Clock:
 
 def validated(plan: Plan, batch: int) -> bool:
     """Whether Lightning validates after this batch, counted from 0 over all epochs."""
+    if plan.epoch_ends:
+        number = plan.epoch_ends.index(batch + 1) + 1 if batch + 1 in plan.epoch_ends else 1
+        return number % plan.epochs_between_validations == 0
     epoch, in_epoch = divmod(batch, plan.batches_of_epoch)
     every = plan.batches_between_validations
     if plan.epochs_between_validations is None:
@@ -34,6 +37,7 @@ PLANS = [
     Plan(5, 20, 8, None, 3),  # counted on from epoch to epoch
     Plan(5, 13, 5, 1, 3),  # max_steps within an epoch
     Plan(5, 20, math.inf, 1, 0),  # no validation
+    Plan(3, 22, 3, 2, 3, (3, 6, 14, 22)),  # epochs of 3 and of 8 batches
 ]
 
 
