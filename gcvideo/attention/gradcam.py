@@ -17,7 +17,7 @@ def stage_of(network: nn.Module, name: str) -> nn.Module:
     Of a network that shows no stages, it is any part by its module name.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is none of that name, or it is a list of parts, which passes no feature map.
     """
     stages = shown_stages(network)
     if stages is None:
@@ -31,6 +31,10 @@ def stage_of(network: nn.Module, name: str) -> nn.Module:
         known = ", ".join(parts)
     if name not in parts:
         raise ValueError(f"Grad-CAM of {name!r}: {type(network).__name__} has {known}")
+    if isinstance(parts[name], nn.ModuleList):
+        raise ValueError(
+            f"Grad-CAM of {name!r}: {type(network).__name__} passes no feature maps [B C T H W] there"
+        )
     return parts[name]
 
 
@@ -41,8 +45,16 @@ def grad_cam_layers(
 
     ReLU(sum_c mean(d logit / d A_c) A_c), where A leaves the stage.
     """
+    left: list[object] = []
+    handle = stage.register_forward_hook(lambda _, __, output: left.append(output))
     with torch.inference_mode():
         probabilities = network(clip).softmax(dim=1)[0]
+    handle.remove()
+    if not left or not isinstance(left[0], Tensor) or left[0].ndim != 5:
+        kind = type(stage).__name__
+        raise ValueError(
+            f"Grad-CAM: a feature map [B C T H W] should leave the stage, and {kind} passes none"
+        )
     likeliest = int(probabilities.argmax())
     found = LayerGradCam(network, stage).attribute(clip, target=likeliest, relu_attributions=True)
     values = LayerAttribution.interpolate(

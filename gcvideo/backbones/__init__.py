@@ -10,7 +10,7 @@ from gcvideo.backbones.placement import (
     place,
     placed_blocks,
 )
-from gcvideo.backbones.protocols import Featured, Headed, Staged, require_clip, shown_stages
+from gcvideo.backbones.protocols import Featured, Headed, Staged, network_for, require_clip, shown_stages
 from gcvideo.backbones.resnet import VideoResNet
 from gcvideo.backbones.torchvision_networks import S3D, TorchvisionResNet
 from gcvideo.backbones.transformers import MViT, Swin3D
@@ -33,6 +33,7 @@ __all__ = [
     "TorchvisionResNet",
     "VideoResNet",
     "describe_placed",
+    "network_for",
     "place",
     "placed_blocks",
     "require_clip",

@@ -4,7 +4,8 @@ A network of one's own needs neither Protocol to be trained and tested. What tak
 them, and says so.
 """
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from jaxtyping import Float
@@ -52,6 +53,23 @@ class Featured(Protocol):
     def features(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B C"]:
         """Return the features of each clip."""
         ...
+
+
+def network_for(make: Callable[[int], nn.Module], num_classes: int) -> nn.Module:
+    """Return the network that is made for a number of classes.
+
+    Raises:
+        ValueError: What makes it takes no such number, as torchvision's functions.
+    """
+    try:
+        inspect.signature(make).bind(num_classes)
+    except TypeError as error:
+        name = getattr(make, "__name__", str(make))
+        raise ValueError(
+            f"model.network {name} takes no number of classes as its first argument ({error}); name a class "
+            "whose first argument it is, as gcvideo.backbones.MViT, or an adapter of your own (README)"
+        ) from error
+    return make(num_classes)
 
 
 def shown_stages(network: nn.Module) -> dict[str, nn.Module] | None:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.optimizer import ParamsT
 
-from gcvideo.backbones import describe_placed, shown_stages
+from gcvideo.backbones import describe_placed, network_for, shown_stages
 from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
 from gcvideo.keeping.checkpoint_file import require_fit
@@ -96,7 +96,7 @@ class VideoClassifier(EvaluatedNetwork):
         if not 0 < layer_decay <= 1:
             raise ValueError(f"layer_decay is {layer_decay}; expected more than 0, up to 1")
         self.save_hyperparameters()
-        self.network = network(len(class_names))
+        self.network = network_for(network, len(class_names))
         self.weights = weights
         self.learning_rate = learning_rate
         self.reference_batch_size = reference_batch_size
