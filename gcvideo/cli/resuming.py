@@ -9,7 +9,15 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.averaged import WeightsState, is_averaged
 from gcvideo.cli.config_forms import plain
-from gcvideo.cli.run_config import Change, accept_changes, as_asked, changes, class_names_in, config_in
+from gcvideo.cli.run_config import (
+    Change,
+    accept_changes,
+    as_asked,
+    changes,
+    class_names_in,
+    config_in,
+    defaults_of,
+)
 from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
 from gcvideo.run_folder import RunFolder
 
@@ -100,7 +108,7 @@ def known_classes(
     before = config_in(state)
     if before is not None:
         asked = as_asked(parser, config)
-        found = changes(plain(before), plain(asked))
+        found = changes(plain(before), plain(asked), defaults=plain(defaults_of(parser)))
         if fits and checkpoint.parent.resolve() == RunFolder(config.run_dir).checkpoints.resolve():
             require_same_run(found)
         accept_changes(found, fits=fits, checkpoint=checkpoint)

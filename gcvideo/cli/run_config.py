@@ -152,13 +152,20 @@ class Change(NamedTuple):
         return f"{self.key} {_short(self.now)} (was {_short(self.before)})"
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Return the settings in which two configurations differ; of one that is newer than a run it has null."""
-    old, new = flat(before), flat(now)
+def defaults_of(parser: LightningArgumentParser) -> dict[str, Any]:
+    """Return a command's configuration where nothing is asked, as plain values."""
+    return yaml.safe_load(parser.dump(parser.get_defaults(), skip_none=False, skip_validation=True))
+
+
+def changes(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, defaults: Mapping[str, Any]
+) -> list[Change]:
+    """Return the settings in which two configurations differ; one newer than a run had its default in it."""
+    old, new, default = flat(before), flat(now), flat(defaults)
     return [
         Change(key, old.get(key, "unset"), new.get(key, "unset"))
         for key in sorted({*old, *new})
-        if old.get(key, "null") != new.get(key, "null")
+        if old.get(key, default.get(key, "null")) != new.get(key, default.get(key, "null"))
     ]
 
 

@@ -138,6 +138,19 @@ def test_a_run_with_the_names_of_before_goes_on_as_one_with_those_of_now(folder,
     assert recorded(older)["model"] == recorded(folder)["model"]
 
 
+def test_settings_that_an_older_run_did_not_know_are_no_change_where_they_have_their_default(folder, capsys):
+    file = folder / "run" / "checkpoints" / "last.ckpt"
+    checkpoint, config = last(folder), recorded(folder)
+    for of in (checkpoint["config"], config):
+        for key in ("augment", "random_erasing", "repeats", "repeats_share"):
+            del of["data"][key]
+    torch.save(checkpoint, file)
+    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(config))
+    resume(folder, "--trainer.max_epochs", "3", "--data.repeats", "2")
+    said = capsys.readouterr().err
+    assert "used from here on: data.repeats 2 (was unset); trainer.max_epochs 3 (was 2)\n" in said
+
+
 def test_a_finished_run_says_that_nothing_is_left(folder, capsys):
     before = {file: file.read_bytes() for file in (folder / "run").rglob("*.[cy]*") if file.is_file()}
     resume(folder)
