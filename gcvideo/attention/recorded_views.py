@@ -50,7 +50,7 @@ class RecordedVideos:
     ) -> None:
         self.model = model
         self.on_device = OnDevice(data, model.device)
-        self.span = data.clip.span
+        self.clip = data.clip
         self.unreadable: list[str] = []
         self.num_short = 0
         self.records = records
@@ -59,7 +59,7 @@ class RecordedVideos:
         self.dataset.clips = self._sample_and_count
 
     def _sample_and_count(self, video_frames: int) -> Int64[Tensor, "V T"]:
-        self.num_short += video_frames < self.span
+        self.num_short += video_frames < self.clip.span_in(video_frames)
         return self.sample(video_frames)
 
     def views(self, description: str, blocks: dict[str, ContextBlock]) -> Iterator[RecordedView]:
@@ -82,7 +82,8 @@ class RecordedVideos:
         """Return what must be said of the videos."""
         if not self.num_short:
             return []
+        then = {"hold": "their last frame is held", "loop": "they begin again"}[self.clip.past_end]
         return [
-            f"{self.num_short} of {len(self.records)} videos are shorter than a clip of {self.span} frames: "
-            "their last frame is held, as in training, which brings frames of one place closer."
+            f"{self.num_short} of {len(self.records)} videos are shorter than a clip of {self.clip.span} "
+            f"frames: {then}, as in training, which brings frames of one place closer."
         ]

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_video
-from gcvideo.data.sampling import ClipShape, clip_spans
+from gcvideo.data.sampling import ClipShape, VideoLength, clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
 """Cuts frames to the size of the network: one crop [N 3 S S], or a list of several."""
@@ -112,7 +112,7 @@ class VideoDataset(Dataset[Clip]):
                 record.path, self.backend, verified=record.verified, num_frames=record.num_frames
             ) as reader,
         ):
-            return self.clip_of(record, reader, self.clips(len(reader)))
+            return self.clip_of(record, reader, self.clips(VideoLength(len(reader), reader.fps)))
 
     def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
         """Return the views of an open video."""

@@ -1,7 +1,8 @@
 """Which frames of a video make its clips: arithmetic on frame indices and times, without any video.
 
 A clip of T frames covers a span of frames. A start may be anywhere such that the span fits; where the video
-is shorter than the span, the clip starts at frame 0 and every index past the end holds the last frame.
+is shorter than the span, the clip starts at frame 0 and every index past the end holds the last frame, or
+begins again.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +17,19 @@ from torch import Tensor
 from gcvideo.clip import Span
 
 Spacing = Literal["stride", "linspace"]
+PastEnd = Literal["hold", "loop"]
 StartRule = Literal["to_end", "before_end"]
+
+
+class VideoLength(int):
+    """How many frames a video has, and how many a second."""
+
+    fps: float
+
+    def __new__(cls, num_frames: int, fps: float) -> "VideoLength":
+        length = super().__new__(cls, num_frames)
+        length.fps = fps
+        return length
 
 
 @dataclass(frozen=True)
@@ -28,17 +41,26 @@ class ClipFrames:
         stride: Source frames from one clip frame to the next.
         spacing: stride takes start + stride*i (MMAction2, pytorchvideo); linspace spreads T frames over
             T*stride source frames, both ends taken (PySlowFast: 8x8 steps by 9, not 8).
+        target_fps: Count strides in frames of a video of so many a second: of another video the clip covers
+            as much time, with the nearest frame before each moment (30 in PySlowFast). By default a clip has
+            as many source frames whatever their rate.
+        past_end: What follows the end of a video that is shorter than a clip: hold repeats its last frame,
+            loop begins again (MMAction2).
     """
 
     num_frames: int = 8
     stride: int = 8
     spacing: Spacing = "stride"
+    target_fps: float | None = None
+    past_end: PastEnd = "hold"
 
     def __post_init__(self) -> None:
         if self.num_frames < 1 or self.stride < 1:
             raise ValueError(
                 f"a clip of {self.num_frames} frames at stride {self.stride}; both must be at least 1"
             )
+        if self.target_fps is not None and not 0 < self.target_fps < float("inf"):
+            raise ValueError(f"clip.target_fps is {self.target_fps:g}; expected frames per second, above 0")
 
     @property
     def offsets(self) -> Int64[Tensor, " T"]:
@@ -54,13 +76,53 @@ class ClipFrames:
             return self.num_frames * self.stride
         return (self.num_frames - 1) * self.stride + 1
 
-    def last_start(self, video_frames: int) -> int:
-        """Return the last frame at which a clip can start and still fit; 0 where none fits."""
-        return max(video_frames - self.span, 0)
+    def last_start(self, video_frames: int) -> int | float:
+        """Return the last frame at which a clip can start and still fit; 0 where none fits.
 
-    def at(self, starts: Int64[Tensor, " V"], video_frames: int) -> Int64[Tensor, "V T"]:
-        """Return frame indices of the clips that start at `starts`; past the end the last frame is held."""
-        return (starts[:, None] + self.offsets).clamp(max=video_frames - 1)
+        With target_fps it may lie between two frames.
+        """
+        if self.target_fps is None:
+            return max(video_frames - self.span, 0)
+        return max(video_frames - self.span_in(video_frames), 0.0)
+
+    def at(
+        self, starts: Int64[Tensor, " V"] | Float64[Tensor, " V"], video_frames: int
+    ) -> Int64[Tensor, "V T"]:
+        """Return frame indices of the clips that start at `starts`, in a video of so many frames."""
+        if self.target_fps is None:
+            indices = starts[:, None] + self.offsets
+        elif self.spacing == "stride":
+            steps = torch.arange(self.num_frames, dtype=torch.float64) * self.stride
+            indices = (starts[:, None] + steps * self._ratio(video_frames)).floor().long()
+        else:
+            indices = self._spread(starts, self.span_in(video_frames))
+        return indices % video_frames if self.past_end == "loop" else indices.clamp(max=video_frames - 1)
+
+    def _spread(
+        self, starts: Int64[Tensor, " V"] | Float64[Tensor, " V"], span: int | float
+    ) -> Int64[Tensor, "V T"]:
+        """Spread T frames over a span, as PySlowFast from between two frames and MMAction2 from a frame."""
+        if starts.is_floating_point():  # in PySlowFast's single precision, which may round to another frame
+            return torch.stack(
+                [torch.linspace(start, start + span - 1, self.num_frames) for start in starts.tolist()]
+            ).long()
+        offsets = torch.linspace(0, span - 1, self.num_frames, dtype=torch.float64).long()
+        return starts[:, None] + offsets
+
+    def span_in(self, video_frames: int) -> int | float:
+        """Return the frames of this video that a clip must find room for."""
+        if self.target_fps is None:
+            return self.span
+        ratio = self._ratio(video_frames)
+        if self.spacing == "linspace":
+            return max(1.0, self.num_frames * self.stride * ratio)
+        return (self.num_frames - 1) * self.stride * ratio + 1
+
+    def _ratio(self, video_frames: int) -> float:
+        """Return how many frames of this video pass in the time of one of target_fps."""
+        if self.target_fps is None or not isinstance(video_frames, VideoLength):
+            return 1.0
+        return video_frames.fps / self.target_fps
 
 
 class ClipShape(NamedTuple):
@@ -107,7 +169,11 @@ class RandomClip(ClipSampler):
         self.clip = clip
 
     def __call__(self, video_frames: int) -> Int64[Tensor, "1 T"]:
-        start = torch.randint(self.clip.last_start(video_frames) + 1, (1,))
+        last_start = self.clip.last_start(video_frames)
+        if isinstance(last_start, int):
+            start = torch.randint(last_start + 1, (1,))
+        else:
+            start = torch.rand(1, dtype=torch.float64) * last_start
         return self.clip.at(start, video_frames)
 
 
@@ -181,7 +247,7 @@ class SlidingClips(ClipSampler):
             )
 
     def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
-        last = self.clip.last_start(video_frames)
+        last = int(self.clip.last_start(video_frames))
         starts = torch.cat([torch.arange(0, last, self.hop_frames), torch.tensor([last])])
         if self.num_clips == 1:
             starts = starts[len(starts) // 2, None]
@@ -193,20 +259,24 @@ class SlidingClips(ClipSampler):
         return f"{super().described()}, a clip every {self.hop_frames} frames"
 
 
-def _to_end(last_start: int, num_clips: int) -> Int64[Tensor, " V"]:
+def _to_end(last_start: int | float, num_clips: int) -> Int64[Tensor, " V"]:
+    if isinstance(last_start, float):  # MMAction2 rounds the interval down where it has a target_fps
+        return torch.arange(num_clips) * int(last_start / (num_clips - 1))
     interval = last_start / (num_clips - 1)
     return (interval * torch.arange(num_clips, dtype=torch.float64)).round().long()
 
 
-def _before_end(last_start: int, num_clips: int) -> Int64[Tensor, " V"]:
+def _before_end(last_start: int | float, num_clips: int) -> Int64[Tensor, " V"] | Float64[Tensor, " V"]:
+    if isinstance(last_start, float):
+        return last_start * torch.arange(num_clips, dtype=torch.float64) / num_clips
     return last_start * torch.arange(num_clips) // num_clips
 
 
-def _in_the_middle(last_start: int, num_clips: int) -> Int64[Tensor, " V"]:
-    return torch.full((num_clips,), last_start // 2)
+def _in_the_middle(last_start: int | float, num_clips: int) -> Int64[Tensor, " V"]:
+    return torch.full((num_clips,), int(last_start // 2))
 
 
-START_RULES: dict[StartRule, Callable[[int, int], Int64[Tensor, " V"]]] = {
+START_RULES: dict[StartRule, Callable[[int | float, int], Tensor]] = {
     "to_end": _to_end,
     "before_end": _before_end,
 }

@@ -11,7 +11,7 @@ from torch import Tensor
 from gcvideo.clip import Span
 from gcvideo.data.dataset import Crops, decode_views
 from gcvideo.data.decoding import OpenReader, open_video
-from gcvideo.data.sampling import ClipFrames, clip_spans
+from gcvideo.data.sampling import ClipFrames, VideoLength, clip_spans
 
 WINDOWS_PER_READ = 8
 """Windows decoded in one pass: enough to read overlapping frames once, few enough for 1080p."""
@@ -38,9 +38,11 @@ def window_starts(
         clip: Which frames make a window.
         hop_seconds: From one start to the next; None is half a clip's frames.
     """
-    last = torch.tensor([clip.last_start(len(boundaries) - 1)])
+    num_frames = len(boundaries) - 1
+    length = VideoLength(num_frames, num_frames / float(boundaries[-1]))
+    last = torch.tensor([int(clip.last_start(length))])
     if hop_seconds is None:
-        starts = torch.arange(0, int(last) + 1, max(round(clip.span / 2), 1))
+        starts = torch.arange(0, int(last) + 1, max(round(clip.span_in(length) / 2), 1))
     else:
         starts = hop_starts(boundaries[: int(last) + 1], hop_seconds)
     return torch.cat([starts, last]).unique()
@@ -91,6 +93,6 @@ class SlidingWindows:
     def __iter__(self) -> Iterator[Windows]:
         with self.reader as reader:
             for starts in self.starts.split(WINDOWS_PER_READ):
-                frames = self.clip.at(starts, len(reader))
+                frames = self.clip.at(starts, VideoLength(len(reader), reader.fps))
                 views = decode_views(reader, frames, self.crops)
                 yield Windows(clip_spans(self.boundaries, frames), views.unflatten(0, (len(starts), -1)))
