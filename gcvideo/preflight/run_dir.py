@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gcvideo.preflight.findings import Finding, Status
 from gcvideo.training import VideoClassifier
-from gcvideo.training.optimisation import state_per_weight
+from gcvideo.training.optimizer_state import state_per_weight
 
 CHECKPOINTS_KEPT = 3
 """best.ckpt, last.ckpt, and the next one while it is written."""

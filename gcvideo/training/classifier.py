@@ -16,23 +16,15 @@ from gcvideo.backbones import describe_placed, network_for, shown_stages
 from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.clip import ViewBatch
 from gcvideo.keeping.checkpoint_file import require_fit
+from gcvideo.training.counted_schedule import CountedSchedule, make_schedule
 from gcvideo.training.empty_batch import loss_of_no_clip
 from gcvideo.training.evaluated import EvaluatedNetwork
 from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.losses import LooksAtClips, loss_of, require_one_number
 from gcvideo.training.making import shared_by_copies
 from gcvideo.training.multigrid import factor_by_step
-from gcvideo.training.optimisation import (
-    CountedSchedule,
-    NesterovSGD,
-    ParameterGroups,
-    Peak,
-    Scaling,
-    keep_state_by_name,
-    kind_of,
-    make_schedule,
-    parameter_groups,
-)
+from gcvideo.training.optimisation import NesterovSGD, ParameterGroups, Peak, Scaling, parameter_groups
+from gcvideo.training.optimizer_state import keep_state_by_name, kind_of
 from gcvideo.training.schedules import HalfCosine, Schedule
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,9 @@ from torch.optim import Optimizer, lr_scheduler
 
 from gcvideo.backbones import Placement, VideoResNet
 from gcvideo.blocks import GlobalContextBlock, NonLocalBlock
-from gcvideo.training.optimisation import (
-    CountedSchedule,
-    keep_state_by_name,
-    parameter_groups,
-    state_per_weight,
-)
+from gcvideo.training.counted_schedule import CountedSchedule
+from gcvideo.training.optimisation import parameter_groups
+from gcvideo.training.optimizer_state import keep_state_by_name, state_per_weight
 
 
 def test_no_decay_falls_on_exactly_the_parameters_of_norms():
