@@ -31,6 +31,8 @@ BUILT_ON = (
     "torchvision.ops",
     "torchvision.transforms",
     "torchmetrics",
+    "timm.loss",
+    "timm.optim",
     "pytorchvideo.layers",
     "pytorchvideo.models",
     "lightning.fabric.plugins",

@@ -23,7 +23,14 @@ from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.losses import LooksAtClips, loss_of, require_one_number
 from gcvideo.training.making import shared_by_copies
 from gcvideo.training.multigrid import factor_by_step
-from gcvideo.training.optimisation import NesterovSGD, ParameterGroups, Peak, Scaling, parameter_groups
+from gcvideo.training.optimisation import (
+    NesterovSGD,
+    ParameterGroups,
+    Peak,
+    Scaling,
+    Undecayed,
+    parameter_groups,
+)
 from gcvideo.training.optimizer_state import keep_state_by_name, kind_of
 from gcvideo.training.schedules import HalfCosine, Schedule
 
@@ -53,10 +60,12 @@ class VideoClassifier(EvaluatedNetwork):
             reference_batch_size; sqrt, by its square root; none, not at all.
         batch_size: Clips per process and step; from the command line it comes with the data.
         layer_decay: Factor on the learning rate of a stage for every stage behind it; the head has the peak.
-            1 is the same rate everywhere; fine-tuning may want less.
+            1 is the same rate everywhere; fine-tuning may want less. Of a transformer every block is a stage.
+        no_weight_decay: What the optimizer's weight_decay leaves alone: norms, or besides them every bias and
+            every other parameter of one_dimension.
         optimizer: A class of torch.optim, or another that is made from parameter groups and a learning rate,
-            which is learning_rate by the linear rule. Norms have no weight decay. Where a class takes the
-            place of another, settings that both have stay.
+            which is learning_rate by the linear rule. Where a class takes the place of another, settings
+            that both have stay.
         lr_schedule: Course of the learning rate: HalfCosine, StepDecay, another Schedule, or a class of
             torch.optim.lr_scheduler.
         lr_interval: How often a schedule of torch's steps; a Schedule gives the rate of every step.
@@ -77,6 +86,7 @@ class VideoClassifier(EvaluatedNetwork):
         scale_learning_rate: Scaling = "linear",
         batch_size: int = 8,
         layer_decay: float = 1.0,
+        no_weight_decay: Undecayed = "norms",
         optimizer: Callable[[ParamsT, float], Optimizer] = NesterovSGD,
         lr_schedule: Schedule | Callable[[Optimizer], LRScheduler] = HalfCosine(),  # noqa: B008 (frozen)
         lr_interval: Literal["step", "epoch"] = "epoch",
@@ -95,6 +105,7 @@ class VideoClassifier(EvaluatedNetwork):
         self.scale_learning_rate: Scaling = scale_learning_rate
         self.batch_size = batch_size
         self.layer_decay = layer_decay
+        self.no_weight_decay: Undecayed = no_weight_decay
         self.optimizer = shared_by_copies(optimizer)
         self.lr_schedule = lr_schedule if isinstance(lr_schedule, Schedule) else shared_by_copies(lr_schedule)
         self.lr_interval = lr_interval
@@ -170,7 +181,7 @@ class VideoClassifier(EvaluatedNetwork):
         )
         log.info("%s", peak)
         optimizer = self.optimizer(self.parameter_groups(peak.value), peak.value)
-        keep_state_by_name(optimizer)
+        keep_state_by_name(optimizer, self.optimizer)
         schedule = {
             "scheduler": self._schedule(optimizer),
             "interval": "step",
@@ -180,7 +191,7 @@ class VideoClassifier(EvaluatedNetwork):
 
     def parameter_groups(self, peak: float) -> ParameterGroups:
         """Return the network's trained parameters in groups of one learning rate and weight decay each."""
-        groups = parameter_groups(self.network)
+        groups = parameter_groups(self.network, undecayed=self.no_weight_decay)
         return scaled_by_depth(groups, self.network, peak=peak, layer_decay=self.layer_decay)
 
     def _schedule(self, optimizer: Optimizer) -> CountedSchedule:

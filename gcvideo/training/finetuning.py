@@ -11,6 +11,9 @@ from gcvideo.backbones.protocols import chosen_stages, shown_stages
 
 log = logging.getLogger(__name__)
 
+FEWEST_BLOCKS = 4
+"""Of a transformer."""
+
 
 class FreezeStages(Callback):
     """Stages keep their weights and the statistics of their batch norms.
@@ -76,11 +79,7 @@ def scaled_by_depth(
     al., ELECTRA, arXiv:2003.10555, for the layers of a transformer). Parameters of no stage have the peak.
     With 1, groups stay as they are.
     """
-    distance = {
-        id(parameter): steps
-        for steps, layer in enumerate(reversed(_stages_in_order(network)))
-        for parameter in layer.parameters()
-    }
+    distance = distances_to_head(network)
     scaled = []
     for group in groups:
         by_rate: dict[float, list[tuple[str, nn.Parameter]]] = {}
@@ -91,15 +90,54 @@ def scaled_by_depth(
     return scaled
 
 
-def _stages_in_order(network: nn.Module) -> list[nn.Module]:
-    """Return the stages that a network shows and its head, from the input on.
+def distances_to_head(network: nn.Module) -> dict[int, int]:
+    """Return by id how many stages each parameter stands before the head.
 
-    Of a network that shows none, they are its children that have parameters; an only child's instead of it.
+    Of a network that shows no stages, they are the blocks of its transformer, if it is one; else its children
+    that have parameters, an only child's instead of it.
     """
     if (stages := shown_stages(network)) is not None:
         head = nn.Module()  # whose parameters have the peak, as those of no stage
-        return [*stages.values(), head]
+        return _counted_back([*stages.values(), head])
+    if (blocks := transformer_blocks(network)) is not None:
+        return _before_blocks(network, blocks)
     children = list(network.children())
     while len(children) == 1:
         children = list(children[0].children())
-    return [child for child in children if any(True for _ in child.parameters())] or [network]
+    return _counted_back([child for child in children if any(True for _ in child.parameters())] or [network])
+
+
+def transformer_blocks(network: nn.Module) -> list[nn.Module] | None:
+    """Return the list of at least four modules of one class with most of the parameters, if there is one."""
+    total = sum(parameter.numel() for parameter in network.parameters())
+    for module in network.modules():
+        blocks = list(module.children())
+        is_list = isinstance(module, nn.ModuleList | nn.Sequential) and len(blocks) >= FEWEST_BLOCKS
+        alike = len({type(block) for block in blocks}) == 1
+        if is_list and alike and 2 * sum(parameter.numel() for parameter in module.parameters()) > total:
+            return blocks
+    return None
+
+
+def _before_blocks(network: nn.Module, blocks: Sequence[nn.Module]) -> dict[int, int]:
+    """Return L - i of parameters of block i of L, L + 1 of those before the blocks, 0 of those behind them.
+
+    PySlowFast's and VideoMAE's decay^(L + 1 - id), with id 0 of embeddings, i + 1 of a block and L + 1 of the
+    norm and head behind them.
+    """
+    within = _counted_back([*blocks, nn.Module()])
+    distance: dict[int, int] = {}
+    behind = len(blocks) + 1
+    for parameter in network.parameters():
+        if id(parameter) in within:
+            behind = 0
+        distance[id(parameter)] = within.get(id(parameter), behind)
+    return distance
+
+
+def _counted_back(stages: Sequence[nn.Module]) -> dict[int, int]:
+    return {
+        id(parameter): steps
+        for steps, stage in enumerate(reversed(stages))
+        for parameter in stage.parameters()
+    }

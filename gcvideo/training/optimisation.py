@@ -19,6 +19,7 @@ NORMS = (NormBase, nn.GroupNorm, nn.LayerNorm)
 ParameterGroups = list[dict[str, Any]]
 
 
+Undecayed = Literal["norms", "one_dimension"]
 Scaling = Literal["linear", "sqrt", "none"]
 SCALINGS: dict[Scaling, tuple[Callable[[float, int, int], float], str]] = {
     "linear": (lambda lr, batch, of: lr * batch / of, "{lr:.4g} * global batch {batch} / {of}"),
@@ -51,23 +52,26 @@ class Peak(NamedTuple):
         return f"peak learning rate {self.value:.4g} = {how}"
 
 
-def parameter_groups(network: nn.Module) -> ParameterGroups:
-    """Return two groups for an optimizer: weights with its own decay, and the undecayed parameters of norms.
+def parameter_groups(network: nn.Module, *, undecayed: Undecayed = "norms") -> ParameterGroups:
+    """Return two groups for an optimizer: weights with its own decay, and the undecayed parameters.
 
     Every parameter comes with its name, by which a resumed run finds its state. Decay pulls a norm's scale
-    towards zero for no gain, so weights and biases of norms have none, as in the recipes of PySlowFast.
+    towards zero for no gain, so weights and biases of norms have none, as in the recipes of PySlowFast; with
+    one_dimension no bias and no other parameter of one number or one dimension has any, its ZERO_WD_1D_PARAM.
     Frozen parameters are in neither group.
     """
-    of_norms = {
+    spared = {
         id(parameter)
         for module in network.modules()
         if isinstance(module, NORMS)
         for parameter in module.parameters(recurse=False)
     }
     trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    if undecayed == "one_dimension":
+        spared |= {id(p) for name, p in trained if p.ndim <= 1 or name.endswith("bias")}
     return [
-        {"params": [(name, p) for name, p in trained if id(p) not in of_norms]},
-        {"params": [(name, p) for name, p in trained if id(p) in of_norms], "weight_decay": 0.0},
+        {"params": [(name, p) for name, p in trained if id(p) not in spared]},
+        {"params": [(name, p) for name, p in trained if id(p) in spared], "weight_decay": 0.0},
     ]
 
 

@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+import torchvision
 from lightning.pytorch import Callback, Trainer
 from torch import nn
 
@@ -133,6 +135,32 @@ def test_a_parameter_of_no_stage_has_the_peak():
         for _, p in group["params"]
     }
     assert [rates[id(p)] for p in network.parameters()] == [1.0, 0.5, 0.5, 1.0, 1.0]
+
+
+def test_a_transformers_rates_are_those_of_pyslowfast_and_videomae():
+    """decay^(DEPTH + 1 - id): id 0 of embeddings, i + 1 of block i, DEPTH + 1 of what stands behind them."""
+    depth, decay, peak = 12, 0.75, 2e-3
+
+    def layer_id(name: str) -> int:
+        if name in ("cls_token", "mask_token", "pos_embed") or name.startswith("patch_embed"):
+            return 0
+        return int(name.split(".")[1]) + 1 if name.startswith("blocks") else depth + 1
+
+    def rates(network: nn.Module) -> dict[str, float]:
+        groups = scaled_by_depth(parameter_groups(network), network, peak=peak, layer_decay=decay)
+        return {name: group["lr"] for group in groups for name, _ in group["params"]}
+
+    with torch.device("meta"):
+        vit = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=3)
+        mvit = torchvision.models.video.mvit_v2_s(num_classes=3)
+    of_vit, of_mvit = rates(vit), rates(mvit)
+    assert of_vit.keys() == dict(vit.named_parameters()).keys()
+    for name, rate in of_vit.items():
+        assert rate == pytest.approx(peak * decay ** (depth + 1 - layer_id(name)), rel=1e-12), name
+    distances = {"conv_proj.weight": 17, "blocks.0.norm1.weight": 16, "blocks.15.mlp.0.weight": 1}
+    distances |= {"norm.weight": 0, "head.1.weight": 0}
+    for name, distance in distances.items():
+        assert of_mvit[name] == pytest.approx(peak * decay**distance, rel=1e-12), name
 
 
 @pytest.mark.parametrize("layer_decay", [0.0, 1.5])

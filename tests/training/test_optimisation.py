@@ -1,10 +1,11 @@
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer, lr_scheduler
 
 from gcvideo.backbones import Placement, VideoResNet
@@ -64,10 +65,25 @@ def test_a_step_without_gradient_shrinks_weights_and_keeps_norms():
         torch.testing.assert_close(parameter.detach(), factor * old)
 
 
-def sgd(groups: list[dict[str, Any]], **settings: float) -> torch.optim.SGD:
-    optimizer = torch.optim.SGD(groups, **settings)
-    keep_state_by_name(optimizer)
+def test_with_one_dimension_no_bias_and_no_vector_is_decayed_as_pyslowfasts_zero_wd_1d_param():
+    network = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm((2, 2)), nn.Conv3d(2, 3, 1), nn.PReLU(3))
+    network.temperature = nn.Parameter(torch.ones(()))
+    decayed, undecayed = parameter_groups(network, undecayed="one_dimension")
+    assert [name for name, _ in decayed["params"]] == ["0.weight", "2.weight"]
+    names = {"temperature", "0.bias", "1.weight", "1.bias", "2.bias", "3.weight"}
+    assert {name for name, _ in undecayed["params"]} == names
+    assert undecayed["weight_decay"] == 0.0
+
+
+def keeping(
+    make: Callable[..., Optimizer], groups: list[dict[str, Any]], *, lr: float, **settings: Any
+) -> Optimizer:
+    optimizer = make(groups, lr, **settings)
+    keep_state_by_name(optimizer, partial(make, **settings))
     return optimizer
+
+
+sgd = partial(keeping, torch.optim.SGD)
 
 
 def test_a_saved_state_is_found_by_name_and_the_settings_are_ones_own(caplog):
@@ -101,8 +117,7 @@ def test_the_state_of_another_optimizer_is_not_taken_over(caplog):
     weight.grad = torch.ones(())
     before = sgd([{"params": [("weight", weight)]}], lr=1.0, momentum=0.9)
     before.step()
-    after = torch.optim.AdamW([{"params": [("weight", weight)]}], lr=1.0)
-    keep_state_by_name(after)
+    after = keeping(torch.optim.AdamW, [{"params": [("weight", weight)]}], lr=1.0)
     after.load_state_dict(before.state_dict())
     after.step()
     assert after.state_dict()["state"][0]["step"] == 1
@@ -120,6 +135,54 @@ def test_the_state_of_another_optimizer_is_not_taken_over(caplog):
 )
 def test_the_room_for_an_optimizers_state_is_what_the_optimizer_takes(optimizer, settings, bytes_of_a_byte):
     assert state_per_weight(partial(optimizer, **settings)) == pytest.approx(bytes_of_a_byte, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "before", "now", "begins"),
+    [
+        (torch.optim.AdamW, {}, {"amsgrad": True}, "max_exp_avg_sq of AdamW begins at 0"),
+        (torch.optim.RMSprop, {}, {"momentum": 0.9}, "momentum_buffer of RMSprop begins at 0"),
+        (torch.optim.RMSprop, {}, {"centered": True}, "grad_avg of RMSprop begins at 0"),
+        (torch.optim.SGD, {"momentum": 0.9}, {}, ""),
+        (torch.optim.AdamW, {"amsgrad": True}, {"weight_decay": 0.5, "betas": (0.5, 0.9)}, ""),
+    ],
+)
+def test_what_changed_settings_need_besides_begins_at_zero_and_the_rest_goes_on(
+    caplog, make, before, now, begins
+):
+    """As if the optimizer had been told of the new settings without a stop."""
+
+    def steps(optimizer: Optimizer, weight: Tensor, gradients: list[float]) -> None:
+        for gradient in gradients:
+            weight.grad = torch.full_like(weight, gradient)
+            optimizer.step()
+
+    weight, other = (nn.Parameter(torch.ones(2, 3, dtype=torch.float64)) for _ in range(2))
+    stopped = keeping(make, [{"params": [("weight", weight)]}], lr=0.1, **before)
+    steps(stopped, weight, [1.0, 3.0])
+    other.data.copy_(weight.data)
+    going_on = keeping(make, [{"params": [("weight", other)]}], lr=0.1, **now)
+    going_on.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    (told,) = stopped.param_groups
+    told.update({key: value for key, value in going_on.param_groups[0].items() if key != "params"})
+    for name in set(going_on.state[other]) - set(stopped.state[weight]):
+        stopped.state[weight][name] = torch.zeros_like(weight)
+    steps(stopped, weight, [2.0, -1.0])
+    steps(going_on, other, [2.0, -1.0])
+    assert torch.equal(other, weight)
+    assert begins in caplog.text
+
+
+def test_a_state_that_cannot_begin_at_zero_is_refused():
+    weight = nn.Parameter(torch.ones(3))
+    weight.grad = torch.ones(3)
+    before = keeping(torch.optim.AdamW, [{"params": [("weight", weight)]}], lr=0.1)
+    before.step()
+    saved = before.state_dict()
+    saved["state"][0].pop("step")
+    after = keeping(torch.optim.AdamW, [{"params": [("weight", weight)]}], lr=0.1)
+    with pytest.raises(ValueError, match="the checkpoint's AdamW has no step, which it needs"):
+        after.load_state_dict(saved)
 
 
 SCHEDULES: dict[str, Callable[[Optimizer, float], lr_scheduler.LRScheduler]] = {
