@@ -51,7 +51,7 @@ REFUSED_CALLBACKS: dict[type[Callback], str] = {
     BatchSizeFinder: "it would change the batch after the learning rate was derived from it; `gcvideo tune "
     "batch_size` tries some",
     StochasticWeightAveraging: "it replaces the schedule, and a run stopped in it cannot be resumed exactly; "
-    "WeightAveraging and EMAWeightAveraging average too",
+    "gcvideo.training.SWAWeightAveraging, WeightAveraging and EMAWeightAveraging average too",
     GradientAccumulationScheduler: "learning rate and schedule are derived from one number of clips a step; "
     "set trainer.accumulate_grad_batches",
     ModelPruning: "it renames the weights, so that no other command could read the checkpoints; prune the "

@@ -1,6 +1,7 @@
 """Training, validation and test of a video classifier."""
 
 from gcvideo.training.activation_checkpointing import ActivationCheckpointing
+from gcvideo.training.averaging import SWAWeightAveraging
 from gcvideo.training.batch_norm import BatchNormOver, FrozenBatchNorm
 from gcvideo.training.classifier import VideoClassifier
 from gcvideo.training.compilation import CompileNetwork
@@ -18,6 +19,7 @@ from gcvideo.training.schedules import (
     OneCycle,
     Schedule,
     StepDecay,
+    ThenConstant,
 )
 
 __all__ = [
@@ -37,7 +39,9 @@ __all__ = [
     "NesterovSGD",
     "OneCycle",
     "PreciseBatchNorm",
+    "SWAWeightAveraging",
     "Schedule",
     "StepDecay",
+    "ThenConstant",
     "VideoClassifier",
 ]

@@ -196,6 +196,30 @@ class OneCycle(Schedule):
         return _cosine(epoch - top, max_epochs - top, start=1.0, end=self.end)
 
 
+@dataclass(frozen=True)
+class ThenConstant(Schedule):
+    """Another schedule over the first epochs of a run, then a constant: for weights that are averaged then.
+
+    Izmailov et al., arXiv:1803.05407; torch's SWALR without annealing.
+
+    Args:
+        first: The schedule of the first epochs, which it takes for all of the run.
+        epochs: How many they are.
+        factor: Factor of the peak in the others.
+    """
+
+    first: Schedule
+    epochs: float
+    factor: float
+
+    def __call__(self, epoch: float, max_epochs: float) -> float:
+        return self.first(epoch, self.epochs) if epoch < self.epochs else self.factor
+
+    def settled(self, *, steps_per_epoch: int, max_epochs: float) -> Schedule:
+        first = self.first.settled(steps_per_epoch=steps_per_epoch, max_epochs=self.epochs)
+        return replace(self, first=first)
+
+
 def _cosine(epoch: float, length: float, *, start: float, end: float) -> float:
     """Return where half a cosine of this length, from `start` to `end`, is at `epoch`; of none, its start."""
     return end + (start - end) * (1 + math.cos(math.pi * epoch / length)) / 2 if length > 0 else start
