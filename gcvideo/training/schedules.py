@@ -55,6 +55,11 @@ class WarmedUp(Schedule):
         """Return the factor at `epoch`, as if there were no warm-up."""
 
     def __call__(self, epoch: float, max_epochs: float) -> float:
+        if self.warmup_steps is not None:  # of a run whose epochs have no one number of steps
+            raise ValueError(
+                f"warmup_steps is {self.warmup_steps}, and the epochs of this run have no one number of "
+                "steps; give warmup_epochs"
+            )
         if epoch >= self.warmup_epochs:
             return self.course(epoch, max_epochs)
         end = self.course(self.warmup_epochs, max_epochs)

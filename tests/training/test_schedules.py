@@ -132,3 +132,8 @@ def test_a_warm_up_longer_than_the_run_is_said_and_rises_to_its_end(caplog):
 def test_settings_that_make_no_schedule_are_refused(kind, settings, message):
     with pytest.raises(ValueError, match=message):
         kind(**settings)
+
+
+def test_a_warm_up_in_steps_is_refused_where_epochs_have_no_one_number_of_them():
+    with pytest.raises(ValueError, match="warmup_steps is 5, and the epochs of this run have no one number"):
+        StepDecay(warmup_steps=5)(0.0, 10.0)
