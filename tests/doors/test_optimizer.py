@@ -1,17 +1,19 @@
 """Any optimizer by its class_path: torch's and one of the user's own."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timm.optim
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Trainer
 from torch import nn
 
 from gcvideo.clip import ViewBatch
-from gcvideo.training import VideoClassifier
+from gcvideo.training import Constant, VideoClassifier
 from tests.doors.own import dataset, ends_apart, fit, fit_with_a_stop, write_module
 from tests.training.networks import TwoLayers
 from tests.training.runs import last_checkpoint
@@ -86,6 +88,65 @@ class WithoutDropout(TwoLayers):
         super().__init__(num_classes)
         self.head[0] = nn.Identity()
         self.double()
+
+
+def gradients_applied(
+    tmp_path: Path, optimizer: Any, apply: Callable[[nn.Parameter, dict[str, Any], bool], None]
+) -> tuple[nn.Module, nn.Module]:
+    """Train with an optimizer, and a network alone by what `apply` does with (weight, state, is norm)."""
+    torch.manual_seed(0)
+    batches = [
+        ViewBatch(torch.randn(4, 1, 3, 4, 16, 16, dtype=torch.float64), torch.randint(3, (4,)), list("abcd"))
+        for _ in range(3)
+    ]
+    settings: dict[str, Any] = {"learning_rate": 0.02, "batch_size": 64, "lr_schedule": Constant()}
+    model = VideoClassifier(WithoutDropout, ["a", "b", "c"], optimizer=optimizer, **settings)
+    alone = WithoutDropout(3)
+    alone.load_state_dict(model.network.state_dict())
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "devices": 1, "max_epochs": 2}
+    loader = Loader(batches)
+    Trainer(default_root_dir=tmp_path, precision="64-true", **quiet).fit(model, loader, loader)
+
+    states: dict[str, dict[str, Any]] = {name: {} for name, _ in alone.named_parameters()}
+    for batch in batches * 2:
+        alone.zero_grad()
+        F.cross_entropy(alone(batch.views[:, 0]), batch.target).backward()
+        with torch.no_grad():
+            for name, weight in alone.named_parameters():
+                apply(weight, states[name], "norm" in name)
+    return model.network, alone
+
+
+def test_lamb_and_lars_of_timm_are_their_equations(tmp_path):
+    """You et al., arXiv:1904.00962 and arXiv:1708.03888; norms, which are not decayed, are not adapted."""
+
+    def lamb(weight: nn.Parameter, state: dict[str, Any], norm: bool) -> None:
+        t = state["t"] = state.get("t", 0) + 1
+        m = state["m"] = 0.9 * state.get("m", 0) + 0.1 * weight.grad
+        v = state["v"] = 0.999 * state.get("v", 0) + 0.001 * weight.grad**2
+        step = m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-6)
+        if not norm:
+            step = step + 0.3 * weight
+            step = step * weight.norm() / step.norm()
+        weight -= 0.02 * step
+
+    def lars(weight: nn.Parameter, state: dict[str, Any], norm: bool) -> None:
+        step = weight.grad
+        if not norm:
+            ratio = 0.001 * weight.norm() / (weight.grad.norm() + 0.3 * weight.norm() + 1e-8)
+            step = ratio * (weight.grad + 0.3 * weight)
+        m = state["m"] = 0.9 * state["m"] + step if "m" in state else step.clone()
+        weight -= 0.02 * m
+
+    makers = {
+        lamb: partial(timm.optim.Lamb, weight_decay=0.3, max_grad_norm=None),
+        lars: partial(timm.optim.Lars, weight_decay=0.3, momentum=0.9),
+    }
+    for apply, optimizer in makers.items():
+        trained, alone = gradients_applied(tmp_path, optimizer, apply)
+        for name, weight in alone.named_parameters():
+            torch.testing.assert_close(trained.get_parameter(name), weight, rtol=0, atol=1e-11)
 
 
 def test_adamw_is_torchs_own_in_a_plain_loop(tmp_path):
