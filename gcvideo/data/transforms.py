@@ -74,8 +74,10 @@ class ScaleJitter(FrameTransform):
     def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
         return self.steps(frames)
 
-    def at_crop_size(self, crop_size: int) -> "ScaleJitter":
+    def at_crop_size(self, crop_size: int) -> FrameTransform:
         """Return it for another crop: the smallest short side goes with it, the largest stays."""
+        if type(self) is not ScaleJitter:  # whose own it would lose
+            return super().at_crop_size(crop_size)
         smallest, largest = self.short_sides
         return ScaleJitter(
             crop_size=crop_size,
@@ -116,8 +118,10 @@ class AreaJitter(FrameTransform):
     def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
         return self.steps(frames)
 
-    def at_crop_size(self, crop_size: int) -> "AreaJitter":
+    def at_crop_size(self, crop_size: int) -> FrameTransform:
         """Return it for another crop, of the same areas."""
+        if type(self) is not AreaJitter:
+            return super().at_crop_size(crop_size)
         smallest, largest = self.areas
         return AreaJitter(
             crop_size=crop_size,

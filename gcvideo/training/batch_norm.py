@@ -130,7 +130,7 @@ class BatchNormOver(Callback):
         self.processes, rest = divmod(self.clips, own)
         if rest or trainer.world_size % self.processes:
             raise ValueError(
-                f"BatchNormOver has clips {self.clips}, and {trainer.world_size} processes have {own} each, "
+                f"BatchNormOver has clips {self.clips}, and each of {trainer.world_size} processes {own}, "
                 "which form no groups of so many; give clips that they do, or another data.batch_size"
             )
         if trainer.strategy.root_device.type == "cpu":
@@ -144,8 +144,8 @@ class BatchNormOver(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         norms = _norms(pl_module.get_submodule("network"))
-        kind = SplitBatchNorm if self.processes == 1 else nn.SyncBatchNorm
-        if not all(isinstance(norm, kind) for norm in norms):
+        over_all = [getattr(norm, "process_group", self) is None for norm in norms]  # of torch's in step
+        if any(over_all):
             raise ValueError(
                 "trainer.sync_batchnorm is True, which is for statistics over all processes, and "
                 "BatchNormOver for a number of clips; leave one out"

@@ -1,5 +1,6 @@
 """The learning rate of a run whose epochs differ, in the number of their batches and in the size of these."""
 
+import logging
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,6 +12,8 @@ from lightning.pytorch import Trainer
 from gcvideo.keeping.epochs import EpochsOfTheirOwn, batches_of_epochs, steps_of_run
 from gcvideo.training.optimisation import SCALINGS, Scaling
 from gcvideo.training.schedules import StepDecay
+
+log = logging.getLogger(__name__)
 
 
 class Course:
@@ -64,6 +67,11 @@ def factor_by_step(schedule: Any, trainer: Trainer, *, scaling: Scaling) -> Call
         warmup_epochs = course.epoch(schedule.warmup_steps)
         schedule = replace(schedule, warmup_epochs=warmup_epochs, warmup_steps=None)
     scaled, _ = SCALINGS[scaling]
+
+    times = dict.fromkeys(
+        f"{scaled(1.0, loader.relative_batch(epoch), 1):g}" for epoch in range(len(batches))
+    )
+    log.info("with the batch of a phase, the rate is %s times the peak", ", ".join(times))
 
     def factor(step: int) -> float:
         epoch = course.epoch(step)

@@ -210,3 +210,17 @@ def test_blending_sees_normalised_clips():
     views, target, *_ = DeviceTransform(normalize, blend)(ClipBatch(frames, LABELS, list("abcd")))
     expected = torch.einsum("bk,kvcthw->bvcthw", target, normalize(frames))
     torch.testing.assert_close(views, expected)
+
+
+def test_a_smaller_crop_of_multigrid_begins_at_a_smaller_short_side():
+    """PySlowFast: the smallest side times crop / full crop, the largest as it is; flips and areas stay."""
+    small = ScaleJitter(flip_probability=0.0).at_crop_size(112)
+    frames = torch.arange(400, dtype=torch.uint8).expand(1, 3, 300, 400).contiguous()
+    torch.manual_seed(0)
+    resize = small.steps.transforms[0]
+    sides = {min(resize(frames).shape[-2:]) for _ in range(300)}
+    assert (min(sides), max(sides)) == pytest.approx((128, 320), abs=4)
+    assert small.transform(frames).shape[-2:] == (112, 112)
+    columns = small.transform(frames)[0, 0, 0].float()
+    assert (columns.diff() >= 0).float().mean() > 0.9  # not flipped
+    assert AreaJitter().at_crop_size(112).transform(frames).shape[-2:] == (112, 112)

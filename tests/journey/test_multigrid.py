@@ -154,6 +154,15 @@ def test_preflight_measures_the_coarsest_phase_and_tune_the_full_shape(tmp_path,
             ["--trainer.accumulate_grad_batches", "2"],
             "accumulate_grad_batches is 2, which would average over",
         ),
+        (
+            [
+                "--data.train_transform",
+                "tests.training.faults.SlowJitter",
+                "--data.train_transform.seconds",
+                "0",
+            ],
+            "train_transform is SlowJitter, which cuts one size; .* give it at_crop_size",
+        ),
         (["--trainer.overfit_batches", "2"], "overfit_batches repeats batches"),
         (["--data.batch_size", "6"], "lists 40 videos, fewer than one batch of 48"),
         (

@@ -133,7 +133,7 @@ def test_frozen_norms_keep_their_statistics_and_train_their_weights(tmp_path, ro
     ("callbacks", "settings", "message"),
     [
         ([over(3)], {"batch_size": 8}, "clips 3, and a process 8, which cannot be split into so many"),
-        ([over(8)], {"batch_size": 2}, "clips 8, and 1 processes have 2 each, which form no groups"),
+        ([over(8)], {"batch_size": 2}, "clips 8, and each of 1 processes 2, which form no groups"),
         ([FROZEN, PRECISE], {}, "FrozenBatchNorm and PreciseBatchNorm, which both decide"),
         ([over(2), FROZEN], {}, "BatchNormOver and FrozenBatchNorm, which both decide"),
     ],
