@@ -91,8 +91,8 @@ def checks_after_epoch(early_stopping: Any) -> bool:
 
 
 def epoch_described(bar: Any, epoch: int) -> str:
-    """Return what a progress bar calls an epoch."""
-    return bar._get_train_description(epoch).strip()
+    """Return what a progress bar calls an epoch; the last is -2 where steps, and not epochs, end a run."""
+    return bar._get_train_description(epoch).strip().removesuffix("/-2")
 
 
 def settings_are_those_given(cli: Class) -> Class:

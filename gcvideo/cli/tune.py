@@ -160,7 +160,8 @@ def find_learning_rate(cli: TuneCLI, tuning: Tuning) -> None:
         )
     of_config = found * cli.model.learning_rate / test.peak  # whichever rule gives the peak
     sys.stdout.write(f"--model.learning_rate {of_config:.3g}\n")
-    log.info("where the loss falls most steeply: a rate of %.3g, which is the optimizer's", found)
+    ended = f"; it diverges at {test.diverged_at:.3g}" if test.diverged_at is not None else ""
+    log.info("the optimizer's rate where the loss falls most steeply: %.3g%s; see the plot", found, ended)
 
 
 def find_batch_size(cli: TuneCLI, tuning: Tuning) -> None:

@@ -15,8 +15,8 @@ from gcvideo.clip import ViewBatch
 SMOOTHING = 0.9
 DIVERGED = 4.0
 """Times the lowest loss at which the test ends."""
-FIRST_STEPS = 5
-"""Whose smoothed loss says nothing yet."""
+FIRST_STEPS = 10
+"""Whose smoothed loss says nothing yet, as in Lightning's finder."""
 
 
 class RangeTest(Callback):
@@ -79,8 +79,7 @@ class RangeTest(Callback):
             self.rates.append(self.lowest * (self.highest / self.lowest) ** (done / (self.num_steps - 1)))
             self.losses.append(sum(self._of_step) / len(self._of_step))
             self._of_step = []
-            smoothed = smooth(self.losses)
-            trainer.should_stop = not smoothed[-1] <= DIVERGED * min(smoothed)  # nor nan
+            trainer.should_stop = self.diverged_at is not None
 
     def suggestion(self) -> float | None:
         """Return the rate at which the smoothed loss falls most steeply; None where it does not fall."""
@@ -91,6 +90,12 @@ class RangeTest(Callback):
         slopes = np.gradient(smoothed, rates)
         steepest = int(np.nanargmin(slopes))
         return float(math.exp(rates[steepest])) if slopes[steepest] < 0 else None
+
+    @property
+    def diverged_at(self) -> float | None:
+        """The rate at which the smoothed loss had risen to four times its lowest, if it did."""
+        smoothed = smooth(self.losses)
+        return None if smoothed[-1] <= DIVERGED * min(smoothed) else self.rates[-1]
 
     def plot(self, file: Path, *, found: float | None) -> None:
         """Plot the loss, as it is and smoothed, against the rate."""
