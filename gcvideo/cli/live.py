@@ -187,7 +187,7 @@ class Pictures:
         if (recording := self.recording) is None:
             return
         if recording.num_left_out:
-            log.warning("%d frames are not in the recording: encoding was slower", recording.num_left_out)
+            log.warning("frames not in the recording, since encoding was slower: %d", recording.num_left_out)
         if recording.num_frames and not recording.failure:
             log.info("wrote %d frames to %s", recording.num_frames, recording.file)
 
@@ -246,11 +246,10 @@ def sigterm_is_an_exception() -> Iterator[None]:
 def log_figures(predict: LivePredictor, reader: LiveReader) -> None:
     """Log how many predictions there were, how late they came, and what was left out."""
     if not predict.latencies:
-        log.info("no prediction: %d frames came", reader.num_frames)
         return
     median, most = np.percentile(predict.latencies, [50, 95]) * 1000
     log.info(
-        "%d predictions of %d frames; from a clip's last frame to its classes: median %.0f ms, 95 %% of them "
+        "predictions: %d, of %d frames; from a clip's last frame to its classes: median %.0f ms, 95 %% "
         "within %.0f ms",
         predict.num_predictions,
         reader.num_frames,
@@ -258,6 +257,6 @@ def log_figures(predict: LivePredictor, reader: LiveReader) -> None:
         most,
     )
     if predict.num_late:
-        log.info("%d predictions were left out, since the one before was not done", predict.num_late)
+        log.info("predictions left out, since the one before was not done: %d", predict.num_late)
     if reader.num_damaged:
-        log.warning("%d pictures were damaged, and left out", reader.num_damaged)
+        log.warning("damaged pictures, left out: %d", reader.num_damaged)

@@ -89,7 +89,10 @@ def parser() -> CommandParser:
 
 def run(arguments: Sequence[str]) -> None:
     """Predict the videos that `arguments` name."""
-    options = parser().parse_args(list(arguments[1:]))
+    command = parser()
+    options = command.parse_args(list(arguments[1:]))
+    if not options.videos and options.live is None:
+        command.error("videos must be given, or --live SOURCE")
     check(options)
     check_live(options, arguments)
     if options.live is not None:
@@ -141,8 +144,6 @@ def check(options: Any) -> None:
         ValueError: They exclude each other, or a value is impossible.
     """
     require_possible_views(options)
-    if not options.videos and options.live is None:
-        raise ValueError("videos must be given, or --live SOURCE; see `gcvideo predict --help`")
     if options.hop_seconds is not None and not options.timeline:
         raise ValueError("hop_seconds is given without timeline; add --timeline")
     if options.num_clips is not None and options.timeline:

@@ -151,7 +151,8 @@ class LiveReader(threading.Thread):
         """End reading, at the next packet at the latest."""
         self._stopped.set()
         self.source.stop()
-        self.join(STOP_SECONDS)
+        if self.ident is not None:  # it was started
+            self.join(STOP_SECONDS)
 
     def _follow(self) -> None:
         """Read connection after connection; raise DecodeError if none is to follow one that was lost."""

@@ -95,7 +95,7 @@ class LivePredictor:
         times, mean = EvenTimes(self.every_seconds), RunningMean(self.smoothing_seconds)
         for held in newest_clips(newest, times):
             last = held.frames[-1]
-            if self.num_predictions == 0:
+            if self.num_predictions == 0 and len(held.frames) == newest.num_frames > 1:
                 say_span(held.frames)
 
             # The clip's own classes, and those of the running mean, which does not pass over a gap
@@ -193,8 +193,6 @@ class RunningMean:
 
 def say_span(frames: Sequence[LiveFrame]) -> None:
     """Log what time a clip spans here, and warn where it is another than in training."""
-    if len(frames) < 2:
-        return
     rate = (len(frames) - 1) / (frames[-1].seconds - frames[0].seconds)
     log.info("a clip spans %d frames: %.2f s at %.3g frames a second", len(frames), len(frames) / rate, rate)
     if not USUAL_RATES[0] <= rate <= USUAL_RATES[1]:

@@ -58,7 +58,8 @@ class LiveRecording(threading.Thread):
                 break
             except queue.Full:
                 continue  # until it is written, or has failed
-        self.join()
+        if self.ident is not None:  # it was started
+            self.join()
 
     def run(self) -> None:
         try:

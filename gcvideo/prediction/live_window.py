@@ -62,7 +62,8 @@ class LiveWindow(threading.Thread):
             self._changed.notify()
         self._process.kill()
         self._process.wait()
-        self.join()
+        if self.ident is not None:  # it was started
+            self.join()
 
     def run(self) -> None:
         assert self._process.stdin is not None
@@ -84,7 +85,7 @@ class LiveWindow(threading.Thread):
         if self._process.returncode:
             lines = said.decode(errors="replace").strip().splitlines() or ["no reason given"]
             self.failure = ValueError(
-                f"window: OpenCV shows none ({lines[-1]}); expected a display, and opencv-python"
+                f"window: OpenCV shows none ({lines[0]}); expected a display, and opencv-python"
             )
         self.on_close()
 

@@ -201,7 +201,7 @@ def test_a_stream_over_tcp_is_read_while_the_network_is_busy(film: Path, seen: S
         lines, said = watch(address, "--reconnect_seconds", "0", "--every", "0.05")
     assert are_clips(seen.clips)
     assert seen.clips[-1][-1] == lines[-1]["frame"] == 29
-    assert "predictions were left out, since the one before was not done" in said
+    assert "predictions left out, since the one before was not done: " in said
     assert "of 30 frames" in said
 
 
@@ -231,6 +231,8 @@ def test_a_camera_that_drops_out_is_opened_again_and_no_clip_spans_the_gap(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(live, "FIRST_WAIT_SECONDS", 0.05)
+    interruptions, forget = [], NewestFrames.interrupt
+    monkeypatch.setattr(NewestFrames, "interrupt", lambda self: (interruptions.append(self), forget(self)))
     listening = socket.create_server(("127.0.0.1", 0))
     here = listening.getsockname()
 
@@ -249,6 +251,7 @@ def test_a_camera_that_drops_out_is_opened_again_and_no_clip_spans_the_gap(
     assert before
     assert after
     assert are_clips(before + after)
+    assert interruptions
     assert f"rtsp://me:***@{camera}: ended; it is opened again" in said
     assert "secret" not in said
     assert said.splitlines()[-1] == "gcvideo predict: interrupted"
@@ -320,7 +323,7 @@ def test_damaged_pictures_are_left_out_and_counted(seen: Seen, watch: Watch, tmp
     )
     _, said = watch(str(damaged), "--every", "9")
     assert seen.clips == [[0, 4, 9, 13], [2, 7, 11, 15]]
-    assert "1 pictures were damaged, and left out" in said
+    assert "damaged pictures, left out: 1" in said
 
 
 def test_a_terminal_shows_bars_and_another_program_gets_lines(
@@ -385,7 +388,6 @@ def test_a_window_shows_the_newest_pictures_until_it_is_closed(
         (["--live", "0", "--smoothing_seconds", "-1"], "smoothing_seconds is -1.0; expected 0 or more"),
         (["a.mp4", "--every", "2"], "every is given without live"),
         (["a.mp4", "--source_options.framerate", "30"], "source_options is given without live"),
-        ([], "videos must be given, or --live SOURCE"),
         (
             ["--live", "ftp://me:secret@there/a"],
             "live is ftp://me:***@there/a; of addresses expected one of rtsp://",
@@ -401,6 +403,11 @@ def test_options_that_cannot_be_meant_are_refused_by_name(
     arguments: list[str], said: str, refused: Callable[..., str]
 ) -> None:
     assert said in refused(["predict", *arguments, "--checkpoint", "a.ckpt"])
+
+
+def test_without_videos_and_a_source_there_is_nothing_to_predict(refused: Callable[..., str]) -> None:
+    line = refused(["predict", "--checkpoint", "a.ckpt"], code=2)
+    assert line == "gcvideo predict: videos must be given, or --live SOURCE; see `gcvideo predict --help`"
 
 
 def test_what_cannot_be_watched_is_named_in_a_line(watch: Watch, tmp_path: Path) -> None:
