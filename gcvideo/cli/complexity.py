@@ -11,6 +11,7 @@ from jsonargparse.typing import PositiveInt
 from rich.table import Column, Table
 
 from gcvideo.atomic import write_text
+from gcvideo.backbones.layout import to_channels_last
 from gcvideo.cells import quoted
 from gcvideo.cli.config_files import config_files
 from gcvideo.cli.options import add_config, add_out, add_switch
@@ -84,7 +85,7 @@ def run(arguments: Sequence[str]) -> None:
     keep_freed_memory()
     subjects = {name: Subject(build(size["num_classes"]), clip) for name, build in networks.items()}
     for subject in subjects.values() if channels_last else ():
-        subject.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+        to_channels_last(subject.network)
     with progress_bar(transient=True) as progress:
         measured = measure_complexity(
             subjects, track=lambda steps, description: progress.track(steps, description=description)

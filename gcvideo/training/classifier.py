@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -14,6 +13,7 @@ from torch.optim.optimizer import ParamsT
 
 from gcvideo.backbones import describe_placed, network_for, shown_stages
 from gcvideo.backbones.checkpoints import Weights, load_weights
+from gcvideo.backbones.layout import to_channels_last
 from gcvideo.clip import ViewBatch
 from gcvideo.keeping.checkpoint_file import require_fit
 from gcvideo.training.counted_schedule import CountedSchedule, make_schedule
@@ -116,7 +116,7 @@ class VideoClassifier(EvaluatedNetwork):
                 "has those of the network; make them the network's"
             )
         if channels_last:
-            self.network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+            to_channels_last(self.network)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take a checkpoint's weights.

@@ -5,10 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 from torchvision.models import get_model
 
 from gcvideo.backbones import MViT, Swin3D
 from gcvideo.backbones.checkpoints import Weights, load_weights
+from gcvideo.backbones.layout import to_channels_last
 from gcvideo.cli import main
 from gcvideo.run_folder import RunFolder
 from gcvideo.training.finetuning import scaled_by_depth
@@ -104,6 +106,16 @@ def test_fine_tuning_from_torchvisions_weights_keeps_all_but_the_head(root, tmp_
     assert "(torchvision naming, MC3-18, 400 classes)" in caplog.text
     assert "2 (head) start fresh" in caplog.text
     assert "MC3-18), if it is what is published, was trained with mean 0.432, 0.395, 0.376" in caplog.text
+
+
+def test_weights_of_three_axes_of_space_and_time_alone_are_laid_out_channels_last():
+    network = nn.ModuleDict({"image": nn.Conv2d(3, 4, 3), "clip": nn.Conv3d(3, 4, 3)})
+    kept = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    to_channels_last(network)
+    clip = nn.Conv3d(3, 4, 3).to(memory_format=torch.channels_last_3d)
+    assert network["clip"].weight.stride() == clip.weight.stride()
+    assert network["image"].weight.is_contiguous()
+    assert all(torch.equal(tensor, kept[key]) for key, tensor in network.state_dict().items())
 
 
 def test_the_adapter_loads_the_librarys_own_file(tmp_path):

@@ -50,7 +50,7 @@ def load_own_names(network: nn.Module, checkpoint: Checkpoint, *, new: Collectio
     try:
         load_exactly(network, kept, expected_missing=fresh)
     except ValueError as error:
-        advice = _advice(network, checkpoint, state)
+        advice = _advice(network, checkpoint, kept, fresh)
         raise ValueError(f"{checkpoint.path} into {name}: {advice}\n  {error}") from error
     if found := non_finite(checkpoint.state):
         log.warning("%s: nan or infinite are numbers of %s", checkpoint.path, ", ".join(found))
@@ -80,7 +80,9 @@ def _under_own_names(network: nn.Module, state: Mapping[str, Tensor]) -> dict[st
     return {children[0] + key: tensor for key, tensor in state.items()}
 
 
-def _advice(network: nn.Module, checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> str:
+def _advice(
+    network: nn.Module, checkpoint: Checkpoint, state: Mapping[str, Tensor], fresh: Collection[str]
+) -> str:
     """Return what would do, if the difference is one that is known."""
     own, is_of_head = network.state_dict(), _tells_head(network)
     other = other_network(checkpoint.state)
@@ -90,6 +92,6 @@ def _advice(network: nn.Module, checkpoint: Checkpoint, state: Mapping[str, Tens
         return f"the file is of another network ({recognise(checkpoint)})"
     if any(is_of_head(key) and key in state and state[key].shape != own[key].shape for key in own):
         return "the head is of other classes; weights.new: [head] starts a new one"
-    if any(PARTS["blocks"] in key and key not in state for key in own):
+    if any(PARTS["blocks"] in key and key not in state and key not in fresh for key in own):
         return "the file lacks context blocks that the network has; weights.new: [blocks] starts them fresh"
     return "the file is of another network"
