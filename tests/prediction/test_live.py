@@ -1,17 +1,22 @@
 """Even times, running means, and frames that are held: the parts of watching a source."""
 
 import math
+import os
 import threading
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
 
+from gcvideo.data.decoding import DecodeError
+from gcvideo.prediction import live_source
 from gcvideo.prediction.live import LiveFrame, NewestFrames
 from gcvideo.prediction.live_predictor import EvenTimes, RunningMean
 from gcvideo.prediction.live_source import without_password
+from tests.data.encoding import h264, write_video
 
 
 def frame(number: int, *, width: int = 32) -> LiveFrame:
@@ -69,6 +74,26 @@ def test_the_running_mean_is_that_of_weights_that_fall_by_e_in_its_time_and_begi
     expected = sum(weight * float(clip[0]) for weight, clip in zip(weights, clips, strict=True))
     assert float(smoothed[0]) == pytest.approx(expected, abs=1e-6)
     assert float(mean.with_clip(clips[0], seconds=3.0, num_gaps=1)[0]) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("are_allowed", [False, True])
+def test_a_playlist_on_standard_input_opens_no_file(
+    are_allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = write_video(tmp_path / "a.ts", num_frames=20, options=h264(keyint=12, bframes=0))
+    read, write = os.pipe()
+    os.write(write, f"ffconcat version 1.0\nfile '{film}'\n".encode())
+    os.close(write)
+    monkeypatch.setattr(live_source, "STANDARD_INPUT", read)
+    source = live_source.StandardInput({})
+    if are_allowed:  # as a check of the check
+        source.options |= {"protocol_whitelist": "file", "format_whitelist": "concat,mpegts", "safe": "0"}
+        with source.open() as container:
+            assert len(list(container.decode(video=0))) == 20
+    else:
+        with pytest.raises(DecodeError, match="standard input: cannot be opened"):
+            source.open()
+    os.close(read)
 
 
 @pytest.mark.parametrize(
