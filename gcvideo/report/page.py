@@ -131,6 +131,7 @@ def protocols(run: Run) -> Iterator[dict[str, Any]]:
     """Yield what the test and the validation of a run looked at, one row each."""
     for evaluated, told in run.protocols.items():
         clip, views = told.get("clip", {}), told.get("views", {})
+        checkpoint, weights = _within(run.folder, told.get("checkpoint")), told.get("weights")
         yield {
             "run": run.name,
             "of": evaluated,
@@ -140,7 +141,7 @@ def protocols(run: Run) -> Iterator[dict[str, Any]]:
             "clips x crops": f"{views.get('num_clips')} x {views.get('num_crops')}",
             "crop": f"{views.get('crop_size')} of {views.get('short_side')}",
             "starts": views.get("start_rule"),
-            "checkpoint": _within(run.folder, told.get("checkpoint")),
+            "checkpoint": f"{checkpoint}, {weights} weights" if weights else checkpoint,
         }
 
 

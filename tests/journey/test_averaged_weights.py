@@ -71,6 +71,8 @@ def test_every_command_takes_the_averaged_weights_or_the_raw_ones(folder, root):
     pd.testing.assert_frame_equal(run_predict(folder, root, "--checkpoint", both), of_predict["averaged"])
     assert not of_test["averaged"].equals(of_test["raw"])
     assert not of_predict["averaged"].equals(of_predict["raw"])
+    main(["report", str(folder / "run"), "--out", str(folder / "report.html")])
+    assert "last.ckpt, averaged weights" in (folder / "report.html").read_text()
     assert '"weights": "averaged"' in (folder / "run" / "test_metrics.json").read_text()
 
 
