@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models.video import mvit_v2_s, swin3d_b, swin3d_t
 
-from gcvideo.backbones import S3D, X3D, MViT, Swin3D, TorchvisionResNet, placed_blocks
+from gcvideo.backbones import S3D, X3D, MViT, Swin3D, TorchvisionResNet, VideoResNet, placed_blocks
 from gcvideo.backbones.protocols import blocks_by_name
 from gcvideo.blocks import GlobalContextBlock
 from tests.parity.weights import with_every_layer_mattering
@@ -140,6 +140,35 @@ def test_blocks_are_placed_by_the_same_words_and_change_no_logit_at_the_start(ne
             before = placed(clip)
             nn.init.normal_(context.get_parameter("transform.expand.weight"))
             assert not torch.equal(placed(clip), before)
+
+
+class Nothing(nn.Module):
+    """A block that leaves nothing of what it reads."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0 * x
+
+
+@pytest.mark.parametrize(
+    "network",
+    [partial(TorchvisionResNet, name="mc3_18"), partial(VideoResNet, depth=18), partial(X3D, **SMALL_X3D)],
+    ids=["torchvision", "basic", "x3d"],
+)
+def test_a_block_stands_behind_the_addition_or_before_it(network):
+    """context(relu(x + F(x))) or relu(x + context(F(x))), of a context that leaves nothing: 0 or relu(x)."""
+    left = {}
+    for position in ("after_add", "after_1x1x1"):
+        placed = network(2, block=Nothing, placement={"res3": [1], "position": position}).eval()
+        residual = blocks_by_name(placed.stages)["res3.1"]
+        channels = next(layer for layer in residual.modules() if isinstance(layer, nn.Conv3d)).in_channels
+        x = torch.randn(1, channels, 2, 4, 4, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            left[position] = residual(x.clone()), x.relu()
+    assert not left["after_add"][0].any()
+    assert torch.equal(*left["after_1x1x1"])
 
 
 def test_features_are_what_the_last_layer_reads(network):
