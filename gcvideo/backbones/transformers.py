@@ -21,8 +21,8 @@ class MViT(TorchvisionNetwork):
         num_classes: K, the number of logits.
         width: Channels of the first blocks; they and the heads, of 96 channels, double with every stage.
         depths: Blocks between one halving of the maps and the next.
-        num_frames: T of the clips that it reads, and no other.
-        crop_size: Their height and width.
+        num_frames: T of the clips that it reads, and no other; a multiple of 2.
+        crop_size: Their height and width; a multiple of 32.
         dropout: Probability of dropping a feature before the last layer, 0..1.
         stochastic_depth: Probability of leaving out the last block in training; it rises to that from 0.
     """
@@ -38,6 +38,12 @@ class MViT(TorchvisionNetwork):
         dropout: float = 0.5,
         stochastic_depth: float = 0.2,
     ) -> None:
+        if num_frames < 2 or num_frames % 2 or crop_size < 32 or crop_size % 32:
+            raise ValueError(
+                f"num_frames is {num_frames} and crop_size {crop_size}; expected multiples of 2 and of 32, "
+                "which patches and the maps of every stage divide"
+            )
+        _require_sizes(width=width, depths=depths)
         super().__init__(
             video.MViT(
                 spatial_size=(crop_size, crop_size),
@@ -114,6 +120,7 @@ class Swin3D(TorchvisionNetwork):
         dropout: float = 0.0,
         stochastic_depth: float = 0.1,
     ) -> None:
+        _require_sizes(width=width, depths=depths)
         if width % 32:
             raise ValueError(f"width is {width}; expected a multiple of the 32 channels of a head, as 96")
         super().__init__(
@@ -144,3 +151,9 @@ class Swin3D(TorchvisionNetwork):
                 merging = []
         stem = nn.ModuleList([net.patch_embed])
         return {"stem": stem, **{f"block{nth}": part for nth, part in enumerate(parts)}}
+
+
+def _require_sizes(*, width: int, depths: tuple[int, ...]) -> None:
+    """Refuse a network of no channels, or a stage of no blocks."""
+    if width < 1 or min(depths) < 1:
+        raise ValueError(f"width is {width} and depths are {[*depths]}; expected at least 1 everywhere")

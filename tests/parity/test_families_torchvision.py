@@ -264,6 +264,13 @@ def test_a_transformer_refuses_clips_that_it_was_not_made_for():
     said = "MViT was made for clips of 4 x 32 x 32 and is given 8 x 32 x 32; set its num_frames and crop_size"
     with pytest.raises(ValueError, match=said):
         network(torch.zeros(1, 3, 8, 32, 32))
+    for size in ({"num_frames": 3}, {"num_frames": 0}, {"crop_size": 30}):
+        with pytest.raises(ValueError, match="expected multiples of 2 and of 32"):
+            MViT(2, **size)
+    for network_of in (MViT, Swin3D):
+        for size in ({"width": 0}, {"depths": (1, 0, 1, 1)}):
+            with pytest.raises(ValueError, match="expected at least 1 everywhere"):
+                network_of(2, **size)
     assert Swin3D(2).eval()(torch.zeros(1, 3, 3, 40, 33)).shape == (1, 2)
     with pytest.raises(ValueError, match="width is 100; expected a multiple of the 32 channels of a head"):
         Swin3D(2, width=100)
