@@ -14,7 +14,7 @@ import torch
 from gcvideo.data.decoding import DecodeError
 from gcvideo.prediction import live_source
 from gcvideo.prediction.live import LiveFrame, NewestFrames
-from gcvideo.prediction.live_predictor import EvenTimes, RunningMean
+from gcvideo.prediction.live_predictor import EvenTimes, RunningMean, say_span
 from gcvideo.prediction.live_source import without_password
 from tests.data.encoding import h264, write_video
 
@@ -74,6 +74,17 @@ def test_the_running_mean_is_that_of_weights_that_fall_by_e_in_its_time_and_begi
     expected = sum(weight * float(clip[0]) for weight, clip in zip(weights, clips, strict=True))
     assert float(smoothed[0]) == pytest.approx(expected, abs=1e-6)
     assert float(mean.with_clip(clips[0], seconds=3.0, num_gaps=1)[0]) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("rate", "warned"), [(25, ""), (30, ""), (60, "0.5 times"), (10, "3 times")])
+def test_a_rate_far_from_that_of_most_videos_is_warned_of(
+    rate: int, warned: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="gcvideo"):
+        say_span([frame(number)._replace(seconds=number / rate) for number in range(13)])
+    said, *warnings = caplog.records
+    assert f"{13 / rate:.2f} s at {rate} frames a second" in said.message
+    assert [warned in warning.message for warning in warnings] == ([True] if warned else [])
 
 
 @pytest.mark.parametrize("are_allowed", [False, True])
