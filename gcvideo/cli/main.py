@@ -44,6 +44,9 @@ COMMANDS = {
 INTERRUPTED = 130
 """128 + SIGINT: what a shell reports of a process that Ctrl-C ended."""
 
+OF_ALL_TYPES = "Does not validate against any of the Union subtypes"
+"""How jsonargparse begins."""
+
 USAGE = "\n".join(
     [
         "usage: gcvideo COMMAND [--help] [arguments]",
@@ -109,7 +112,14 @@ def error_message(error: Exception) -> str:
     """Return what went wrong, in a line."""
     if isinstance(error, UnpicklingError):  # whose own message advises to run the code
         return "the checkpoint is none, or names code that loading it would run; nothing was loaded"
-    return shortage(error) or str(error).strip()
+    return shortage(error) or str(_of_the_class(error)).strip()
+
+
+def _of_the_class(error: BaseException) -> BaseException:
+    """Return what a class among the settings raised, of an error on all the types that it stands for."""
+    while str(error).startswith(OF_ALL_TYPES) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _open_standard_streams() -> None:

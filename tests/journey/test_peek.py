@@ -87,6 +87,14 @@ def test_overrides_are_those_of_fit_and_more_clips_than_a_batch_are_of_the_next(
     [
         (["--batch", "3"], "gcvideo peek: batch 3 was asked for; epoch 0 has 0..2"),
         (["--num_clips", "0"], "num_clips is refused: 0"),
+        (
+            ["--data.random_erasing.probability", "3"],
+            "peek: data.random_erasing: probability is 3.0; expected 0",
+        ),
+        (
+            ["--data.augment", "[{class_path: gcvideo.data.TimeReversal, init_args: {probability: 2}}]"],
+            "gcvideo peek: TimeReversal: probability is 2.0; expected 0..1",
+        ),
         (["--data.train", "none.csv"], "none.csv: no such file"),
         (["--data.augment", "[torchvision.transforms.v2.FiveCrop]"], "size must be given"),
     ],

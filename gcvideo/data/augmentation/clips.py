@@ -42,7 +42,7 @@ class ClipAugmentation(nn.Module):
         """
         for step in self.steps:
             augmented = step(FramesOfClip(clip))
-            if (augmented.shape, augmented.dtype) != (clip.shape, clip.dtype):
+            if not isinstance(augmented, Tensor) or _described(augmented) != _described(clip):
                 raise ValueError(
                     f"{type(step).__name__} makes {_described(augmented)} of {_described(clip)}; "
                     "an augmentation keeps size and type (sizes are data.train_transform's)"
@@ -71,5 +71,7 @@ class ClipAugmentation(nn.Module):
                     ) from error
 
 
-def _described(clip: Tensor) -> str:
+def _described(clip: object) -> str:
+    if not isinstance(clip, Tensor):
+        return f"a {type(clip).__name__}"
     return f"{str(clip.dtype).removeprefix('torch.')} {list(clip.shape)}"

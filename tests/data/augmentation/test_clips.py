@@ -98,6 +98,7 @@ def test_a_random_stride_is_drawn_from_its_range_and_the_clip_fits():
             r"data\.augment: Resize cannot augment a clip of uint8 \[5, 3, 24, 32\]: .* makes uint8 \[5, 3",
         ),
         (v2.ToDtype(torch.float32), "ToDtype makes float32"),
+        (v2.FiveCrop(8), r"FiveCrop makes a tuple of uint8 \[5, 3, 24, 32\]; an augmentation keeps"),
         (v2.Normalize([0.5] * 3, [0.5] * 3), "Normalize cannot augment"),
         (nn.Linear(3, 3), "Linear cannot augment"),
     ],
