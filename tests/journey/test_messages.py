@@ -41,7 +41,11 @@ def complaint(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("--model.learning_rat=1", "model.learning_rat is no setting; did you mean model.learning_rate?"),
+        (
+            "--model.learning_rat=1",
+            "model.learning_rat is no setting; did you mean model.learning_rate or "
+            "model.scale_learning_rate?",
+        ),
         ("--learning_rate=1", "learning_rate is no setting; did you mean model.learning_rate?"),
         ("--trainer.max_epoch=3", "trainer.max_epoch is no setting; did you mean trainer.max_epochs"),
         ("--data.clip.num_frame=3", "data.clip.num_frame is no setting; did you mean data.clip.num_frames?"),
@@ -64,7 +68,11 @@ def complaint(capsys: pytest.CaptureFixture[str]):
             "--data.backend=pyvav",
             "data.backend cannot take 'pyvav'; expected one of pyav, decord, torchcodec",
         ),
-        ("--data.blend=[mixu]", "data.blend cannot take 'mixu'; expected a list of mixup, cutmix or null"),
+        (
+            "--data.blend=[mixu]",
+            "data.blend cannot take 'mixu'; expected a list of mixup, cutmix or a mapping of mixup_alpha, "
+            "cutmix_alpha, probability, switch_probability or null",
+        ),
         (
             "--trainer.precision=16-mixd",
             "trainer.precision cannot take '16-mixd'; expected one of 64, 32, 16, trans",
@@ -84,7 +92,8 @@ def complaint(capsys: pytest.CaptureFixture[str]):
         (
             "--model.lr_schedule=gcvideo.training.StepDeca",
             "model.lr_schedule names gcvideo.training.StepDeca, which does not exist; did you mean "
-            "StepDecay? gcvideo.training has HalfCosine, StepDecay",
+            "StepDecay? gcvideo.training has Constant, CosineAfterWarmup, HalfCosine, LinearDecay, OneCycle, "
+            "StepDecay, ThenConstant",
         ),
         (
             "--model.optimizer=torch.optim.AdamV",
@@ -102,8 +111,10 @@ def complaint(capsys: pytest.CaptureFixture[str]):
         (
             "--model.network=gcvideo.backbone.VideoResNet",
             "model.network names gcvideo.backbone.VideoResNet, which does not exist; did you mean "
-            "gcvideo.backbones.VideoResNet? there are gcvideo.backbones.CSN, gcvideo.backbones.R2Plus1D, "
-            "gcvideo.backbones.SlowFast, gcvideo.backbones.VideoResNet",
+            "gcvideo.backbones.VideoResNet? there are gcvideo.backbones.CSN, gcvideo.backbones.MViT, "
+            "gcvideo.backbones.R2Plus1D, gcvideo.backbones.S3D, gcvideo.backbones.SlowFast, "
+            "gcvideo.backbones.Swin3D, gcvideo.backbones.TorchvisionResNet, gcvideo.backbones.VideoResNet, "
+            "gcvideo.backbones.X3D",
         ),
         (
             "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStoping",
@@ -125,7 +136,8 @@ def test_an_argument_is_named_with_what_would_do(complaint, argument, said):
     [
         (
             "model:\n  learning_rat: 1\n",
-            "2: model.learning_rat is no setting; did you mean model.learning_rate?",
+            "2: model.learning_rat is no setting; did you mean model.learning_rate or "
+            "model.scale_learning_rate?",
         ),
         (
             "modle:\n  learning_rate: 1\n",
