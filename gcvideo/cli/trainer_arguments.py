@@ -64,6 +64,12 @@ REFUSED_CALLBACKS: dict[type[Callback], str] = {
 
 PROBLEM_OF_CLASS = re.compile(r"Problem with given class_path '([^']+)':\s+(\S.*)")
 
+FIRST_OF_UNION = re.compile(
+    r"Does not validate against any of the Union subtypes.*?\n\s+- ([^\n]+)", re.DOTALL
+)
+OF_TYPES = ("Expected a", "Not a valid", "Does not", "Problem with")
+"""How errors begin that say what a value is not, and not what is wrong with it."""
+
 # The default of Timer, which would keep it out of any configuration file.
 yaml.SafeDumper.add_representer(Interval, lambda dumper, interval: dumper.represent_str(interval.value))
 
@@ -217,4 +223,7 @@ def require_supported_processes(trainer: Trainer, *, sync_batchnorm: bool) -> No
 def reason_of_class(message: str) -> str:
     """Return what the class said that a value named, of a message on all the types it could have been."""
     problems = PROBLEM_OF_CLASS.findall(message)
-    return ": ".join(problems[-1]) if problems else message
+    if problems:
+        return ": ".join(problems[-1])
+    first = FIRST_OF_UNION.match(message)
+    return first[1] if first is not None and not first[1].startswith(OF_TYPES) else message

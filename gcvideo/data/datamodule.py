@@ -177,6 +177,8 @@ class VideoDataModule(LightningDataModule):
         """What the log has named of loaders, which may be made anew for every epoch."""
         self.val_views = val_views
         self.test_views = test_views
+        for views in (val_views, test_views):
+            views.clips(clip)  # so that a rule that cannot be made is refused before a run
         self.blend: list[Blend] | Blending = blend or []
         self.blend_alpha = blend_alpha
         if isinstance(blend, Blending):

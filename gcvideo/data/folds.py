@@ -30,10 +30,6 @@ class Folds:
             `(v_.*_g\\d+)_` of UCF101, `(.*)/` of a folder each; of all its brackets, or all that it matches.
             By default a video is a group.
         seed: What the folds derive from, together with the list.
-
-    Raises:
-        ValueError: There are fewer than two folds, or the fold is none of them, or the group is no regular
-            expression.
     """
 
     fold: int
@@ -41,7 +37,13 @@ class Folds:
     group: str | None = None
     seed: int = 0
 
-    def __post_init__(self) -> None:
+    def require_possible(self) -> None:
+        """Check the settings; not when they are parsed, where the reason would be one of several types.
+
+        Raises:
+            ValueError: There are fewer than two folds, the fold is none of them, or the group is no regular
+                expression.
+        """
         if self.num_folds < 2:
             raise ValueError(f"data.folds.num_folds is {self.num_folds}; expected at least 2")
         if self.fold not in range(self.num_folds):

@@ -44,6 +44,8 @@ class SplitLists:
     ) -> None:
         self.files = files if folds is None else dict.fromkeys(files, files["train"])
         self.folds = folds
+        if folds is not None:
+            folds.require_possible()
         self.videos = videos
         self.classes = classes
         self.needs_classes = needs_classes

@@ -95,5 +95,11 @@ def test_a_part_of_a_verified_list_keeps_what_was_verified(tmp_path):
 )
 def test_what_cannot_be_folded_is_refused(folder, chosen, words):
     records = records_of(folder, [(f"{number}.mp4", number) for number in range(3)])
+
+    def fold() -> None:
+        folds = Folds(**chosen)
+        folds.require_possible()
+        folds.split(records)
+
     with pytest.raises(ValueError, match=re.escape(words)):
-        Folds(**chosen).split(records)
+        fold()

@@ -40,6 +40,10 @@ def test_the_folds_of_a_list_are_trained_tested_and_reported_together(tmp_path):
             ["--resume", "auto", "--data.folds.fold", "1"],
             "data.folds.fold is 1, and the run was begun",
         ),
+        (
+            ["--run_dir", str(tmp_path / "new"), "--data.folds.group", "("],
+            "data.folds.group is '(', which is no",
+        ),
         (["--run_dir", str(tmp_path / "new"), "--data.val", "other.csv"], "data.val is other.csv, but with"),
     ):
         assert run(tmp_path / "0" / "run.yaml", "--config", config, *arguments) == [1]

@@ -134,6 +134,13 @@ OURS: dict[str, list[Works | Refused]] = {
     "ExactResume": [
         Refused(named("gcvideo.keeping.ExactResume"), "trainer.callbacks has ExactResume, which")
     ],
+    "LogPictures": [
+        Works(
+            named("gcvideo.training.LogPictures"),
+            lambda run: {"pictures/confusion.png", "pictures/training_clips.png"} <= run.files,
+        ),
+        Refused(named("gcvideo.training.LogPictures", every_n_epochs=0), "every_n_epochs is 0; expected at"),
+    ],
     "PreciseBatchNorm": [
         Works([*EMA, PRECISE], lambda run: run.facts["steps"] == 2 * BATCHES),
         Refused([PRECISE, *EMA], "PreciseBatchNorm stands before the averaging of weights"),
