@@ -38,7 +38,8 @@ COLUMNS = ["path", "label", *Verified._fields]
 
 
 def expected(path: str, label: int, verified: Verified | None = None) -> VideoRecord:
-    return VideoRecord(Path("/videos") / path, label, path, verified)
+    num_frames = verified.num_frames if verified is not None else None
+    return VideoRecord(Path("/videos") / path, label, path, verified, num_frames)
 
 
 def read(file: Path) -> VideoRecords:
