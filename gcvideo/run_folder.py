@@ -59,6 +59,10 @@ class RunFolder:
         """Return the file of the newest checkpoint, from which a stopped run goes on."""
         return self.checkpoints / "last.ckpt"
 
+    def holds_training(self) -> bool:
+        """Return whether steps were taken here; what is refused before them leaves a configuration."""
+        return self.curves.exists() or any(self.checkpoints.glob("*.ckpt"))
+
     def unfinished_checkpoints(self) -> list[Path]:
         """Return the files that killed processes left of checkpoints that they were writing."""
         return [*self.checkpoints.glob(".*.ckpt.*")]

@@ -154,6 +154,8 @@ def network_and_data(options: Namespace, overrides: Sequence[str]) -> tuple[Vide
     if (options.checkpoint is None) == (options.config is None):
         raise ValueError("name a network with either --checkpoint or --config")
     if options.checkpoint is None:
+        if options.weights.state is not None:
+            raise ValueError("weights.state chooses between those of a --checkpoint; drop it")
         model, data = from_configs("gcvideo attention", options.config, overrides, seed=options.seed)
         return model.to(usable_device(options.device)), data
     if overrides:

@@ -117,7 +117,7 @@ class VideoCLI(LightningCLI):
         if is_rank_zero():
             self.lock = RunLock(run)
             self.lock.take(wait_seconds=HANDOVER_SECONDS if goes_on else 0.0)
-        if not goes_on and run.config.exists():
+        if not goes_on and run.config.exists() and run.holds_training():
             raise ValueError(
                 f"{run.path} holds a run already; choose another run_dir, or go on with --resume auto"
             )

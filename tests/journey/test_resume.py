@@ -160,6 +160,18 @@ def test_what_cannot_be_resumed_is_refused(finished, refused):
         assert said in refused(arguments)
 
 
+def test_a_run_that_was_refused_before_its_first_step_may_be_started_again(tmp_path, refused):
+    root = write_dataset(tmp_path / "videos", train=6, val=2, test=3)
+    command = ["fit", "--config", str(write_config(tmp_path, root))]
+    plateau = "--model.lr_schedule", "torch.optim.lr_scheduler.ReduceLROnPlateau"
+    assert "which follows a metric" in refused([*command, *plateau])
+    assert (tmp_path / "run" / "config.yaml").is_file()
+    main(command)
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert "ReduceLROnPlateau" not in str(config["model"])
+    assert "holds a run already" in refused(command)
+
+
 def test_a_damaged_checkpoint_ends_every_command_in_one_line(folder, refused):
     last = folder / "run" / "checkpoints" / "last.ckpt"
     changed = bytearray(last.read_bytes())
