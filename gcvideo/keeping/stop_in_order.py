@@ -108,6 +108,7 @@ class StopInOrder(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if not isinstance(exception, Stopped):
+            self.signals.ignore()  # Lightning calls no teardown then
             return
         if self._between_steps and trainer.global_step > self.last.step:
             self.last.write(trainer)

@@ -32,7 +32,7 @@ def write_annotated(
     target: Path,
     top_at: Callable[[float], Sequence[Ranked]],
     *,
-    frames: FrameNames,
+    frames: FrameNames = FrameNames(),  # noqa: B008 (frozen)
     report: Callable[[int, int], None],
 ) -> None:
     """Write `source` as an H.264 mp4 at its own size, each frame under the classes of its moment.

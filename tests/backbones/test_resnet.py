@@ -159,8 +159,10 @@ def test_features_are_what_the_last_layer_reads() -> None:
         assert torch.allclose(network.blocks[-1].proj(network.features(clip)), network(clip), atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ["slow", "i3d"])
-@pytest.mark.parametrize("block", ["GlobalContextBlock", "NonLocalBlock"])
+@pytest.mark.parametrize("architecture", ["slow", pytest.param("i3d", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "block", ["GlobalContextBlock", pytest.param("NonLocalBlock", marks=pytest.mark.slow)]
+)
 def test_a_training_step_is_traced_whole_and_without_unknown_sizes(architecture: str, block: str) -> None:
     """In a process of its own: functions whose shapes are checked, as in tests, are not traced."""
     command = [sys.executable, "-m", "tests.backbones.traced", architecture, block]

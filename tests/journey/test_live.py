@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -98,7 +98,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
 
 @pytest.fixture
-def watch(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Watch:
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C interrupt; Lightning ignores it from the first one on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def watch(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], interruptible: None) -> Watch:
     """Watch a source to its end, and give the lines of JSON and what stood on standard error."""
 
     def run(source: str, *arguments: str, code: int = 0) -> tuple[list[dict], str]:

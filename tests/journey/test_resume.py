@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,9 @@ def test_a_run_that_was_refused_before_its_first_step_may_be_started_again(tmp_p
     root = write_dataset(tmp_path / "videos", train=6, val=2, test=3)
     command = ["fit", "--config", str(write_config(tmp_path, root))]
     plateau = "--model.lr_schedule", "torch.optim.lr_scheduler.ReduceLROnPlateau"
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
     assert "which follows a metric" in refused([*command, *plateau])
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)] == handlers
     assert (tmp_path / "run" / "config.yaml").is_file()
     main(command)
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())

@@ -237,6 +237,7 @@ def assert_killed_runs_end_as_one_never_stopped(
                 assert torch.equal(value, last_checkpoint(killed)[part][name])
 
 
+@pytest.mark.slow  # tests/journey/test_toolbox.py kills one such run
 def test_averaged_weights_are_resumed_within_an_epoch_in_a_validation_and_between_epochs(tmp_path, many):
     kills = Kill(4, every=3), Kill(7, "validation", every=3), Kill(8)
     trainer = {"callbacks": [*EMA, PRECISE], "max_epochs": 3}

@@ -101,6 +101,7 @@ def interpreter_takes_numpy() -> bool:
     return Version(version("triton")) >= Version("3.7") or Version(version("numpy")) < Version("2.4")
 
 
+@pytest.mark.slow
 @with_triton
 @pytest.mark.skipif(not interpreter_takes_numpy(), reason="Triton's interpreter is older than NumPy's rules")
 @pytest.mark.skipif(INTERPRETED, reason="is the interpreter")

@@ -68,6 +68,7 @@ def test_no_stage_is_refused() -> None:
         ActivationCheckpointing([])
 
 
+@pytest.mark.slow
 def test_a_compiled_network_may_compute_activations_again() -> None:
     """In a process of its own: functions whose shapes are checked, as in tests, are not traced."""
     command = [sys.executable, "-m", "tests.training.recomputed"]
