@@ -169,7 +169,8 @@ def test_every_recipe_stacks_on_a_model_and_keeps_its_blocks(made, recipe):
 def test_every_part_of_a_training_stacks_last(made, part):
     settings = yaml.safe_load((CONFIGS / "training" / f"{part}.yaml").read_text())
     run = made("synthetic", "model/slow_r50", "recipe/quickstart", f"training/{part}")
-    asked = settings.get("trainer", {}).get("callbacks", [])
+    trainer = settings.get("trainer", {})
+    asked = trainer.get("callbacks", trainer.get("callbacks+", []))
     named = [callback["class_path"].rpartition(".")[2] for callback in asked]
     assert [type(callback).__name__ for callback in run.trainer.callbacks or []] == named
 
@@ -253,3 +254,13 @@ def test_an_unknown_key_fails_naming_the_key(parser, roots, tmp_path, capsys, ke
         parser.parse_args([*arguments, f"--config={tmp_path / 'typo.yaml'}"])
     assert stopped.value.code == 2
     assert re.search(rf"\b{key}\b", capsys.readouterr().err)
+
+
+def test_files_of_single_callbacks_add_theirs_to_those_of_files_before(parsed) -> None:
+    files = ("ema", "early_stopping", "pictures", "frozen_batch_norm")
+    config = parsed("folder", "model/slow_r50", *(f"training/{file}" for file in files))
+    names = [callback.class_path.rpartition(".")[2] for callback in config.fit.trainer.callbacks]
+    assert names == [
+        *("EMAWeightAveraging", "PreciseBatchNorm"),
+        *("EarlyStopping", "LogPictures", "FrozenBatchNorm"),
+    ]
