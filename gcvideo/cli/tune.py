@@ -155,8 +155,8 @@ def find_learning_rate(cli: TuneCLI, tuning: Tuning) -> None:
     )
     if found is None:
         raise ValueError(
-            "the loss falls at none of these rates; give more steps (--tune.num_steps), or other rates "
-            "(--tune.lowest, --tune.highest)"
+            f"before it rises the loss falls clearly at none of these rates (see {tuning.out}); give more "
+            "steps (--tune.num_steps), or other rates (--tune.lowest, --tune.highest)"
         )
     of_config = found * cli.model.learning_rate / test.peak  # whichever rule gives the peak
     sys.stdout.write(f"--model.learning_rate {of_config:.3g}\n")

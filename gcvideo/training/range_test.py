@@ -15,6 +15,10 @@ from gcvideo.clip import ViewBatch
 SMOOTHING = 0.9
 DIVERGED = 4.0
 """Times the lowest loss at which the test ends."""
+RISEN = 1.1
+"""Times the lowest loss so far from which on a fall is only the way back."""
+CLEAR_FALL = 0.02
+"""Share of the loss that it must lose somewhere, to be more than noise."""
 FIRST_STEPS = 10
 """Whose smoothed loss says nothing yet, as in Lightning's finder."""
 
@@ -82,14 +86,18 @@ class RangeTest(Callback):
             trainer.should_stop = self.diverged_at is not None
 
     def suggestion(self) -> float | None:
-        """Return the rate at which the smoothed loss falls most steeply; None where it does not fall."""
-        smoothed = np.array(smooth(self.losses))[FIRST_STEPS:-1]
-        rates = np.log(self.rates)[FIRST_STEPS:-1]
-        if len(smoothed) < 2:
+        """Return the rate at which the smoothed loss falls most steeply before it rises.
+
+        None where it does not fall clearly.
+        """
+        smoothed, rates = np.array(smooth(self.losses))[FIRST_STEPS:], np.log(self.rates)[FIRST_STEPS:]
+        risen = smoothed > RISEN * np.minimum.accumulate(smoothed)
+        end = int(risen.argmax()) if risen.any() else -1
+        smoothed, rates = smoothed[:end], rates[:end]
+        if len(smoothed) < 2 or smoothed.min() > (1 - CLEAR_FALL) * smoothed[0]:
             return None
-        slopes = np.gradient(smoothed, rates)
-        steepest = int(np.nanargmin(slopes))
-        return float(math.exp(rates[steepest])) if slopes[steepest] < 0 else None
+        steepest = int(np.nanargmin(np.gradient(smoothed, rates)))
+        return float(math.exp(rates[steepest]))
 
     @property
     def diverged_at(self) -> float | None:

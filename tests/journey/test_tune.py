@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from gcvideo.cli import main
+from gcvideo.training.range_test import RangeTest
 from tests.data.annotated import write_dataset
 from tests.training.runs import write_config
 
@@ -50,8 +51,9 @@ def test_the_rate_rises_to_where_the_loss_diverges_and_that_of_the_steepest_fall
     assert diverged.tolist() == [False] * (len(losses) - 1) + [True]
     assert len(losses) < 40
     # And the steepest fall is told for the reference batch of 64, of which a step has 4 clips
-    slopes = np.gradient(smoothed[10:-1], np.log(rates[10:-1]))
-    found = rates[10:-1][slopes.argmin()]
+    end = 10 + int((smoothed[10:] > 1.1 * np.minimum.accumulate(smoothed[10:])).argmax())
+    slopes = np.gradient(smoothed[10:end], np.log(rates[10:end]))
+    found = rates[10:end][slopes.argmin()]
     assert printed == f"--model.learning_rate {found * 64 / 4:.3g}\n"
     assert f"it diverges at {rates[-1]:.3g}" in told
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -93,3 +95,15 @@ def test_what_cannot_be_tuned_is_refused(tmp_path, root, capsys, arguments, word
     with pytest.raises(SystemExit):
         main(["tune", arguments[0], "--config", str(config), *arguments[1:]])
     assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_rate_is_found_where_the_loss_falls_and_not_where_it_comes_back_after_a_rise():
+    steps = np.arange(60)
+    fall, rise, back = 2 - 0.8 * (steps > 24), 6.0 * (steps > 40), -4.0 * (steps > 50)
+    for losses, found in ((fall + rise + back, True), (2 + rise + back, False), (2 + rise, False)):
+        test = RangeTest(1e-5, 10.0, 60)
+        test.losses, test.rates = losses.tolist(), (1e-5 * 1e6 ** (steps / 59)).tolist()
+        suggestion = test.suggestion()
+        assert (suggestion is not None) == found
+        if suggestion is not None:
+            assert test.rates[23] < suggestion < test.rates[34]
