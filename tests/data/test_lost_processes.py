@@ -112,7 +112,7 @@ def test_processes_that_are_killed_again_and_again_cost_no_video(records, caplog
     batches = []
     for number, batch in enumerate(loader):
         batches.append(batch)
-        if number % 4 == 0:
+        if number in (0, 2, 4):  # early: a process that has read its last video is not missed
             os.kill(pids_of(loader)[number % 3], signal.SIGKILL)
     assert all_same(batches, list(loader_of(records, num_workers=0, batch_size=1)))
     assert caplog.text.count(KILLED) >= 3
