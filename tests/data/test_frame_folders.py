@@ -62,6 +62,16 @@ def test_only_the_pictures_asked_for_are_read(tmp_path):
             reader.frames_at([4, 5])
 
 
+def test_of_the_first_picture_the_size_alone_is_read_until_it_is_asked_for(tmp_path):
+    folder = pictures(tmp_path / "v")
+    file = folder / "img_00001.jpg"
+    file.write_bytes(file.read_bytes()[:-40])
+    with FrameFolderReader(folder) as reader:
+        assert numbers_shown(reader.frames_at([3, 8])) == [3, 8]
+        with pytest.raises(DecodeError, match=rf"{folder}: frame 0 \(img_00001.jpg\) cannot be decoded"):
+            reader.frames_at([0])
+
+
 def test_pngs_give_the_frames_of_a_lossless_video_to_the_bit(tmp_path):
     folder, generator = tmp_path / "v", np.random.default_rng(0)
     folder.mkdir()

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -113,7 +114,7 @@ class FrameFolderReader(AscendingReader):
         names: How the pictures are named.
 
     Raises:
-        DecodeError: It is no folder of pictures, one is missing, or the first cannot be decoded.
+        DecodeError: It is no folder of pictures, one is missing, or the first is no picture.
     """
 
     def __init__(self, path: Path, names: FrameNames = FrameNames()) -> None:
@@ -124,8 +125,8 @@ class FrameFolderReader(AscendingReader):
         except OSError as error:
             raise DecodeError(f"{path}: {error.strerror}; expected a folder of pictures") from error
         self.pictures = names.in_order(path, pictures)
-        height, width, _ = self._picture(0).shape
-        self.size = (width, height)
+        with self._opened(0) as first:
+            self.size = first.size
         super().__init__(path, num_frames=len(self.pictures), fps=names.fps, size=self.size, name="pictures")
 
     def boundaries(self) -> Float64[Tensor, " boundaries"]:
@@ -141,26 +142,36 @@ class FrameFolderReader(AscendingReader):
             yield torch.stack([self._picture(index) for index in part])
 
     def _picture(self, index: int) -> UInt8[Tensor, "H W 3"]:
+        with self._opened(index) as file:
+            if file.size != self.size:
+                raise DecodeError(
+                    f"{self.folder}: frame {index} ({self.pictures[index]}) has {file.width}x{file.height} "
+                    f"pixels, and the first {self.size[0]}x{self.size[1]}; extract the video again"
+                )
+            return torch.from_numpy(np.array(file.convert("RGB")))
+
+    @contextmanager
+    def _opened(self, index: int) -> Iterator[Image.Image]:
+        """Open a picture, of which only the header is read until its pixels are asked for.
+
+        Raises:
+            DecodeError: What the block reads of it cannot be read, or it has more than 8 bits a colour.
+        """
         name = self.pictures[index]
         try:
             with Image.open(self.folder / name) as file:
-                mode, picture = file.mode, np.array(file.convert("RGB"))
+                if file.mode.startswith(DEEP_MODES):
+                    raise DecodeError(
+                        f"{self.folder}: frame {index} ({name}) has more than 8 bits a colour; expected 8"
+                    )
+                yield file
+        except DecodeError:
+            raise
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = str(error).replace(f"{self.folder / name}", name)
             raise DecodeError(
                 f"{self.folder}: frame {index} ({name}) cannot be decoded ({reason}); extract the video again"
             ) from error
-        if mode.startswith(DEEP_MODES):
-            raise DecodeError(
-                f"{self.folder}: frame {index} ({name}) has more than 8 bits a colour; expected 8"
-            )
-        height, width = picture.shape[:2]
-        if index > 0 and (width, height) != self.size:
-            raise DecodeError(
-                f"{self.folder}: frame {index} ({name}) has {width}x{height} pixels, and the first "
-                f"{self.size[0]}x{self.size[1]}; extract the video again"
-            )
-        return torch.from_numpy(picture)
 
     def close(self) -> None:
         pass
