@@ -38,7 +38,7 @@ class OpenAny:
     def __call__(self, path: Path) -> VideoReader:
         if self.reader is not None:
             return self.reader(path)
-        return FrameFolderReader(path, self.frames) if path.is_dir() else PyAVReader(index_stream(path))
+        return FrameFolderReader(path, self.frames) if path.is_dir() else open_video(path)
 
 
 def open_video(
