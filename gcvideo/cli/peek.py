@@ -21,6 +21,7 @@ from gcvideo.data.grid import captions, clip_film, clip_grid
 from gcvideo.data.on_device import OnDevice
 from gcvideo.data.unreadable import ReportUnreadable
 from gcvideo.keeping.resuming import seed_step
+from gcvideo.limits import limited
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +95,7 @@ class ClipsOfTraining:
     def num_batches(self, epoch: int) -> int:
         """Return the number of batches of an epoch."""
         self.loader.sampler.set_epoch(epoch)
-        whole = len(self.loader)
-        return min(self.limit, whole) if isinstance(self.limit, int) else int(self.limit * whole)
+        return limited(len(self.loader), self.limit)
 
     def batches(self, epoch: int, *, first: int = 0) -> Iterator[ViewBatch]:
         """Yield the batches of an epoch from the first one on.

@@ -40,6 +40,7 @@ from gcvideo.data.training_transform import TrainingTransform
 from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, ScaleJitter
 from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
 from gcvideo.data.views import EvaluationViews
+from gcvideo.limits import limited
 from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -487,9 +488,9 @@ class VideoDataModule(LightningDataModule):
         return loader
 
     def _batches_of_an_epoch(self, num_batches: int) -> int:
-        """Of the training loader's, as many as the trainer asks for: a count, or a share of them."""
+        """Of the training loader's, as many as the trainer asks for."""
         limit = self.trainer.limit_train_batches if self.trainer is not None else 1.0
-        return min(limit, num_batches) if isinstance(limit, int) else int(limit * num_batches)
+        return limited(num_batches, limit)
 
     @property
     def _overfits(self) -> bool:

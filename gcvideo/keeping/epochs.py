@@ -4,6 +4,8 @@ from typing import Protocol, runtime_checkable
 
 from lightning.pytorch import Trainer
 
+from gcvideo.limits import limited
+
 
 @runtime_checkable
 class EpochsOfTheirOwn(Protocol):
@@ -28,8 +30,7 @@ def batches_of_epochs(trainer: Trainer) -> list[int] | None:
     loader, limit = trainer.train_dataloader, trainer.limit_train_batches
     if not isinstance(loader, EpochsOfTheirOwn):
         return None
-    whole = [loader.batches_of(epoch) for epoch in range(trainer.max_epochs or 0)]
-    return [min(limit, number) if isinstance(limit, int) else int(limit * number) for number in whole]
+    return [limited(loader.batches_of(epoch), limit) for epoch in range(trainer.max_epochs or 0)]
 
 
 def steps_of_run(trainer: Trainer) -> int | float:
