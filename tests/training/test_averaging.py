@@ -8,17 +8,13 @@ import torch.nn.functional as F
 from lightning.pytorch import Trainer
 
 from gcvideo.cli import main
-from gcvideo.clip import ViewBatch
 from gcvideo.training import (
-    Constant,
     HalfCosine,
-    NesterovSGD,
     SWAWeightAveraging,
     ThenConstant,
-    VideoClassifier,
 )
 from tests.doors.own import dataset, ends_apart, fit
-from tests.doors.test_optimizer import WithoutDropout
+from tests.training.plain_loop import TRAINER, batches_of_four, classifier_and_network, optimizer_of
 from tests.training.runs import last_checkpoint, same_values, write_config
 from tests.training.test_classifier import Loader
 
@@ -26,24 +22,13 @@ from tests.training.test_classifier import Loader
 @pytest.mark.parametrize(("start", "every"), [(1, 1), (3, 1), (1, 2)])
 def test_weights_are_averaged_as_algorithm_1_averages_them(tmp_path, start, every):
     torch.manual_seed(0)
-    batches = [
-        ViewBatch(torch.randn(4, 1, 3, 4, 16, 16, dtype=torch.float64), torch.randint(3, (4,)), list("abcd"))
-        for _ in range(2)
-    ]
-    model = VideoClassifier(
-        WithoutDropout, ["a", "b", "c"], learning_rate=0.2, batch_size=64, lr_schedule=Constant()
-    )
-    alone = WithoutDropout(3)
-    alone.load_state_dict(model.network.state_dict())
-    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "devices": 1, "max_epochs": 5}
+    batches = batches_of_four(2)
+    model, alone = classifier_and_network(batch_size=64)
     averaging = SWAWeightAveraging(start, every_epochs=every)
-    run = Trainer(default_root_dir=tmp_path, precision="64-true", callbacks=[averaging], **quiet)
+    run = Trainer(default_root_dir=tmp_path, max_epochs=5, callbacks=[averaging], **TRAINER)
     run.fit(model, Loader(batches), Loader(batches))  # which ends with the means in the network
 
-    norms = [*alone.first_norm.parameters(), *alone.second_norm.parameters()]
-    others = [weight for weight in alone.parameters() if not any(weight is norm for norm in norms)]
-    optimizer = NesterovSGD([{"params": others}, {"params": norms, "weight_decay": 0.0}], 0.2)
+    optimizer = optimizer_of(alone)
     means = {name: weight.detach().clone() for name, weight in alone.named_parameters()}
     for epoch in range(1, 6):
         for batch in batches:

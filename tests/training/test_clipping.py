@@ -1,16 +1,13 @@
 """Gradients clipped by Lightning: those of the whole step, whatever it was put together from."""
 
 import json
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Trainer
 
-from gcvideo.clip import ViewBatch
-from gcvideo.training import Constant, NesterovSGD, VideoClassifier
-from tests.doors.test_optimizer import WithoutDropout
+from tests.training.plain_loop import TRAINER, batches_of_four, classifier_and_network, optimizer_of
 from tests.training.runs import fault, last_checkpoint, run, said, write_config
 from tests.training.test_classifier import Loader
 from tests.training.trials import write_hundred_videos
@@ -19,24 +16,16 @@ from tests.training.trials import write_hundred_videos
 @pytest.mark.parametrize(("algorithm", "limit"), [("norm", 0.05), ("value", 0.01)])
 def test_the_gradient_of_accumulated_batches_is_clipped_as_in_a_plain_loop(tmp_path, algorithm, limit):
     torch.manual_seed(0)
-    batches = [
-        ViewBatch(torch.randn(4, 1, 3, 4, 16, 16, dtype=torch.float64), torch.randint(3, (4,)), list("abcd"))
-        for _ in range(4)
-    ]
-    model = VideoClassifier(
-        WithoutDropout, ["a", "b", "c"], learning_rate=0.2, batch_size=32, lr_schedule=Constant()
-    )
-    alone = WithoutDropout(3)
-    alone.load_state_dict(model.network.state_dict())
-    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "devices": 1, "max_epochs": 2}
-    quiet |= {"gradient_clip_val": limit, "gradient_clip_algorithm": algorithm, "accumulate_grad_batches": 2}
+    batches = batches_of_four(4)
+    model, alone = classifier_and_network(batch_size=32)
+    clipping = {"gradient_clip_val": limit, "gradient_clip_algorithm": algorithm}
     loader = Loader(batches)
-    Trainer(default_root_dir=tmp_path, precision="64-true", **quiet).fit(model, loader, loader)
+    trainer = Trainer(
+        default_root_dir=tmp_path, max_epochs=2, accumulate_grad_batches=2, **clipping, **TRAINER
+    )
+    trainer.fit(model, loader, loader)
 
-    norms = [*alone.first_norm.parameters(), *alone.second_norm.parameters()]
-    others = [weight for weight in alone.parameters() if not any(weight is norm for norm in norms)]
-    optimizer = NesterovSGD([{"params": others}, {"params": norms, "weight_decay": 0.0}], 0.2)
+    optimizer = optimizer_of(alone)
     for first, second in [batches[:2], batches[2:]] * 2:
         optimizer.zero_grad()
         loss = sum(F.cross_entropy(alone(batch.views[:, 0]), batch.target) for batch in (first, second)) / 2
