@@ -27,6 +27,7 @@ from gcvideo.keeping.run_lock import FolderStays, RunLock
 from gcvideo.memory import keep_freed_memory
 from gcvideo.private_names import set_timeout
 from gcvideo.run_folder import RunFolder
+from gcvideo.training.precise_bn import in_working_order
 from gcvideo.training.progress import with_progress
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def callbacks_and_loggers(
     asked: Namespace, run: RunFolder, *, fits: bool, lock: RunLock | None
 ) -> tuple[list[Callback], list[Logger]]:
     """Return what the section `trainer` names, and what every run has; a training logs to its folder too."""
-    callbacks: list[Callback] = as_list(asked.callbacks)
+    callbacks = in_working_order(as_list(asked.callbacks))
     if asked.enable_progress_bar is not False:
         callbacks = with_progress(callbacks)
     if lock is not None:

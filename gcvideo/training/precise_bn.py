@@ -1,7 +1,7 @@
 """Precise batch-norm statistics before a validation."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
@@ -114,3 +114,15 @@ def _over_processes(
     between = strategy.reduce((mean - total_mean).square(), reduce_op="mean")
     within = strategy.reduce(variance.clone(), reduce_op="mean")
     return total_mean, within + between
+
+
+def in_working_order(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Return the callbacks with those that average weights first, and of several PreciseBatchNorm the last.
+
+    Configuration files that are stacked add their callbacks in any order, and two may bring the same one.
+    """
+    *former, _ = [at for at, one in enumerate(callbacks) if isinstance(one, PreciseBatchNorm)] or [0]
+    kept = [callback for at, callback in enumerate(callbacks) if at not in former]
+    if former:
+        log.info("PreciseBatchNorm is named %d times; the last of them counts", len(former) + 1)
+    return sorted(kept, key=lambda callback: not isinstance(callback, WeightAveraging))

@@ -256,11 +256,11 @@ def test_an_unknown_key_fails_naming_the_key(parser, roots, tmp_path, capsys, ke
     assert re.search(rf"\b{key}\b", capsys.readouterr().err)
 
 
-def test_files_of_single_callbacks_add_theirs_to_those_of_files_before(parsed) -> None:
-    files = ("ema", "early_stopping", "pictures", "frozen_batch_norm")
+def test_files_add_their_callbacks_to_those_of_files_before(parsed) -> None:
+    files = ("multigrid", "ema", "early_stopping", "pictures", "frozen_batch_norm")
     config = parsed("folder", "model/slow_r50", *(f"training/{file}" for file in files))
     names = [callback.class_path.rpartition(".")[2] for callback in config.fit.trainer.callbacks]
     assert names == [
-        *("EMAWeightAveraging", "PreciseBatchNorm"),
+        *("BatchNormOver", "PreciseBatchNorm", "EMAWeightAveraging", "PreciseBatchNorm"),
         *("EarlyStopping", "LogPictures", "FrozenBatchNorm"),
     ]

@@ -143,7 +143,9 @@ OURS: dict[str, list[Works | Refused]] = {
     ],
     "PreciseBatchNorm": [
         Works([*EMA, PRECISE], lambda run: run.facts["steps"] == 2 * BATCHES),
-        Refused([PRECISE, *EMA], "PreciseBatchNorm stands before the averaging of weights"),
+        Works(
+            [PRECISE, *EMA, PRECISE], lambda run: run.facts["steps"] == 2 * BATCHES
+        ),  # as stacked files may
     ],
 }
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging, LambdaCallback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
 from gcvideo.training import PreciseBatchNorm, VideoClassifier
-from gcvideo.training.precise_bn import _over_processes
+from gcvideo.training.precise_bn import _over_processes, in_working_order
 from tests.data.annotated import CLASS_NAMES, write_dataset
 from tests.training.networks import ReadLogits, TwoLayers
 
@@ -205,3 +206,21 @@ def test_processes_together_know_the_moments_of_all_they_saw():
     expected = moments(features.flatten(0, 1))
     for found in results:
         torch.testing.assert_close(found, expected)
+
+
+def test_weights_are_averaged_before_statistics_are_estimated_however_callbacks_are_named() -> None:
+    first, last, average, other = (
+        PreciseBatchNorm(7),
+        PreciseBatchNorm(9),
+        EMAWeightAveraging(),
+        LambdaCallback(),
+    )
+    for named in ([first, other, average, last], [first, other, last, average], [average, other, last]):
+        assert in_working_order(named) == [average, other, last]
+    assert in_working_order([other]) == [other]
+    assert in_working_order([]) == []
+
+
+def test_averaging_behind_it_is_refused_where_a_trainer_is_made_by_hand(data, tmp_path) -> None:
+    with pytest.raises(ValueError, match="PreciseBatchNorm stands before the averaging of weights"):
+        trainer(tmp_path, PreciseBatchNorm(2), EMAWeightAveraging()).fit(classifier(), data)
