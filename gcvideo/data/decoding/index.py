@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 
 import av
@@ -14,7 +13,14 @@ from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from gcvideo.data.decoding.bitstream import is_hidden, may_hold_no_picture, starts_closed_group
+from gcvideo.data.decoding.bitstream import (
+    is_hidden,
+    is_unreferenced,
+    may_hold_no_picture,
+    nal_length_size,
+    starts_closed_group,
+)
+from gcvideo.data.decoding.packets import PacketIndex, PresentationOrder
 from gcvideo.data.decoding.reader import DecodeError, check_regular_file
 
 # Without this list, a playlist under a video's name makes FFmpeg open the files it names.
@@ -29,48 +35,20 @@ STRICT = {**TOLERANT, "err_detect": "crccheck+bitstream+buffer+explode"}
 
 
 @dataclass(frozen=True)
-class PresentationOrder:
-    """The order in which packets are shown, as their time stamps state it."""
-
-    times: list[int]
-    """The presentation time stamp of each packet, in decoding order and in units of the stream."""
-    shown: list[int]
-    """Positions in `times` of frames 0, 1, 2, ..."""
-
-    @property
-    def stamps(self) -> list[int]:
-        """The presentation time stamps of frames 0, 1, 2, ..."""
-        return [self.times[position] for position in self.shown]
-
-    @cached_property
-    def reordered(self) -> list[bool]:
-        """For each packet, whether one decoded before it is shown after it."""
-        latest = accumulate(self.times, max)
-        return [time < last for time, last in zip(self.times, latest, strict=True)]
-
-
-@dataclass(frozen=True)
-class StreamIndex:
-    """The packets of a file's video stream, compressed, and what is known of them."""
+class StreamIndex(PacketIndex):
+    """The packets of a file that was read from its start to its end."""
 
     path: Path
     container: InputContainer
     stream: VideoStream
-    packets: list[Packet]
-    """In decoding order; at least one."""
+    packets: list[Packet]  # pyright: ignore[reportIncompatibleVariableOverride] (it is frozen)
 
     @property
     def context(self) -> VideoCodecContext:
         return self.stream.codec_context
 
-    @property
-    def codec(self) -> str:
-        """FFmpeg's name of the format, such as h264; a decoder can have another (libdav1d)."""
-        return self.context.codec.canonical_name
-
     @cached_property
     def key_positions(self) -> list[int]:
-        """Positions in `packets` at which the container says that decoding can start."""
         return [position for position, packet in enumerate(self.packets) if packet.is_keyframe]
 
     @cached_property
@@ -100,37 +78,24 @@ class StreamIndex:
             return None
         return PresentationOrder(times, shown)
 
-    @cached_property
-    def fps(self) -> float:
-        """Frames per second by the time stamps, or the stream's own figure for want of them."""
-        if self.presentation is not None and len(self.presentation.shown) > 1:
-            first, last = (self.presentation.times[self.presentation.shown[end]] for end in (0, -1))
-            return float((len(self.presentation.shown) - 1) / ((last - first) * self.tick))
-        return self.stated_fps
-
     @property
-    def stated_fps(self) -> float:
-        """Frames per second as the stream says of itself."""
-        stated = self.stream.average_rate or self.stream.guessed_rate
-        if not stated:
-            raise DecodeError(f"{self.path}: states no frame rate; write it again as an MP4 file")
-        return float(stated)
+    def stated_rate(self) -> Fraction | None:
+        return self.stream.average_rate or self.stream.guessed_rate
 
     @property
     def tick(self) -> Fraction:
-        """The unit of time stamps, in seconds."""
         assert self.stream.time_base is not None  # every demuxer sets one
         return self.stream.time_base
 
-    @property
-    def ticks_per_frame(self) -> float:
-        """As the stream says of itself."""
-        return 1 / (self.stated_fps * float(self.tick))
+    def is_unreferenced(self, position: int) -> bool:
+        return self._length_size is not None and is_unreferenced(self.packets[position], self._length_size)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height as coded, in pixels."""
-        return self.context.width, self.context.height
+    @cached_property
+    def _length_size(self) -> int | None:
+        return nal_length_size(self.codec, self.context.extradata)
+
+    def duration(self, position: int) -> int:
+        return self.packets[position].duration or 0
 
     def close(self) -> None:
         self.packets.clear()

@@ -2,11 +2,12 @@
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +17,25 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
-from gcvideo.data.decoding.bitstream import is_unreferenced, nal_length_size
-from gcvideo.data.decoding.index import PresentationOrder, StreamIndex, index_stream
+from gcvideo.data.decoding.index import index_stream
+from gcvideo.data.decoding.packets import PacketIndex, PresentationOrder
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError
 from gcvideo.data.decoding.stamps import mended, rise
 
 logger = logging.getLogger(__name__)
+
+
+class _Run(NamedTuple):
+    """Frames that are decoded from one key packet on."""
+
+    positions: range
+    """Of the packets from that one to the last of the file."""
+    last: int
+    """The number of the last frame that is asked for."""
+    wanted: set[int]
+    """Positions of the packets of the frames that are asked for."""
+    is_decoded: Callable[[int], bool]
+    """Whether the packet at a position is needed, for itself or for others."""
 
 
 class _PresentationError(Exception):
@@ -36,10 +50,9 @@ class PyAVReader(AscendingReader):
     whole file is decoded in order and counted instead, which is slower and always right.
     """
 
-    def __init__(self, index: StreamIndex, *, name: str = "pyav") -> None:
+    def __init__(self, index: PacketIndex, *, name: str = "pyav") -> None:
         self._index = index
         self._presentation = index.presentation
-        self._length_size = nal_length_size(index.codec, index.context.extradata)
         self._reformatter = VideoReformatter()
         super().__init__(index.path, num_frames=0, fps=index.fps, size=index.size, name=name)
         self._learn_encoder()
@@ -101,7 +114,7 @@ class PyAVReader(AscendingReader):
     def _last_duration(self) -> int:
         """In ticks; 0 where it is not stated."""
         presentation = self._index.presentation
-        return 0 if presentation is None else self._index.packets[presentation.shown[-1]].duration or 0
+        return 0 if presentation is None else self._index.duration(presentation.shown[-1])
 
     def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         num_given = 0
@@ -125,31 +138,46 @@ class PyAVReader(AscendingReader):
             at_hand = reversed(keys[: bisect_right(keys, position)])
             return next(key for key in at_hand if presentation.times[key] <= presentation.times[position])
 
-        for key, numbers in groupby(ascending, key=last_key_before):
-            yield from self._frames_from_key(presentation, key, list(numbers))
+        runs = [
+            self._run(presentation, key, list(numbers))
+            for key, numbers in groupby(ascending, key=last_key_before)
+        ]
+        self._index.plan([position for run in runs for position in self._needed(run)])
+        for run in runs:
+            yield from self._frames_of(presentation, run)
 
-    def _frames_from_key(
-        self, presentation: PresentationOrder, key: int, numbers: list[int]
-    ) -> Iterator[VideoFrame]:
-        """Yield frames `numbers`, ascending, decoded from the packet at `key`; or raise PresentationError."""
-        times, shown = presentation.times, presentation.shown
-        wanted = {shown[number] for number in numbers}
+    def _run(self, presentation: PresentationOrder, key: int, numbers: list[int]) -> "_Run":
+        wanted = {presentation.shown[number] for number in numbers}
 
         @cache
         def is_decoded(position: int) -> bool:
             return position in wanted or not self._is_droppable(presentation, position)
 
+        return _Run(range(key, len(presentation.times)), numbers[-1], wanted, is_decoded)
+
+    def _needed(self, run: "_Run") -> list[int]:
+        """Return the positions that are decoded until the last frame of a run has come out."""
+        decoded = filter(run.is_decoded, run.positions)
+        needed, last = [], max(run.wanted)
+        while not needed or needed[-1] < last:
+            needed.append(next(decoded))
+        return [*needed, *islice(decoded, self._index.context.reorder_depth + 1)]
+
+    def _frames_of(self, presentation: PresentationOrder, run: "_Run") -> Iterator[VideoFrame]:
+        """Yield the frames of a run, ascending; or raise PresentationError."""
+        times, shown = presentation.times, presentation.shown
+        key, end = run.positions[0], shown[run.last]
         first = bisect_left(shown, times[key], key=times.__getitem__)
-        expected = filter(is_decoded, shown[first : numbers[-1] + 1])
-        for frame in self._decoded(filter(is_decoded, range(key, len(times)))):
+        expected = filter(run.is_decoded, shown[first : run.last + 1])
+        for frame in self._decoded(filter(run.is_decoded, run.positions)):
             position = next(expected)
             if frame.pts != times[position] or (position == key and not frame.key_frame):
                 raise _PresentationError
             if frame.is_corrupt:
                 raise self._damaged(shown.index(position))
-            if position in wanted:
+            if position in run.wanted:
                 yield frame
-            if position == shown[numbers[-1]]:
+            if position == end:
                 return
         raise _PresentationError
 
@@ -159,11 +187,7 @@ class PyAVReader(AscendingReader):
         Only packets shown before one decoded earlier are looked at: where a container (AVI) states
         decoding times alone, there is none, and frames are not numbered by a guess.
         """
-        return (
-            self._length_size is not None
-            and presentation.reordered[position]
-            and is_unreferenced(self._index.packets[position], self._length_size)
-        )
+        return presentation.reordered[position] and self._index.is_unreferenced(position)
 
     def _frames_by_count(self, ascending: list[int]) -> Iterator[VideoFrame]:
         wanted, count, is_damaged = set(ascending), 0, False
@@ -200,7 +224,9 @@ class PyAVReader(AscendingReader):
     def _to_rgb(self, frames: Iterator[VideoFrame], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         shape, part = None, []
         for frame in frames:
-            picture = upright_rgb(frame, self._reformatter, name=str(self.path))
+            picture = upright_rgb(
+                frame, self._reformatter, name=str(self.path), rotation=self._index.rotation
+            )
             if shape not in (None, picture.shape):
                 raise DecodeError(
                     f"{self.path}: its frame size changes from {shape[:2]} to {picture.shape[:2]}; "
@@ -218,12 +244,22 @@ class PyAVReader(AscendingReader):
         return DecodeError(f"{self.path}: frame {number} is damaged; fetch the file again")
 
 
-def upright_rgb(frame: VideoFrame, reformatter: VideoReformatter, *, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """Return a frame as a player turns it, by quarter turns counter-clockwise; `name` is what it is of."""
-    quarter_turns, rest = divmod(frame.rotation, 90)
+def upright_rgb(
+    frame: VideoFrame, reformatter: VideoReformatter, *, name: str, rotation: int = 0
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Return a frame as a player turns it, by quarter turns counter-clockwise.
+
+    Args:
+        frame: The frame.
+        reformatter: What makes RGB of it.
+        name: What it is of.
+        rotation: Degrees to turn it by, where it does not say so itself.
+    """
+    degrees = frame.rotation or rotation
+    quarter_turns, rest = divmod(degrees, 90)
     if rest:
         raise DecodeError(
-            f"{name}: is to be shown turned by {frame.rotation} degrees, and only quarter "
+            f"{name}: is to be shown turned by {degrees} degrees, and only quarter "
             "turns are read; write it again upright"
         )
     rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
