@@ -15,6 +15,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from data_prep.videos.x264 import EncodingSettings, target_size, x264_options
+from gcvideo.data.decoding.bitstream import is_unreferenced, nal_length_size
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.reader import DecodeError
@@ -51,7 +52,29 @@ def why_not_right(index: StreamIndex, settings: EncodingSettings) -> str | None:
         return f"its size is {size[0]}x{size[1]}"
     ends = [*index.key_positions, len(index.packets)]
     longest = max(end - start for start, end in pairwise(ends))
-    return f"its groups have {longest} frames" if longest > settings.gop else None
+    if longest > settings.gop:
+        return f"its groups have {longest} frames"
+    return None if settings.stride is None else _why_not_for(settings.stride, index)
+
+
+def _why_not_for(stride: int, index: StreamIndex) -> str | None:
+    """Return why clips of this stride are not read fast from a plain H.264 file, or None.
+
+    Of each group, none but every stride-th frame and the last may be referred to. How the stream is coded
+    x264 says in the first packet.
+    """
+    length_size = nal_length_size(index.codec, index.context.extradata)
+    assert length_size is not None  # it is H.264 in MP4
+    assert index.presentation is not None  # it is plain
+    if any(word not in bytes(index.packets[0]) for word in (b" cabac=0 ", b" deblock=0:")):
+        return "it is not coded to be decoded fast"
+    ends = [*index.key_positions, len(index.packets)]
+    for start, end in pairwise(ends):
+        for frame in range(start, end - 1):  # groups are closed, so that they are shown one after another
+            packet = index.packets[index.presentation.shown[frame]]
+            if (frame - start) % stride and not is_unreferenced(packet, length_size):
+                return f"frame {frame} is referred to, which is not one of every {stride}"
+    return None
 
 
 def encode(source: StreamIndex, target: Path, settings: EncodingSettings) -> Encoded:

@@ -16,7 +16,7 @@ from gcvideo.atomic import read_table, replacing
 
 REPORT = "transcode_report"
 """Name of the report, before a shard's suffix and .csv."""
-COLUMNS = ("path", "output", "status", "num_frames", "width", "height", "reason")
+COLUMNS = ("path", "output", "status", "num_frames", "width", "height", "num_bytes", "reason")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -57,7 +57,10 @@ def transcode(
     """
 
     def is_done(task: Task, row: dict[str, Any]) -> bool:
-        return task.target.exists() or (row["status"] == "failed" and not retry_failed)
+        if row["status"] == "failed":
+            return not retry_failed
+        # By its size, since a run with other settings may have written it anew
+        return file_state(task.target).num_bytes == row["num_bytes"]
 
     def row_of(result: CallResult[Task]) -> dict[str, Any]:
         row = result.results[-1] if result.fault is None else _failed(result.fault)
@@ -96,14 +99,16 @@ def transcode_one(task: Task) -> Iterator[dict[str, Any]]:
         with replacing(task.target, partial=task.partial) as partial:
             if why_not_right(index, task.settings) is None:
                 size = (index.context.width, index.context.height)
-                row = _row("kept", len(index.packets), *size)
+                num_frames = len(index.packets)
                 index.close()
                 _link_or_copy(task.source, partial)
+                row = _row("kept", num_frames, *size, partial.stat().st_size)
             else:
                 written = encode(index, partial, task.settings)
                 index.close()
                 check_encoded(partial, written, task.settings)
-                row = _row("encoded", written.num_frames, written.width, written.height)
+                size = (written.width, written.height)
+                row = _row("encoded", written.num_frames, *size, partial.stat().st_size)
     except DecodeError as error:
         row = _failed(str(error).replace(f"{task.source}: ", ""))
     except OSError as error:  # FFmpeg's errors of writing are among them
@@ -113,18 +118,19 @@ def transcode_one(task: Task) -> Iterator[dict[str, Any]]:
     yield row
 
 
-def _row(status: str, num_frames: object, width: object, height: object) -> dict[str, Any]:
+def _row(status: str, num_frames: object, width: object, height: object, num_bytes: object) -> dict[str, Any]:
     return {
         "status": status,
         "num_frames": num_frames,
         "width": width,
         "height": height,
+        "num_bytes": num_bytes,
         "reason": "",
     }
 
 
 def _failed(reason: str) -> dict[str, Any]:
-    return {**_row("failed", "", "", ""), "reason": reason}
+    return {**_row("failed", "", "", "", ""), "reason": reason}
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from data_prep import transcode
 from data_prep.videos import encoding, transcoding
+from data_prep.videos.whole_decode import examine
 from data_prep.videos.x264 import PRESETS, EncodingSettings, target_size
 from gcvideo.atomic import read_table
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
+from tests.data.annotated import open_verified
 from tests.data.encoding import (
     copy_packets,
     cut_by_stream_copy,
@@ -24,6 +26,7 @@ from tests.data.encoding import (
 )
 
 SETTINGS = EncodingSettings(short_side=64, gop=16, crf=18, preset="veryfast")
+GENERAL = SETTINGS._replace(stride=None)
 
 
 def made_of(source: Path, target: Path, settings: EncodingSettings = SETTINGS) -> dict[str, object]:
@@ -74,6 +77,75 @@ def test_groups_are_closed_and_as_long_as_asked(source: Path, tmp_path: Path, go
             range(key, min(70, key + gop))
         )
     index.close()
+
+
+@pytest.mark.parametrize(("stride", "gop"), [(8, 32), (4, 16), (5, 10), (1, 16), (16, 64), (17, 34)])
+def test_only_every_stride_th_picture_is_needed_for_others(
+    source: Path, tmp_path: Path, stride: int, gop: int
+) -> None:
+    row = made_of(source, tmp_path / "out.mp4", SETTINGS._replace(stride=stride, gop=gop))
+    assert row["status"] == "encoded", row["reason"]
+    grid = (
+        {n for n in range(70) if n % gop % stride == 0} | {n for n in range(70) if (n + 1) % gop == 0} | {69}
+    )
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        shown = {frame.pts: (frame.pict_type, frame.to_ndarray()) for frame in container.decode(video=0)}
+    kinds = {n: kind for n, (kind, _) in enumerate(shown.values())}
+    assert {n for n, kind in kinds.items() if kind == PictureType.I} == set(range(0, 70, gop))
+    assert {n for n, kind in kinds.items() if kind != PictureType.B} == grid
+    # A decoder that is not given the others returns the same
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        kept = list(shown)
+        packets = [p for p in container.demux(video=0) if p.size and kept.index(p.pts) in grid]
+        context = container.streams.video[0].codec_context
+        frames = [frame for packet in [*packets, None] for frame in context.decode(packet)]
+    assert [kept.index(frame.pts) for frame in frames] == sorted(grid)
+    for frame in frames:
+        np.testing.assert_array_equal(frame.to_ndarray(), shown[frame.pts][1])
+
+
+def test_what_is_made_for_training_is_plain_and_read_exactly(source: Path, tmp_path: Path) -> None:
+    made_of(source, tmp_path / "out.mp4", SETTINGS._replace(gop=32))
+    *_, found = examine(tmp_path / "out.mp4")
+    assert (found.num_frames, found.not_plain) == (70, "")
+    for backend in ("pyav", "decord"):
+        for first in range(15):
+            with open_verified(tmp_path / "out.mp4", backend) as reader:
+                clip = [first + 8 * n for n in range(7)]
+                assert numbers_shown(reader.frames_at(clip).numpy()) == clip
+
+
+def test_a_cut_in_the_scene_moves_no_key_frame(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3), dtype=np.uint8)
+    with av.open(str(tmp_path / "in.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for n in range(40):
+            frame = av.VideoFrame.from_ndarray(noise[n // 5], "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    made_of(tmp_path / "in.mp4", tmp_path / "out.mp4", SETTINGS._replace(gop=32, short_side=32))
+    index = index_stream(tmp_path / "out.mp4")
+    assert index.key_positions == [0, 32]
+    index.close()
+
+
+@pytest.mark.parametrize(("made", "wanted"), [(SETTINGS, GENERAL), (GENERAL, SETTINGS)])
+def test_files_for_training_do_for_others_and_not_the_other_way(
+    source: Path, tmp_path: Path, made: EncodingSettings, wanted: EncodingSettings
+) -> None:
+    made_of(source, tmp_path / "once.mp4", made)
+    status = "encoded" if wanted.stride else "kept"
+    assert made_of(tmp_path / "once.mp4", tmp_path / "twice.mp4", wanted)["status"] == status
+
+
+def test_runs_of_another_length_are_written_again(source: Path, tmp_path: Path) -> None:
+    made_of(source, tmp_path / "once.mp4", SETTINGS._replace(stride=4))
+    assert made_of(tmp_path / "once.mp4", tmp_path / "twice.mp4", SETTINGS)["status"] == "encoded"
+    made_of(source, tmp_path / "once.mp4", SETTINGS._replace(stride=8))
+    # Whoever wants every fourth finds every eighth
+    row = made_of(tmp_path / "once.mp4", tmp_path / "thrice.mp4", SETTINGS._replace(stride=4))
+    assert row["status"] == "kept"
 
 
 def test_key_frames_of_the_original_are_not_those_of_the_result(tmp_path: Path) -> None:
@@ -293,6 +365,26 @@ def test_the_command_writes_videos_lists_and_report_and_does_nothing_twice(
     assert numbers_shown(pictures(tmp_path / "out/a b/ü (1).mp4")) == list(range(70))
 
 
+def test_what_was_made_with_other_settings_is_made_again(source: Path, tmp_path: Path) -> None:
+    """Also if the settings go back to what they were, when the journal has a row of them."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.mp4").write_bytes(source.read_bytes())
+    arguments = ["--root", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--workers", "1"]
+    arguments += ["--short-side", "64", "--preset", "ultrafast"]
+    sizes = []
+    for kind in (["--for", "general"], [], ["--stride", "4"], ["--for", "general"], []):
+        assert transcode.main([*arguments, *kind]) == 0
+        index = index_stream(tmp_path / "out/a.mp4")
+        sizes.append(((tmp_path / "out/a.mp4").stat().st_size, index.key_positions))
+        index.close()
+    assert sizes[:2] == sizes[3:]
+    assert [keys[1] for _, keys in sizes[:3]] == [16, 32, 32]
+    assert len({size for size, _ in sizes}) == 3
+    before = (tmp_path / "out/a.mp4").stat().st_mtime_ns
+    assert transcode.main(arguments) == 0
+    assert (tmp_path / "out/a.mp4").stat().st_mtime_ns == before
+
+
 def test_a_dry_run_says_how_much_there_is_to_do_and_writes_nothing(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,6 +408,10 @@ def words(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("option", "value", "problem"),
     [
+        ("--stride", "0", r"--stride 0 is out of range; expected 1\.\.17"),
+        ("--stride", "18", r"--stride 18 is out of range; expected 1\.\.17"),
+        ("--gop", "30", "--gop 30 is no multiple of 8, .*; expected 32, or --for general"),
+        ("--for=general", "--stride=8", "--stride 8 goes with --for training"),
         ("--short-side", "255", "expected an even number"),
         ("--gop", "0", "--gop 0 is out of range"),
         ("--crf", "52", "expected 0..51"),
