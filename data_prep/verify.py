@@ -137,7 +137,7 @@ def write_lists(
     for name, videos in lists:
         good = []
         mine = [video for video in videos if video.path in rows]
-        for path, label in mine:
+        for path, label, *_ in mine:
             row = rows[path]
             if "bad" in row:
                 bad.append((path, label, name, row["bad"]))

@@ -1,6 +1,5 @@
 """What each data set's own files say: which clips there are, in which split, of which class."""
 
-import csv
 import hashlib
 import json
 import re
@@ -9,27 +8,17 @@ from pathlib import Path, PurePosixPath
 from statistics import mode
 from typing import NamedTuple
 
-
-class ListedClip(NamedTuple):
-    """One clip that an official list names."""
-
-    stems: tuple[str, ...]
-    """File names without ending that it may have, the surest first."""
-    class_name: str
-    """Empty where a test set is not labelled."""
-
-
-class Splits(NamedTuple):
-    """The official lists of a data set, each in its own order."""
-
-    train: list[ListedClip]
-    val: list[ListedClip]
-    test: list[ListedClip]
-
-
-class OfficialFileError(ValueError):
-    """An official file is not as its data set's files are."""
-
+from data_prep.lists.official import (
+    ListedClip,
+    OfficialFileError,
+    Refused,
+    Splits,
+    Times,
+    read_json,
+    read_lines,
+    read_rows,
+    shown,
+)
 
 _COLUMNS = {
     "label": ("label", "label-name", "label_name", "class label", "class"),
@@ -45,6 +34,13 @@ _REMEDY = (
 _YOUTUBE_ID = re.compile(r"[\w-]{11}")
 
 
+class _KineticsRow(NamedTuple):
+    line: int
+    youtube_id: str
+    times: Times
+    class_names: tuple[str, ...]
+
+
 def kinetics_clips(file: Path) -> list[ListedClip]:
     """Return the clips of one Kinetics-400, -600 or -700 file, in whatever order its columns stand.
 
@@ -54,41 +50,49 @@ def kinetics_clips(file: Path) -> list[ListedClip]:
     Raises:
         OfficialFileError: A column cannot be told, or a row has none of it.
     """
-    # The rows, with the numbers of their lines
-    text = _text(file)
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    try:
-        rows = [
-            (reader.line_num, [cell.strip() for cell in cells])
-            for cells in reader
-            if any(cell.strip() for cell in cells)
-        ]
-    except csv.Error as error:
-        raise OfficialFileError(f"{file}:{reader.line_num}: is not CSV ({error}); fetch it again") from error
-    if not rows:
-        raise OfficialFileError(f"{file}: lists no clip; fetch it again")
+    clips = []
+    for _, youtube_id, times, class_names in _kinetics_rows(file):
+        of_clip = f"{youtube_id}_{int(times.start):06d}_{int(times.end):06d}"
+        clips.append(ListedClip((of_clip, youtube_id), class_names))
+    return clips
+
+
+def kinetics_parts(file: Path, *, split: str) -> tuple[list[ListedClip], list[Refused]]:
+    """Return the clips of such a file as parts of whole YouTube videos, and the empty ones among them.
+
+    Raises:
+        OfficialFileError: As `kinetics_clips`.
+    """
+    clips, refused = [], []
+    for line, youtube_id, times, class_names in _kinetics_rows(file):
+        clip = ListedClip((youtube_id,), class_names, times)
+        if (reason := times.why_none()) is None:
+            clips.append(clip)
+        else:
+            refused.append(Refused(split, clip.name, clip.class_name, reason, f"{file}:{line}"))
+    return clips, refused
+
+
+def _kinetics_rows(file: Path) -> Iterator[_KineticsRow]:
     # Which column means what
-    names = [cell.lower() for cell in rows[0][1]]
-    columns = _named_columns(names)
+    rows = read_rows(file)
+    columns = _named_columns([cell.lower() for cell in rows[0][1]])
     if columns is None:
         columns = _guessed_columns(file, [cells for _, cells in rows])
     else:
         rows = rows[1:]
-    # A clip of each
-    clips = []
+    # What each row says
     for number, cells in rows:
         try:
-            youtube_id = cells[columns["id"]]
-            start, end = (int(_seconds(cells[columns[name]])) for name in ("start", "end"))
+            times = Times(*(_seconds(cells[columns[name]]) for name in ("start", "end")))
             class_name = cells[columns["label"]] if "label" in columns else ""
+            youtube_id = cells[columns["id"]]
         except (IndexError, ValueError):
             raise OfficialFileError(
-                f"{file}:{number}: {_shown(cells, delimiter)} is not a row of {', '.join(columns)}; times "
-                "are seconds from 0 on"
+                f"{file}:{number}: {shown(cells)} is not a row of {', '.join(columns)}; times are seconds "
+                "from 0 on"
             ) from None
-        clips.append(ListedClip((f"{youtube_id}_{start:06d}_{end:06d}", youtube_id), class_name))
-    return clips
+        yield _KineticsRow(number, youtube_id, times, (class_name,) if class_name else ())
 
 
 def ucf101_splits(folder: Path, *, split: int) -> Splits:
@@ -96,11 +100,11 @@ def ucf101_splits(folder: Path, *, split: int) -> Splits:
 
     def clips(file: Path) -> list[ListedClip]:
         found = []
-        for number, line in _lines(file):
+        for number, line in read_lines(file):
             path = PurePosixPath(line.split()[0])
             if len(path.parts) < 2:
                 raise OfficialFileError(f"{file}:{number}: {line!r} is not `Class/video.avi [label]`")
-            found.append(ListedClip((path.stem,), path.parts[-2]))
+            found.append(ListedClip((path.stem,), (path.parts[-2],)))
         return found
 
     test = clips(folder / f"testlist{split:02d}.txt")
@@ -115,11 +119,11 @@ def hmdb51_splits(folder: Path, *, split: int) -> Splits:
     splits = Splits([], [], [])
     for file in files:
         class_name = file.name.removesuffix(f"_test_split{split}.txt")
-        for number, line in _lines(file):
+        for number, line in read_lines(file):
             name, _, role = line.rpartition(" ")
             if role not in ("0", "1", "2") or not name:
                 raise OfficialFileError(f"{file}:{number}: {line!r} is not `video.avi 0|1|2`")
-            clip = ListedClip((PurePosixPath(name.strip()).stem,), class_name)
+            clip = ListedClip((PurePosixPath(name.strip()).stem,), (class_name,))
             if role == "1":
                 splits.train.append(clip)
             elif role == "2":
@@ -134,22 +138,19 @@ def ssv2_clips(file: Path) -> list[ListedClip]:
     Raises:
         OfficialFileError: It is not a list of objects with id and, unless a test list, template.
     """
-    try:
-        rows = json.loads(_text(file))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise OfficialFileError(f"{file}: is not JSON ({error}); fetch it again") from None
+    rows = read_json(file)
     if not isinstance(rows, list):
         raise OfficialFileError(f"{file}: is not a JSON list of objects with id and template")
     clips = []
     for number, row in enumerate(rows, start=1):
         match row:
             case {"id": str() | int() as name, "template": str(template)}:
-                clips.append(ListedClip((str(name),), re.sub(r"[\[\]]", "", template)))
+                clips.append(ListedClip((str(name),), (re.sub(r"[\[\]]", "", template),)))
             case {"id": str() | int() as name} if "template" not in row:
-                clips.append(ListedClip((str(name),), ""))
+                clips.append(ListedClip((str(name),), ()))
             case _:
                 raise OfficialFileError(
-                    f"{file}: entry {number}, {_shown([json.dumps(row)])}, is no object with id and template"
+                    f"{file}: entry {number}, {shown([json.dumps(row)])}, is no object with id and template"
                 )
     return clips
 
@@ -179,11 +180,11 @@ def folder_splits(paths: Sequence[str], *, val_fraction: float, test_fraction: f
         parts = PurePosixPath(path).parts
         if len(parts) < 2 + divided:
             raise OfficialFileError(f"{path} lies in no class folder; expected [train|val|test/]class/video")
-        clip = ListedClip((path,), parts[divided])
+        clip = ListedClip((path,), (parts[divided],))
         if divided:
             getattr(splits, parts[0]).append(clip)
         else:
-            by_class.setdefault(clip.class_name, []).append(clip)
+            by_class.setdefault(parts[divided], []).append(clip)
     for clips in by_class.values():
         drawn = sorted(clips, key=lambda clip: hashlib.sha256(f"{seed}/{clip.stems[0]}".encode()).digest())
         num_val, num_test = (round(len(clips) * part) for part in (val_fraction, test_fraction))
@@ -229,7 +230,7 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
             if not found
         )
         raise OfficialFileError(
-            f"{file}: no column holds {untold}, and the first line, {_shown(rows[0])}, is no header that is "
+            f"{file}: no column holds {untold}, and the first line, {shown(rows[0])}, is no header that is "
             f"known; {_REMEDY}"
         )
     # Of several, those with the most to tell
@@ -248,11 +249,6 @@ def _guessed_columns(file: Path, rows: Sequence[Sequence[str]]) -> dict[str, int
     return {**found, "label": rest[0]} if rest else found
 
 
-def _shown(cells: Sequence[str], delimiter: str = ",") -> str:
-    text = delimiter.join(cells)
-    return repr(text if len(text) <= 80 else f"{text[:80]}...")
-
-
 def _most(found: Iterable[object]) -> bool:
     """Return whether nine of ten are true: the tenth is an error of its own row."""
     held = [bool(one) for one in found]
@@ -268,18 +264,3 @@ def _seconds(cell: str) -> float:
 
 def _is_number(cell: str) -> bool:
     return re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", cell) is not None
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(_text(file).splitlines(), start=1):
-        if line.strip():
-            yield number, line.strip()
-
-
-def _text(file: Path) -> str:
-    if not file.is_file():
-        raise OfficialFileError(f"{file}: no such file; download the data set's annotations first")
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise OfficialFileError(f"{file}: is no text; expected the data set's own annotation file") from None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from data_prep.lists.annotation_formats import ListedClip, Splits
+from data_prep.lists.official import ListedClip, Splits
 
 _SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -18,8 +18,8 @@ _SPLIT_FOLDERS = {
 class MatchedClips(NamedTuple):
     """What came of a match."""
 
-    rows: dict[str, list[tuple[str, str]]]
-    """Split -> (path, class name) of each clip that was found, in the official order."""
+    rows: dict[str, list[tuple[str, ListedClip]]]
+    """Split -> (path, clip) of each clip that was found, in the official order."""
     missing: dict[str, list[ListedClip]]
     """Split -> clips without a file."""
     repeated: dict[str, int]
@@ -33,7 +33,8 @@ def match_clips(splits: Splits, paths: Sequence[str]) -> MatchedClips:
 
     Of several files of one name, the one in a folder of the clip's split is taken, then the one in
     a folder of its class, then the first by name. A file stands for one clip of a split: where
-    one video gave two clips, ID.mp4 is the first of them.
+    one video gave two clips, ID.mp4 is the first of them. Of clips that are parts of a file, it
+    stands for all.
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for path in paths:
@@ -51,8 +52,8 @@ def match_clips(splits: Splits, paths: Sequence[str]) -> MatchedClips:
             if path is None:
                 missing.append(clip)
             else:
-                rows.append((path, clip.class_name))
-                if clip.stems[0] not in path:  # the file's name does not say which clip it is
+                rows.append((path, clip))
+                if clip.times is None and clip.stems[0] not in path:  # the name does not say which clip it is
                     taken.add(path)
         used.update(path for path, _ in rows)
         result.rows[split], result.missing[split] = rows, missing
@@ -66,11 +67,11 @@ def clips_of_several_classes(splits: Splits) -> list[tuple[str, str, str]]:
     classes: dict[str, dict[tuple[str, str], None]] = defaultdict(dict)
     for split, clips in splits._asdict().items():
         for clip in clips:
-            if clip.class_name:
-                classes[clip.stems[0]][split, clip.class_name] = None
+            if clip.class_names:
+                classes[clip.name][split, clip.class_name] = None
     return [
-        (stem, split, name)
-        for stem, places in classes.items()
+        (clip, split, name)
+        for clip, places in classes.items()
         if len({name for _, name in places}) > 1
         for split, name in places
     ]
@@ -79,14 +80,18 @@ def clips_of_several_classes(splits: Splits) -> list[tuple[str, str, str]]:
 def class_counts(splits: Splits, result: MatchedClips) -> list[tuple[str, str, int, int, int, int]]:
     """Return (class, split, listed, found, missing, extra) of every class and split that has any.
 
-    Extra files belong to the class and split whose folders they lie in, if they lie in such.
+    A clip of several classes counts for each, and one of none for a class without name. Extra files belong
+    to the class and split whose folders they lie in, if they lie in such.
     """
-    classes = {clip.class_name for clips in splits for clip in clips}
+    classes = {name for clips in splits for clip in clips for name in clip.class_names}
     by_folder = {folder_name(name): name for name in classes}
     found, missing, extra = Counter(), Counter(), Counter()
     for split in splits._fields:
-        found.update((name, split) for _, name in result.rows[split])
-        missing.update((clip.class_name, split) for clip in result.missing[split])
+        for counter, clips in (
+            (found, [clip for _, clip in result.rows[split]]),
+            (missing, result.missing[split]),
+        ):
+            counter.update((name, split) for clip in clips for name in clip.class_names or ("",))
     for path in result.extra:
         folders = PurePosixPath(path).parts[:-1]
         known = [by_folder[name] for name in map(folder_name, folders) if name in by_folder]
@@ -104,7 +109,7 @@ def _file_of(clip: ListedClip, split: str, by_stem: dict[str, list[str]], taken:
     for stem in clip.stems:
         files = [path for path in by_stem.get(stem, ()) if path not in taken]
         if len(files) > 1:
-            files.sort(key=lambda path: _distance(path, split, clip.class_name))
+            files.sort(key=lambda path: _distance(path, split, clip.class_names))
         if files:
             return files[0]
     return None
@@ -114,9 +119,9 @@ def _stem(path: str) -> str:
     return path[path.rfind("/") + 1 : path.rfind(".")]  # pathlib takes ten times as long
 
 
-def _distance(path: str, split: str, class_name: str) -> tuple[bool, bool, str]:
+def _distance(path: str, split: str, class_names: Sequence[str]) -> tuple[bool, bool, str]:
     folders = PurePosixPath(path).parts[:-1]
-    in_class = folder_name(class_name) in map(folder_name, folders)
+    in_class = not {folder_name(name) for name in class_names}.isdisjoint(map(folder_name, folders))
     return _split_of(folders) != split, not in_class, path
 
 

@@ -14,6 +14,8 @@ from gcvideo.cells import unquoted
 from gcvideo.video_files import picture_folders, video_names
 
 SEGMENTS = {"start", "end", "time_start", "time_end", "start_time", "end_time", "start_frame", "end_frame"}
+IN_SECONDS = ("start", "end")
+"""Columns of a segment."""
 CLASSES = "classes.txt"
 """One class a line; the line's number, from 0, is the label."""
 
@@ -24,7 +26,10 @@ class ListedVideo(NamedTuple):
     path: str
     """Relative to the videos' root."""
     label: str
-    """Class index as written; empty where a test set is not labelled."""
+    """Class index as written, or several with semicolons between; empty where a test set is not labelled."""
+    start: str = ""
+    """Of a segment as written, in what the list's columns say; empty of a whole video."""
+    end: str = ""
 
 
 class VideoList(NamedTuple):
@@ -134,9 +139,10 @@ def paths_of(lists: Sequence[VideoList]) -> list[str]:
     return list(dict.fromkeys(video.path for _, videos in lists for video in videos))
 
 
-def write_list(file: Path, videos: Sequence[ListedVideo]) -> None:
-    """Write one list."""
-    write_table(file, ListedVideo._fields, videos)
+def write_list(file: Path, videos: Sequence[ListedVideo], *, bounds: Sequence[str] = ()) -> None:
+    """Write one list, with the columns that its segments, if it is one of segments, have."""
+    rows = ((path, *(start, end)[: len(bounds)], label) for path, label, start, end in videos)
+    write_table(file, ("path", *bounds, "label"), rows)
 
 
 def copy_classes(lists: Sequence[Path], output: Path, *, partial: Path) -> None:

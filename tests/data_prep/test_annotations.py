@@ -9,14 +9,9 @@ from pathlib import Path
 import pytest
 
 from data_prep import annotations
-from data_prep.lists.annotation_formats import (
-    ListedClip,
-    OfficialFileError,
-    Splits,
-    kinetics_clips,
-    ssv2_clips,
-)
+from data_prep.lists.annotation_formats import kinetics_clips, ssv2_clips
 from data_prep.lists.clip_files import match_clips
+from data_prep.lists.official import ListedClip, OfficialFileError, OfficialLists, Splits
 from gcvideo.atomic import read_table
 from gcvideo.data.annotations import read_annotations
 from gcvideo.data.class_files import read_class_names
@@ -73,7 +68,7 @@ def test_a_withheld_test_set_has_clips_without_class(tmp_path: Path) -> None:
     header = "youtube_id,time_start,time_end,split"
     for name, first in (("header.csv", header), ("none.csv", None)):
         clips = kinetics_clips(written(tmp_path / name, first, "{1},{2},{3},test"))
-        assert [clip.class_name for clip in clips] == [""] * 4
+        assert [clip.class_names for clip in clips] == [()] * 4
 
 
 @pytest.mark.parametrize(
@@ -155,7 +150,7 @@ def test_a_file_that_is_no_text_is_an_error_with_its_name(tmp_path: Path) -> Non
 def test_columns_may_stand_in_any_order(tmp_path: Path, has_header: bool) -> None:
     names = ("label", "youtube_id", "time_start", "time_end", "split")
     cells = ("{0}", "{1}", "{2}", "{3}", "train")
-    expected = [((f"{i}_{start:06d}_{end:06d}", i), name) for name, i, start, end in CLIPS]
+    expected = [((f"{i}_{start:06d}_{end:06d}", i), (name,), None) for name, i, start, end in CLIPS]
     for order in itertools.permutations(range(5)):
         header = ",".join(names[place] for place in order) if has_header else None
         file = written(tmp_path / "train.csv", header, ",".join(cells[place] for place in order))
@@ -232,7 +227,7 @@ def test_found_missing_and_extra_are_counted_per_class_and_split(tmp_path: Path)
 
 
 def test_of_two_files_of_one_name_the_one_in_the_split_and_class_folder_is_taken() -> None:
-    clip = ListedClip(("abc_000001_000011", "abc"), "juggling balls")
+    clip = ListedClip(("abc_000001_000011", "abc"), ("juggling balls",))
     paths = [
         "a/abc_000001_000011.mp4",
         "train/other/abc_000001_000011.mp4",
@@ -240,22 +235,22 @@ def test_of_two_files_of_one_name_the_one_in_the_split_and_class_folder_is_taken
         "val/other/abc_000001_000011.mp4",
     ]
     result = match_clips(Splits([clip], [clip], []), paths)
-    assert result.rows["train"] == [(paths[1], "juggling balls")]
-    assert result.rows["val"] == [(paths[2], "juggling balls")]
+    assert result.rows["train"] == [(paths[1], clip)]
+    assert result.rows["val"] == [(paths[2], clip)]
     assert result.extra == [paths[0], paths[3]]
 
 
 def test_one_file_without_times_stands_for_one_clip_only() -> None:
-    clips = [ListedClip((f"abc_{n:06d}_{n + 10:06d}", "abc"), "x") for n in (1, 50)]
+    clips = [ListedClip((f"abc_{n:06d}_{n + 10:06d}", "abc"), ("x",)) for n in (1, 50)]
     result = match_clips(Splits(clips, [], []), ["abc.mp4"])
-    assert result.rows["train"] == [("abc.mp4", "x")]
+    assert result.rows["train"] == [("abc.mp4", clips[0])]
     assert result.missing["train"] == clips[1:]
 
 
 def test_a_clip_listed_twice_is_counted_and_one_of_two_classes_keeps_both() -> None:
-    one, two = ListedClip(("a_000001_000002", "a"), "x"), ListedClip(("a_000001_000002", "a"), "y")
+    one, two = (ListedClip(("a_000001_000002", "a"), (name,)) for name in ("x", "y"))
     result = match_clips(Splits([one, one, two], [], []), ["a_000001_000002.mp4"])
-    assert [name for _, name in result.rows["train"]] == ["x", "y"]
+    assert [clip.class_names for _, clip in result.rows["train"]] == [("x",), ("y",)]
     assert result.repeated["train"] == 1
 
 
@@ -412,7 +407,7 @@ def test_240_000_rows_match_240_000_names_in_ten_seconds(tmp_path: Path) -> None
     start = time.process_time()  # one thread: what the clock shows when nothing else runs
     splits = Splits(kinetics_clips(tmp_path / "train.csv"), [], [])
     result = match_clips(splits, names)
-    annotations.write_annotations(splits, result, output=tmp_path / "out")
+    annotations.write_annotations(OfficialLists(splits), result, output=tmp_path / "out")
     seconds = time.process_time() - start
     assert len(result.rows["train"]) == 240_000
     assert [path for path, _ in result.rows["train"]] == names[::-1]
