@@ -163,6 +163,7 @@ def test_a_batch_that_takes_long_to_put_together_is_waited_for(records, monkeypa
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 def test_processes_that_take_long_to_start_are_waited_for(records, monkeypatch, caplog):
     sound = list(loader_of(records, num_workers=0))
     spawn = multiprocessing.get_context("spawn")  # each imports everything anew

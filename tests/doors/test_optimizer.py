@@ -56,7 +56,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("torch.optim.AdamW", {"weight_decay": 0.05}, {"step", "exp_avg", "exp_avg_sq"}),
         ("sign_descent.SignDescent", {"weight_decay": 0.05, "beta": 0.5}, {"mean"}),
         ("timm.optim.Lamb", {"weight_decay": 0.05}, {"exp_avg", "exp_avg_sq"}),
-        ("timm.optim.Lars", {"weight_decay": 0.05, "momentum": 0.9}, {"momentum_buffer"}),
+        pytest.param(
+            *("timm.optim.Lars", {"weight_decay": 0.05, "momentum": 0.9}, {"momentum_buffer"}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_run_with_any_optimizer_is_stopped_and_goes_on_as_one_never_stopped(

@@ -36,7 +36,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("network", "last"), [(MVIT, "block3"), (ADAPTED, "second")], ids=["mvit", "adapted"]
+    ("network", "last"),
+    [pytest.param(MVIT, "block3", marks=pytest.mark.slow), (ADAPTED, "second")],
+    ids=["mvit", "adapted"],
 )
 def test_every_command_takes_it_or_says_why_not(root, tmp_path, caplog, capsys, refused, network, last):
     callbacks = str(CALLBACKS).replace("last", last)

@@ -8,6 +8,7 @@ from functools import cache, partial
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import video
 
@@ -56,9 +57,17 @@ def gflops(name: str, *, frames: int = 8, side: int = 224, **settings: float) ->
     return counter.get_total_flops() / 2 / 1e9
 
 
+def slowly(name: str) -> ParameterSet:
+    """Take a case only where there is time."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "name",
-    ["slow_r50_nl5", "slow_r50_snl5", "slow_r50_gc_all", "r2plus1d_r50", "csn_r101", "slowfast_r50"],
+    [
+        "slow_r50_gc_all",
+        *map(slowly, ["slow_r50_nl5", "slow_r50_snl5", "r2plus1d_r50", "csn_r101", "slowfast_r50"]),
+    ],
 )
 def test_our_count_is_torchs(name):
     counted, _ = count_flops(NETWORKS[name](width=0.25).eval(), torch.zeros(1, 3, 4, 32, 32))
@@ -100,7 +109,7 @@ def giganumbers_of_norms(name: str, *, frames: int, side: int) -> float:
         ("x3d_m", 4, 160, 0.60, 182, 4, 0.91),
         ("x3d_m", 13, 160, 1.96, 182, 4, 2.96),
         ("x3d_m", 16, 224, 4.73, 256, 4, 6.72),
-        ("x3d_l", 16, 312, 18.37, 356, 9, 26.64),
+        pytest.param("x3d_l", 16, 312, 18.37, 356, 9, 26.64, marks=pytest.mark.slow),
     ],
     ids=["xs", "s", "m", "l"],
 )

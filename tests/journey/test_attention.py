@@ -96,6 +96,7 @@ def test_a_checkpoint_alone_is_measured_on_its_own_test_set(
     assert (out / "distances.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table(run_dir: Path, tmp_path: Path) -> None:
     checkpoint = ["--checkpoint", str(run_dir / "checkpoints" / "last.ckpt")]
     few = ["--num_videos", "2", "--maps", "0", "--num_pairs", "30", "--blocks", "res4.3"]

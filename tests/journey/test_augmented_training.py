@@ -1,5 +1,7 @@
 """Augmented training through the real command."""
 
+import pytest
+
 from tests.data.annotated import write_dataset
 from tests.training.trials import NUM_VIDEOS, Kill, Outcome, try_kill, whole_run
 
@@ -25,6 +27,7 @@ AUGMENTED = {
 }
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_two_processes_with_augmentation_ends_as_one_never_stopped(tmp_path):
     root = write_dataset(tmp_path / "videos", **NUM_VIDEOS)
     whole = whole_run(tmp_path / "whole", root, processes=2, data=AUGMENTED)

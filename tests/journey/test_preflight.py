@@ -109,6 +109,7 @@ def no_exchange() -> None:
     torch.distributed.all_reduce = lambda tensor: None
 
 
+@pytest.mark.slow
 def test_an_exchange_that_gives_a_wrong_sum_has_failed(folder):
     codes, said = preflight(folder, faults={0: no_exchange, 1: no_exchange})
     assert (codes, failures(said)) == ([1, 1], [("0", "all-reduce"), ("1", "all-reduce")]), said
