@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.lists.video_lists import ListedVideo, read_lists
+from data_prep.lists.video_lists import ListedVideo, read_lists, write_list
 from gcvideo.atomic import read_table, write_table
 from gcvideo.cells import quoted, unquoted
 from gcvideo.clip import Unreadable, VideoRecord
@@ -40,7 +40,7 @@ def test_a_list_of_data_prep_is_of_the_same_videos_to_every_reader(tmp_path: Pat
     for name in NAMES:
         (tmp_path / name).write_bytes(b"video")
     file = tmp_path / "train.csv"
-    write_table(file, ListedVideo._fields, [(name, number % 2) for number, name in enumerate(NAMES)])
+    write_list(file, [ListedVideo(name, str(number % 2)) for number, name in enumerate(NAMES)])
     assert not [cell for cell in raw_cells(file) if cell[:1] in "=+-@"]
     assert [row["path"] for row in read_table(file)] == NAMES
     (videos,) = (one.videos for one in read_lists([file], root=tmp_path, num_workers=1))
