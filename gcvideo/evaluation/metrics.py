@@ -1,4 +1,4 @@
-"""Metrics of video probabilities.
+"""Metrics of the probabilities of videos that have one class each.
 
 States are replaced and not written to in place: a state that an evaluation in inference mode left behind
 is read-only in a later fit.
@@ -10,9 +10,15 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+Labels = Int64[Tensor, " B"] | Float[Tensor, "B K"]
+"""The class of every video, or 1 for each class that is there and 0 for the others."""
 
-class NegativeLogLikelihood(Metric):
-    """Mean over videos of -log p, where p is the probability of the video's class.
+LEAST_PROBABILITY = 1e-12
+"""What stands for 0 in a logarithm."""
+
+
+class MeanOverVideos(Metric):
+    """Mean over videos of a number that each has of its own.
 
     A metric, since the mean of Lightning's `log(sync_dist=True)` is wrong where processes have unequally many
     videos. The sum is compensated (Kahan, 1965, doi:10.1145/363707.363723), so that it does not depend on how
@@ -32,16 +38,29 @@ class NegativeLogLikelihood(Metric):
         self.add_state("excess", default=torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("num_videos", default=torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, probabilities: Float[Tensor, "B K"], labels: Int64[Tensor, " B"]) -> None:
-        of_label = probabilities.gather(1, labels[:, None]).clamp_min(1e-12)
-        term = -of_label.log().sum() - self.excess
+    def of_videos(self, probabilities: Float[Tensor, "B K"], labels: Labels) -> Float[Tensor, " n"]:
+        """Return the numbers of those videos that have one."""
+        raise NotImplementedError
+
+    def update(self, probabilities: Float[Tensor, "B K"], labels: Labels) -> None:
+        numbers = self.of_videos(probabilities, labels)
+        term = numbers.sum() - self.excess
         total = self.total + term
         self.excess = (total - self.total) - term
         self.total = total
-        self.num_videos = self.num_videos + len(labels)
+        self.num_videos = self.num_videos + len(numbers)
 
     def compute(self) -> Float[Tensor, ""]:
         return (self.total - self.excess) / self.num_videos
+
+
+class NegativeLogLikelihood(MeanOverVideos):
+    """Mean over videos of -log p, where p is the probability of the video's class."""
+
+    def of_videos(
+        self, probabilities: Float[Tensor, "B K"], labels: Int64[Tensor, " B"]
+    ) -> Float[Tensor, " B"]:
+        return -probabilities.gather(1, labels[:, None])[:, 0].clamp_min(LEAST_PROBABILITY).log()
 
 
 class MeanClassAccuracy(Metric):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jaxtyping import Float
@@ -10,6 +11,10 @@ from torch import Tensor
 from gcvideo.atomic import write_text
 from gcvideo.cells import quoted
 from gcvideo.clip import Unreadable
+from gcvideo.evaluation.thresholds import Thresholds
+
+BETWEEN = ";"
+"""What stands between the classes of a video in a cell."""
 
 
 class PredictionTable:
@@ -30,26 +35,42 @@ class PredictionTable:
         self,
         video_ids: Sequence[str],
         probabilities: Float[Tensor, "B K"],
-        labels: Sequence[int] | None = None,
+        labels: Sequence[Any] | None = None,
     ) -> None:
-        """Add one row per video of a batch; without labels (in prediction) the table has no label column."""
-        top = probabilities.cpu().topk(min(5, probabilities.shape[-1]))
+        """Add one row per video of a batch; without labels (in prediction) the table has no label column.
+
+        Args:
+            video_ids: The videos.
+            probabilities: Of their classes.
+            labels: As a batch has them, in numbers of Python: one a video, or K of 0 and 1.
+        """
+        probabilities = probabilities.cpu()
+        top = probabilities.topk(min(5, probabilities.shape[-1]))
         for row, video_id in enumerate(video_ids):
-            likeliest = [int(k) for k in top.indices[row]]
             entry: dict[str, object] = {"video": video_id}
-            if labels is not None:
-                entry["label"] = self.class_names[int(labels[row])]
-            entry["prediction"] = self.class_names[likeliest[0]]
-            entry["probability"] = round(float(top.values[row, 0]), 6)
-            for rank, k in enumerate(likeliest, start=1):
+            entry |= self.labelled(probabilities[row], labels[row] if labels is not None else None)
+            for rank, k in enumerate(top.indices[row].tolist(), start=1):
                 entry[f"top{rank}"] = self.class_names[k]
                 entry[f"top{rank}_probability"] = round(float(top.values[row, rank - 1]), 6)
             self.rows.append(entry)
 
+    def labelled(self, probabilities: Float[Tensor, " K"], label: Any) -> dict[str, object]:
+        """Return label (unless it is None), prediction and what speaks for it, by their columns."""
+        likeliest = int(probabilities.topk(1).indices[0])  # as it stands among the five
+        return {
+            **({} if label is None else {"label": self.class_names[int(label)]}),
+            "prediction": self.class_names[likeliest],
+            "probability": round(float(probabilities[likeliest]), 6),
+        }
+
+    def named(self, label: Any) -> str:
+        """Return the label of a record by name."""
+        return str(self.class_names[label])
+
     def add_unreadable(self, videos: Sequence[Unreadable]) -> None:
         """Add one row per labelled video that could not be read."""
         for record, reason in videos:
-            label = self.class_names[record.label]
+            label = self.named(record.label)
             self.rows.append({"video": record.video_id, "label": label, "unreadable": reason})
 
     def write(self, file: Path, rows: Sequence[dict[str, object]] | None = None) -> None:
@@ -58,3 +79,37 @@ class PredictionTable:
         if "unreadable" in frame:  # stands last, wherever the first of them stands
             frame["unreadable"] = frame.pop("unreadable")
         write_text(file, frame.map(quoted).to_csv(index=False))
+
+
+class MultiLabelTable(PredictionTable):
+    """Rows of video, labels, the classes that are predicted, and the five likeliest ones.
+
+    Several classes stand in one cell, the most probable first, with `;` between them, and so do their
+    probabilities in `probability`; `label_probability` has those of the labels.
+
+    Args:
+        class_names: The K class names.
+        thresholds: Above which a class is predicted.
+    """
+
+    def __init__(self, class_names: Sequence[str], thresholds: Thresholds | None = None) -> None:
+        super().__init__(class_names)
+        self.thresholds = thresholds or Thresholds.even(len(class_names))
+
+    def labelled(self, probabilities: Float[Tensor, " K"], label: Any) -> dict[str, object]:
+        entry: dict[str, object] = {}
+        if label is not None:
+            own = [k for k, there in enumerate(label) if there]
+            entry |= {"label": self.named(own), "label_probability": self._said(own, probabilities)}
+        predicted = self.thresholds.above(probabilities)
+        return entry | {
+            "prediction": self.named(predicted),
+            "probability": self._said(predicted, probabilities),
+        }
+
+    def named(self, label: Any) -> str:
+        return BETWEEN.join(super(MultiLabelTable, self).named(k) for k in label)
+
+    @staticmethod
+    def _said(classes: Sequence[int], probabilities: Float[Tensor, " K"]) -> str:
+        return BETWEEN.join(f"{float(probabilities[k]):.6f}" for k in classes)

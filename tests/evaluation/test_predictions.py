@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 
 from gcvideo.clip import Unreadable, VideoRecord
-from gcvideo.evaluation import PredictionTable
+from gcvideo.evaluation import MultiLabelTable, PredictionTable, Thresholds
 
 NAMES = ["riding a camel", "tango (dance)", "cooking, eggs", "d", "e", "f", "g"]
 
@@ -92,3 +92,29 @@ def test_a_video_that_could_not_be_read_is_a_row_with_the_reason(tmp_path):
     assert frame.iloc[0].drop(["video", "label", "unreadable"]).isna().all()
     assert pd.isna(read["unreadable"])
     assert read["prediction"] == "cooking, eggs"
+
+
+def test_several_labels_and_predictions_stand_in_one_cell_the_most_probable_first(tmp_path):
+    table = MultiLabelTable(["walk", "run", "red, or so", "d"])
+    table.add(
+        ["b.mp4", "a.mp4"],
+        probabilities([0.7, 0.1, 0.9, 0.5], [0.2, 0.4, 0.1, 0.3]),
+        labels=[[1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]],
+    )
+    table.add_unreadable([Unreadable(VideoRecord(Path("/v/c.mp4"), (0, 3), "c.mp4"), "is empty")])
+    table.write(tmp_path / "p.csv")
+    rows = pd.read_csv(tmp_path / "p.csv", keep_default_na=False).to_dict("records")
+    assert [row["video"] for row in rows] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert [row["label"] for row in rows] == ["", "walk;red, or so", "walk;d"]
+    assert [row["label_probability"] for row in rows] == ["", "0.700000;0.900000", ""]
+    assert [row["prediction"] for row in rows] == ["", "red, or so;walk", ""]
+    assert [row["probability"] for row in rows] == ["", "0.900000;0.700000", ""]
+    assert [row["top2"] for row in rows] == ["d", "walk", ""]
+    assert rows[2]["unreadable"] == "is empty"
+
+
+def test_a_table_of_predictions_alone_has_the_classes_above_their_own_thresholds():
+    table = MultiLabelTable(["a", "b", "c"], Thresholds(torch.tensor([0.5, 0.2, 0.9])))
+    table.add(["x"], probabilities([0.6, 0.3, 0.8]))
+    assert (table.rows[0]["prediction"], table.rows[0]["probability"]) == ("a;b", "0.600000;0.300000")
+    assert "label" not in table.rows[0]
