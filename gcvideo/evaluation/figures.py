@@ -6,6 +6,9 @@ TITLES = {
     "top1": "top-1",
     "top5": "top-5",
     "mean_class": "mean over classes",
+    "map": "mAP",
+    "sample_map": "mAP over videos",
+    "f1_micro": "F1 at 0.5",
     "loss": "loss",
     "videos": "videos",
     "unreadable": "unreadable videos",
@@ -13,11 +16,14 @@ TITLES = {
     "top5_unreadable_wrong": "top-5, those counted as wrong",
 }
 
+SHARES = ("top1", "top5", "mean_class", "map", "sample_map", "f1")
+"""How figures begin that are shares of one."""
+
 
 def rounded(name: str, value: float) -> str:
     """Return a share as per cents of two places, a count whole, and anything else to four digits."""
     figure = name.rpartition("/")[2]
-    if figure.startswith(("top1", "top5", "mean_class")):
+    if figure.startswith(SHARES):
         return f"{100 * value:.2f} %"
     return f"{value:.0f}" if figure in ("videos", "unreadable") else f"{value:.4g}"
 

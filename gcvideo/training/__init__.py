@@ -5,9 +5,9 @@ from gcvideo.training.averaging import SWAWeightAveraging
 from gcvideo.training.batch_norm import BatchNormOver, FrozenBatchNorm
 from gcvideo.training.classifier import VideoClassifier
 from gcvideo.training.compilation import CompileNetwork
-from gcvideo.training.distillation import Distillation
+from gcvideo.training.distillation import BinaryDistillation, Distillation
 from gcvideo.training.finetuning import FreezeStages
-from gcvideo.training.losses import BinaryCrossEntropy, FocalLoss
+from gcvideo.training.losses import AsymmetricLoss, BinaryCrossEntropy, FocalLoss
 from gcvideo.training.optimisation import NesterovSGD
 from gcvideo.training.pictures import LogPictures
 from gcvideo.training.precise_bn import PreciseBatchNorm
@@ -24,8 +24,10 @@ from gcvideo.training.schedules import (
 
 __all__ = [
     "ActivationCheckpointing",
+    "AsymmetricLoss",
     "BatchNormOver",
     "BinaryCrossEntropy",
+    "BinaryDistillation",
     "CompileNetwork",
     "Constant",
     "CosineAfterWarmup",

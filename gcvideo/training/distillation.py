@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gcvideo.backbones.checkpoints import Weights, load_weights
-from gcvideo.training.losses import Target
+from gcvideo.training.losses import BinaryCrossEntropy, Target
 from gcvideo.training.making import shared_by_copies
 
 
@@ -29,6 +29,8 @@ class Distillation(nn.Module):
     Raises:
         ValueError: temperature or share is out of range, or weights leave a part of the teacher fresh.
     """
+
+    is_softmax = True
 
     def __init__(
         self,
@@ -77,8 +79,46 @@ class Distillation(nn.Module):
         assert self._teacher.network is not None  # once training has begun
         with torch.no_grad():
             taught = self._teacher.network(clips)
-        of_teacher = divergence(taught, logits, temperature=self.temperature)
+        of_teacher = self.divergence(taught, logits)
         return (1 - self.share) * of_labels + self.share * of_teacher
+
+    def divergence(self, teacher: Float[Tensor, "B K"], student: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        """Return what the student is apart from the teacher."""
+        return divergence(teacher, student, temperature=self.temperature)
+
+
+class BinaryDistillation(Distillation):
+    """(1 - w) loss(z, y) + w T^2 / (B K) sum_bk KL(s(t / T) || s(z / T)), s the sigmoid.
+
+    Distillation class by class, for videos that have several; t are the logits of a teacher that was trained
+    so.
+
+    Args:
+        teacher: The teacher's network, named as model.network is.
+        weights: Its weights, of ours or of another codebase: loaded exactly, head and classes too.
+        temperature: T.
+        share: w, the share of the teacher in the loss.
+        loss: The loss of the labels.
+    """
+
+    is_softmax = False
+
+    def __init__(
+        self,
+        teacher: Callable[[int], nn.Module],
+        weights: Weights,
+        *,
+        temperature: float = 1.0,
+        share: float = 0.9,
+        loss: Callable[[], nn.Module] = BinaryCrossEntropy,
+    ) -> None:
+        super().__init__(teacher, weights, temperature=temperature, share=share, loss=loss)
+
+    def divergence(self, teacher: Float[Tensor, "B K"], student: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+        t, z = teacher / self.temperature, student / self.temperature
+        p = t.sigmoid()
+        cross, own = (nn.functional.binary_cross_entropy_with_logits(x, p) for x in (z, t))
+        return self.temperature**2 * (cross - own)
 
 
 def divergence(

@@ -11,6 +11,9 @@ from torchvision.ops import sigmoid_focal_loss
 Target = Int64[Tensor, " B"] | Float[Tensor, "B K"]
 """Labels, or the share that each class has of a clip, as blending gives it."""
 
+LEAST = 1e-8
+"""What stands for 0 in a logarithm, as in timm's losses."""
+
 OF_PROBABILITIES = {
     nn.NLLLoss: "torch.nn.CrossEntropyLoss",
     nn.KLDivLoss: "torch.nn.CrossEntropyLoss",
@@ -93,8 +96,50 @@ class FocalLoss(nn.Module):
         return (y * of_class + (1 - y) * of_others).sum() / len(logits)
 
 
-def require_takes_targets(loss: nn.Module, *, num_classes: int, blended: bool) -> None:
+class AsymmetricLoss(nn.Module):
+    """Every class on its own, and those that a clip does not have count little: 1/B sum_bk L(z_bk, y_bk).
+
+    L = -y (1 - p)^gamma_pos log p - (1 - y) p_m^gamma_neg log(1 - p_m), with p = s(z) and p_m = max(p - clip,
+    0) (Ridnik et al., arXiv:2009.14119), for videos that have few of many classes. Of a blended clip it is
+    the mean of both terms by their shares. timm's AsymmetricLossMultiLabel, by the same defaults.
+
+    Args:
+        gamma_neg: How much less those classes count that are rightly told to be absent.
+        gamma_pos: How much less those that are rightly told to be there; 0 or 1.
+        clip: Probability m below which an absent class does not count at all.
+    """
+
+    def __init__(self, gamma_neg: float = 4.0, gamma_pos: float = 1.0, clip: float = 0.05) -> None:
+        super().__init__()
+        if min(gamma_neg, gamma_pos) < 0 or not 0 <= clip < 1:
+            raise ValueError(
+                f"gamma_neg is {gamma_neg:g}, gamma_pos {gamma_pos:g} and clip {clip:g}; expected 0 or more, "
+                "and clip below 1"
+            )
+        self.gamma_neg = gamma_neg
+        self.gamma_pos = gamma_pos
+        self.clip = clip
+
+    def forward(self, logits: Float[Tensor, "B K"], target: Target) -> Float[Tensor, ""]:
+        z = logits if logits.dtype == torch.float64 else logits.float()  # 1 - p of half precision is 0 early
+        y = shares(target, logits.shape[1]).to(z.dtype)
+        p = z.sigmoid()
+        p_m = (p - self.clip).clamp_min(0)
+        of_present = (1 - p) ** self.gamma_pos * nn.functional.logsigmoid(z)
+        of_absent = p_m**self.gamma_neg * (1 - p_m).clamp_min(LEAST).log()
+        return -(y * of_present + (1 - y) * of_absent).sum() / len(z)
+
+
+def require_takes_targets(
+    loss: nn.Module, *, num_classes: int, blended: bool, multi_hot: bool = False
+) -> None:
     """Try a loss on the kind of targets that a training will give it.
+
+    Args:
+        loss: The loss.
+        num_classes: K.
+        blended: Whether clips are blended.
+        multi_hot: Whether a clip may have several classes, or none.
 
     Raises:
         ValueError: It takes probabilities, or no targets of this kind, or gives several numbers.
@@ -107,20 +152,45 @@ def require_takes_targets(loss: nn.Module, *, num_classes: int, blended: bool) -
             f"model.loss is {name}, which takes probabilities or their logarithms, and a network gives "
             f"logits; use {instead}"
         )
+    if multi_hot and (told := softmax_in(loss)):
+        raise ValueError(
+            f"model.loss is {told}: its softmax shares out one among the classes, and with model.task "
+            "multi_label each is there or not; use gcvideo.training.BinaryCrossEntropy, AsymmetricLoss or "
+            "FocalLoss, and for a teacher BinaryDistillation"
+        )
     # What does not run
     logits = torch.zeros(2, num_classes)
-    target = torch.full((2, num_classes), 1 / num_classes) if blended else torch.tensor([0, num_classes - 1])
-    kind = "targets [B, K], as data.blend gives," if blended else "labels [B]"
+    if multi_hot:
+        target, kind = torch.eye(2)[:, :1].expand(2, num_classes), "targets [B, K] of 0 and 1"
+    elif blended:
+        target, kind = torch.full((2, num_classes), 1 / num_classes), "targets [B, K], as data.blend gives,"
+    else:
+        target, kind = torch.tensor([0, num_classes - 1]), "labels [B]"
     try:
         with torch.random.fork_rng(devices=[]):
             value = loss(logits, target)
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"model.loss is {name}, which does not take logits [B, K] with {kind} "
-            f"({str(error).splitlines()[0]}); torch.nn.CrossEntropyLoss and gcvideo.training."
-            "BinaryCrossEntropy and FocalLoss do"
+            f"({str(error).splitlines()[0]}); {known_to_take(multi_hot=multi_hot)} do"
         ) from error
     require_one_number(value, logits)
+
+
+def known_to_take(*, multi_hot: bool) -> str:
+    """Return losses by name that take these targets."""
+    if multi_hot:
+        return "gcvideo.training.BinaryCrossEntropy, AsymmetricLoss and FocalLoss"
+    return "torch.nn.CrossEntropyLoss and gcvideo.training.BinaryCrossEntropy and FocalLoss"
+
+
+def softmax_in(loss: nn.Module) -> str | None:
+    """Return which loss, of one or within it, is known to take a softmax over the classes."""
+    for part in loss.modules():
+        if isinstance(part, nn.CrossEntropyLoss) or getattr(part, "is_softmax", False):
+            within = "" if part is loss else f"{type(loss).__name__} of "
+            return f"{within}{type(part).__name__}"
+    return None
 
 
 def require_one_number(loss: Tensor, logits: Float[Tensor, "B K"]) -> None:

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from gcvideo.backbones.checkpoints import Weights, write_state
 from gcvideo.clip import ViewBatch
-from gcvideo.training import BinaryCrossEntropy, Constant, Distillation, FocalLoss, VideoClassifier
+from gcvideo.training import (
+    AsymmetricLoss,
+    BinaryCrossEntropy,
+    BinaryDistillation,
+    Constant,
+    Distillation,
+    FocalLoss,
+    VideoClassifier,
+)
 from gcvideo.training.losses import require_takes_targets
 from tests.doors.test_optimizer import WithoutDropout
 from tests.training.test_classifier import Loader
@@ -31,6 +39,13 @@ def labels_and_shares() -> list[Tensor]:
     label = torch.arange(B) * 3 % K
     hard = nn.functional.one_hot(label, K).double()
     return [label, 0.7 * hard + 0.3 * hard.roll(1, 0)]
+
+
+def several() -> Tensor:
+    """The classes of each clip: two, none, one, all, three."""
+    return torch.tensor(
+        [[1.0, 0, 1, 0, 0, 0, 0], [0] * 7, [0, 1, 0, 0, 0, 0, 0], [1] * 7, [0, 1, 1, 1, 0, 0, 0]]
+    ).double()
 
 
 def sigmoid(z: float) -> float:
@@ -71,6 +86,95 @@ def test_focal_loss_is_its_equation(logits, target, alpha, gamma):
 
     found = FocalLoss(alpha=alpha, gamma=gamma)(logits, target)
     torch.testing.assert_close(found, by_class(logits, target, term).sum(1).mean(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("target", [*labels_and_shares(), several()], ids=["labels", "blended", "several"])
+@pytest.mark.parametrize(
+    ("gamma_neg", "gamma_pos", "clip"), [(4.0, 1.0, 0.05), (2.0, 0.0, 0.2), (0.0, 0.0, 0.0)]
+)
+def test_asymmetric_loss_is_its_equation_and_timms(logits, target, gamma_neg, gamma_pos, clip):
+    def term(z: float, y: float) -> float:
+        p = sigmoid(z)
+        p_m = max(p - clip, 0.0)
+        of_present, of_absent = (1 - p) ** gamma_pos * math.log(p), p_m**gamma_neg * math.log(1 - p_m)
+        return -y * of_present - (1 - y) * of_absent
+
+    found = AsymmetricLoss(gamma_neg, gamma_pos, clip)(logits, target)
+    torch.testing.assert_close(found, by_class(logits, target, term).sum(1).mean(), rtol=1e-12, atol=0)
+    if target.ndim == 1 or not ((target > 0) & (target < 1)).any():
+        of_timm = timm.loss.AsymmetricLossMultiLabel(gamma_neg, gamma_pos, clip, reduction="sum")
+        multi_hot = nn.functional.one_hot(target, K).double() if target.ndim == 1 else target
+        torch.testing.assert_close(found.float(), of_timm(logits, multi_hot) / B, rtol=1e-5, atol=1e-6)
+
+
+def test_asymmetric_loss_has_finite_gradients_at_any_logit():
+    for clip in (0.0, 0.05):
+        z = torch.tensor([[-200.0, -20.0, 0.0, 20.0, 200.0, 5.0, -5.0]]).bfloat16().requires_grad_()
+        AsymmetricLoss(clip=clip)(z, torch.tensor([[1.0, 0, 1, 0, 0, 1, 0]])).backward()
+        assert z.grad is not None
+        assert z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("target", [several()])
+def test_binary_cross_entropy_and_focal_loss_take_several_labels_and_none(logits, target):
+    def binary(z: float, y: float) -> float:
+        return -(y * math.log(sigmoid(z)) + (1 - y) * math.log(1 - sigmoid(z)))
+
+    terms = by_class(logits, target, binary)
+    torch.testing.assert_close(BinaryCrossEntropy()(logits, target), terms.mean(), rtol=1e-12, atol=0)
+    found = FocalLoss(alpha=-1.0, gamma=0.0)(logits, target)
+    torch.testing.assert_close(found, terms.sum(1).mean(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (
+            nn.CrossEntropyLoss(),
+            "CrossEntropyLoss: its softmax shares out one among the classes.*multi_label",
+        ),
+        (
+            Distillation(WithoutDropout, Weights(Path("t.ckpt")), loss=BinaryCrossEntropy),
+            "Distillation: its softmax .* BinaryDistillation",
+        ),
+        (
+            BinaryDistillation(WithoutDropout, Weights(Path("t.ckpt")), loss=nn.CrossEntropyLoss),
+            "BinaryDistillation of CrossEntropyLoss: its softmax",
+        ),
+        (
+            nn.MultiLabelMarginLoss(),
+            "MultiLabelMarginLoss, which does not take logits .* of 0 and 1 .*Asymmetric",
+        ),
+    ],
+)
+def test_a_loss_that_is_not_of_several_labels_is_refused(loss, message):
+    with pytest.raises(ValueError, match=message):
+        require_takes_targets(loss, num_classes=3, blended=False, multi_hot=True)
+
+
+def test_losses_of_several_labels_are_taken():
+    of_teacher = BinaryDistillation(WithoutDropout, Weights(Path("t.ckpt")))
+    of_torch = nn.MultiLabelSoftMarginLoss()
+    for loss in (BinaryCrossEntropy(), FocalLoss(), AsymmetricLoss(), of_teacher, of_torch):
+        require_takes_targets(loss, num_classes=3, blended=True, multi_hot=True)
+
+
+def test_binary_distillation_is_the_divergence_of_every_class(teacher):
+    network, file = teacher
+    loss = BinaryDistillation(WithoutDropout, Weights(file), temperature=2.0, share=0.7)
+    loss.begin(["a", "b", "c"], torch.device("cpu"))
+    clips = torch.randn(4, 3, 4, 16, 16).double()
+    z, y = torch.randn(4, 3).double(), torch.tensor([[1.0, 1, 0], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
+    found = loss(z, y, clips)
+    with torch.no_grad():
+        t = network(clips)
+    soft = 0.0
+    for b in range(4):
+        for k in range(3):
+            p, q = sigmoid(float(t[b, k]) / 2), sigmoid(float(z[b, k]) / 2)
+            soft += 4 * (p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))) / 12
+    hard = float(BinaryCrossEntropy()(z, y))
+    assert float(found) == pytest.approx(0.3 * hard + 0.7 * soft, rel=1e-5)
 
 
 @pytest.fixture
