@@ -1,8 +1,7 @@
 """Loaders for a data set of video files with annotation files: Kinetics and everything of its form."""
 
-import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,44 +10,32 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from lightning.pytorch import LightningDataModule
 from torch import nn
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
-from gcvideo.data.augmentation import (
-    Blend,
-    BlendClips,
-    Blending,
-    BlendSometimes,
-    ChosenBlend,
-    ClipAugmentation,
-    RandomErasing,
-)
-from gcvideo.data.classes import Trained
-from gcvideo.data.dataset import EpochOrder, ListOrder, VideoDataset
+from gcvideo.data.augmentation import Blend, Blending, ClipAugmentation, RandomErasing
+from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend, FrameFolderReader, FrameNames, OpenAny, OpenReader
+from gcvideo.data.epochs import Place, require_whole_batch, say_what_epochs_read
 from gcvideo.data.folds import Folds
 from gcvideo.data.grid import clip_grid
+from gcvideo.data.listed_videos import ListedVideos
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.multigrid import Multigrid, MultigridPlan
-from gcvideo.data.multigrid_loader import MultigridDataset, MultigridLoader, plan_of, require_possible
-from gcvideo.data.records import VideoRecords
-from gcvideo.data.sampling import ClipFrames, ClipSampler, ClipShape, RandomClip, RandomStride
+from gcvideo.data.multigrid_loader import MultigridLoader, require_possible
+from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
 from gcvideo.data.split_lists import SplitLists
-from gcvideo.data.training_clips import REPEATED, Shared, TrainingDataset
-from gcvideo.data.training_transform import TrainingTransform
+from gcvideo.data.training_clips import Shared, TrainingDataset
+from gcvideo.data.training_settings import TrainingSettings
 from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, ScaleJitter
 from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
 from gcvideo.data.views import EvaluationViews
-from gcvideo.limits import limited
 from gcvideo.run_folder import RunFolder
-
-log = logging.getLogger(__name__)
 
 DEFAULT_CLASSES = Path("classes.txt")
 
 
-class VideoDataModule(LightningDataModule):
+class VideoDataModule(ListedVideos):
     """Training, validation and test clips from folders of videos and lists of labels.
 
     Args:
@@ -202,109 +189,21 @@ class VideoDataModule(LightningDataModule):
                 raise ValueError(f"data.{name} is {getattr(self, name)}; expected {smallest} or more")
         self.multigrid_plan()  # which says now what cannot be
 
-    def follow(self, names: Sequence[str], *, checkpoint: Path) -> None:
-        """Take the numbers that a trained network gives to classes, from now on.
-
-        Labels of lists are matched by class name. Where no file names the classes, they are the network's.
-
-        Args:
-            names: The network's class names in the order of its outputs.
-            checkpoint: Where they come from, for messages.
-        """
-        self.split_lists.follow(Trained(names, checkpoint))
-
-    @property
-    def class_names(self) -> list[str]:
-        """The K class names in the order of the network's outputs.
-
-        Raises:
-            ValueError: The data set's classes are not those of the network that is followed.
-        """
-        return self.split_lists.class_names
-
-    @property
-    def lists(self) -> Mapping[str, Path]:
-        """The annotation files of train, val and test."""
-        return self.split_lists.files
-
-    def records(self, split: str) -> VideoRecords:
-        """Return the annotated videos of train, val or test; a list is read once."""
-        return self.split_lists.records(split)
-
-    def setup(self, stage: str) -> None:
-        """Look for the videos of fit, validate or test before it begins, without opening them."""
-        warnings = self.look_for_videos(stage)
-        if self.trainer is None or self.trainer.is_global_zero:
-            for warning in warnings:
-                log.warning(warning)
-
-    def look_for_videos(self, stage: str) -> list[str]:
-        """Return what to warn of: videos of a stage's lists that are not there, or that are in both lists.
-
-        Raises:
-            ValueError: All videos of a list are absent, or more of the training list than may be.
-        """
-        max_share = self.max_unreadable_share if self.on_error == "skip" else 0.0
-        return self.split_lists.look_for_videos(self.splits(stage), max_training_share=max_share)
-
-    def list_digests(self, stage: str) -> dict[str, str]:
-        """Return the number of videos and a digest of each list of a stage, and a digest of the class names.
-
-        Raises:
-            AnnotationError: A list is missing or broken.
-        """
-        return self.split_lists.digests(self.splits(stage))
-
-    def splits(self, stage: str) -> list[str]:
-        """Return the splits that fit, validate or test reads."""
-        if stage == "fit" and self.trainer is not None:
-            begun = self.trainer.state.fn is not None  # before, Lightning knows of no validation
-            validates = self.trainer.enable_validation if begun else self.trainer.limit_val_batches != 0
-            return ["train", "val"] if validates else ["train"]
-        return {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}.get(stage, [])
-
     def train_dataloader(self) -> VideoLoader:
-        full, plan = self.training_dataset(self.records("train")), self.multigrid_plan()
-        self._require_possible(full)
-        dataset = full if plan is None else self._of_every_shape(full, plan)
-        if plan is not None and self.trainer is not None:
-            require_possible(plan, self.trainer)
+        settings, plan, place = self.training_settings, self.multigrid_plan(), Place.of(self.trainer)
+        dataset = full = self.training_dataset(self.records("train"))
+        settings.require_possible(full, batch_size=self.batch_size)
+        if plan is not None:
+            dataset = settings.of_every_shape(full, plan)
+            if self.trainer is not None:
+                require_possible(plan, self.trainer)
         unreadable = self._policy_of_training(len(dataset))
         loader = self._loader(
-            dataset, training=True, batch_size=self.batch_size, unreadable=unreadable, plan=plan
+            dataset, batch_size=self.batch_size, unreadable=unreadable, plan=plan, training=True
         )
-        if len(dataset) < loader.largest_batch * self._num_processes:
-            raise ValueError(
-                f"{self.lists['train']} lists {len(dataset)} videos, fewer than one batch of "
-                f"{loader.largest_batch} for each of {self._num_processes} processes; lower data.batch_size"
-            )
-        self._say_what_epochs_read(loader)
+        require_whole_batch(loader, place, file=self.lists["train"])
+        say_what_epochs_read(loader, place, repeats=self.repeats, said=self._said)
         return loader
-
-    def _say_what_epochs_read(self, loader: VideoLoader) -> None:
-        if self.repeats > 1 and "repeats" not in self._said:
-            self._said["repeats"] = self.repeats
-            log.info(
-                "%d clips of every video, from one decode: a process has %d clips in a batch, of %d videos, "
-                "which are what the learning rate counts",
-                self.repeats,
-                self.repeats * self.batch_size,
-                self.batch_size,
-            )
-        if isinstance(loader, MultigridLoader):
-            described = loader.phase_described()
-            if self._said.get("phase") != described:
-                self._said["phase"] = described
-                log.info(described)
-            return
-        used = self._batches_of_an_epoch(len(loader)) * self.batch_size * self._num_processes
-        if used < len(loader.dataset):
-            log.info(
-                "each epoch reads %d of %d training videos, in whole batches; %s",
-                used,
-                len(loader.dataset),
-                "the first ones, in order" if self._overfits else "which ones wait changes with every epoch",
-            )
 
     def statistics_dataloader(self) -> VideoLoader:
         """Return training batches to estimate statistics from; with multigrid of the long cycle alone."""
@@ -335,9 +234,18 @@ class VideoDataModule(LightningDataModule):
             return self.reader
         return partial(FrameFolderReader, names=self.frames) if self.source == "frames" else self.backend
 
+    @property
+    def training_settings(self) -> TrainingSettings:
+        """What is made of training videos."""
+        return TrainingSettings(*(getattr(self, name) for name in TrainingSettings._fields))
+
+    def multigrid_plan(self) -> MultigridPlan | None:
+        """Return shape and size of every training batch, where they change."""
+        return self.training_settings.plan()
+
     def training_dataset(self, records: Sequence[VideoRecord]) -> TrainingDataset:
         """Return `records` with random clips and crops, augmented."""
-        return self._training_dataset(records, self.train_sampler(self.clip), self.train_transform)
+        return self.training_settings.dataset(records, backend=self.opens_listed, seed=self.seed)
 
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
         """Return what an evaluation on this split looks at, as plain values."""
@@ -375,76 +283,15 @@ class VideoDataModule(LightningDataModule):
         """Return what a batch goes through on the device."""
         if not training:
             return DeviceTransform(self.normalize)
-        return TrainingTransform(
-            self.normalize, augment=self.device_augment, erase=self.random_erasing, blend=self._blend()
+        return self.training_settings.device_transform(
+            self.normalize, num_classes=lambda: len(self.class_names)
         )
-
-    def _blend(self) -> ChosenBlend | None:
-        if isinstance(self.blend, Blending):
-            return BlendSometimes(len(self.class_names), self.blend)
-        if not self.blend:
-            return None
-        return BlendClips(len(self.class_names), kinds=self.blend, alpha=self.blend_alpha)
-
-    def _require_possible(self, dataset: TrainingDataset) -> None:
-        """Try what is to happen to training clips.
-
-        Raises:
-            ValueError: An augmentation cannot be, or blending would find one video in a batch.
-        """
-        if self.batch_size == 1 and (isinstance(self.blend, Blending) or (self.blend and self.repeats > 1)):
-            raise ValueError(
-                "data.blend blends clips of different videos, and with data.batch_size 1 a batch has one; "
-                "raise data.batch_size to 2 or more, or leave data.blend out"
-            )
-        clip = dataset.empty_clip()
-        self.augment.require_possible(clip, key="data.augment")
-        self.device_augment.require_possible(clip, key="data.device_augment")
 
     def _policy_of_training(self, num_videos: int) -> UnreadablePolicy:
         if self.on_error == "raise":
             return RaiseUnreadable()
         run = RunFolder(Path(self.trainer.default_root_dir) if self.trainer is not None else Path())
         return SkipUnreadable(run.unreadable, num_videos=num_videos, max_share=self.max_unreadable_share)
-
-    def multigrid_plan(self) -> MultigridPlan | None:
-        """Return shape and size of every training batch, where they change.
-
-        Raises:
-            ValueError: The schedule cannot be, or the transform cuts one size only.
-        """
-        if self.multigrid is None:
-            return None
-        return plan_of(
-            self.multigrid,
-            clip=self.clip,
-            transform=self.train_transform,
-            sampler=self.train_sampler(self.clip),
-        )
-
-    def _of_every_shape(self, full: VideoDataset, plan: MultigridPlan) -> MultigridDataset:
-        of_shape: dict[ClipShape, VideoDataset] = {
-            shape: self._training_dataset(
-                full.records,
-                RandomStride(self.clip, shape=shape, sampler=self.train_sampler),
-                self.train_transform.at_crop_size(shape.crop_size),
-            )
-            for shape in plan.shapes
-        }
-        return MultigridDataset(full, of_shape)
-
-    def _training_dataset(
-        self, records: Sequence[VideoRecord], clips: ClipSampler, transform: FrameTransform
-    ) -> TrainingDataset:
-        repeat = REPEATED[self.repeats_share]
-        return TrainingDataset(
-            records,
-            clips=clips if self.repeats == 1 else repeat(clips, num_repeats=self.repeats),
-            transform=transform.transform,
-            augment=self.augment,
-            backend=self.opens_listed,
-            seed=self.seed,
-        )
 
     def _evaluation_loader(self, split: str, views: EvaluationViews, *, batch_size: int) -> VideoLoader:
         return self._loader(
@@ -463,15 +310,7 @@ class VideoDataModule(LightningDataModule):
         unreadable: UnreadablePolicy,
         plan: MultigridPlan | None = None,
     ) -> VideoLoader:
-        shuffle = training and not self._overfits
-        order = (EpochOrder if shuffle else ListOrder)(
-            len(dataset),
-            shuffle=shuffle,
-            even=training,
-            seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer is not None else 0,
-            num_processes=self._num_processes,
-        )
+        order = Place.of(self.trainer).order(len(dataset), training=training, seed=self.seed)
         order.set_epoch(self.trainer.current_epoch if plan is not None and self.trainer is not None else 0)
         kind = VideoLoader if plan is None else partial(MultigridLoader, plan=plan)
         loader = kind(
@@ -486,19 +325,6 @@ class VideoDataModule(LightningDataModule):
         )
         loader.said = self._said.setdefault("training" if training else "evaluation", set())
         return loader
-
-    def _batches_of_an_epoch(self, num_batches: int) -> int:
-        """Of the training loader's, as many as the trainer asks for."""
-        limit = self.trainer.limit_train_batches if self.trainer is not None else 1.0
-        return limited(num_batches, limit)
-
-    @property
-    def _overfits(self) -> bool:
-        return self.trainer is not None and self.trainer.overfit_batches > 0  # pyright: ignore[reportAttributeAccessIssue]
-
-    @property
-    def _num_processes(self) -> int:
-        return self.trainer.world_size if self.trainer is not None else 1
 
 
 def available_workers() -> int:
