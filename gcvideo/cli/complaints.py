@@ -33,6 +33,8 @@ CLASS_PATH = re.compile(
     r"class_path[ =]'([\w.]+)'|Import path ([\w.]+) |Expected '([\w.]+)' to be|Expected a path but ([\w.]+) |"
     r"(?:import path string|callable class: .*Got value): ([A-Za-z_][\w.]*)$"
 )
+NO_LIST = "Expected a <class 'list'>"
+ONE_WORD = re.compile(r"[\w.]+")
 MANY_SETTINGS = 20
 LONG = 100
 
@@ -94,12 +96,17 @@ def _misfit(type_: Any, causes: Sequence[BaseException]) -> str:
         return refused
     base = base_of(type_)
     path = next(filter(None, map(_class_path, causes)), None)
-    if base is not None and path is not None:
+    takes = expected(type_)
+    lacks_brackets = NO_LIST in str(causes[-1]) and "the class_path of" not in takes
+    if base is not None and path is not None and not lacks_brackets:
         return f"names {path}, which {_why_not(causes[-1], base, path)}; {choices(type_, path)}"
     found = FOUND.search(str(causes[-1]))
     if found is None:
         return f"is refused: {_in_one_line(KEY.sub('', str(causes[-1])).lstrip(': '))}"
-    return f"cannot take {_in_one_line(found[1])!r}; expected {expected(type_)}"
+    value = _in_one_line(found[1])
+    item = ONE_WORD.fullmatch(value) and re.search(rf"a list of (class_paths|.*\b{value}\b)", takes)
+    in_a_list = f", as [{value}]" if item else ""
+    return f"cannot take {value!r}; expected {takes}{in_a_list}"
 
 
 def _class_path(cause: BaseException) -> str | None:

@@ -74,6 +74,16 @@ def complaint(capsys: pytest.CaptureFixture[str]):
             "cutmix_alpha, probability, switch_probability or null",
         ),
         (
+            "--data.augment=TimeReversal",
+            "data.augment cannot take 'TimeReversal'; expected a list of class_paths or null, as "
+            "[TimeReversal]",
+        ),
+        (
+            "--data.blend=mixup",
+            "data.blend cannot take 'mixup'; expected a list of mixup, cutmix or a mapping of mixup_alpha, "
+            "cutmix_alpha, probability, switch_probability or null, as [mixup]",
+        ),
+        (
             "--trainer.precision=16-mixd",
             "trainer.precision cannot take '16-mixd'; expected one of 64, 32, 16, trans",
         ),
