@@ -68,7 +68,7 @@ class RecordedVideos:
             track(self.records, description=description, disable=not self.records)
         ):
             try:
-                batch = collate([self.dataset[0, index]])
+                batch = collate([self.dataset[0, index]], num_classes=self.dataset.num_classes)
             except DecodeError as error:
                 self.unreadable.append(str(error))
                 continue

@@ -163,7 +163,8 @@ def clips_to_check_on(
     dataset = data.evaluation_dataset(
         records[:num_videos], replace(data.test_views, num_clips=2, num_crops=1)
     )
-    batch = collate([dataset[0, index] for index in range(len(dataset))])
+    clips = [dataset[0, index] for index in range(len(dataset))]
+    batch = collate(clips, num_classes=dataset.num_classes)
     return OnDevice(data, torch.device("cpu"))(batch).views.flatten(0, 1)
 
 

@@ -1,21 +1,17 @@
 """Annotation rows: which videos there are and what each of them shows."""
 
-import difflib
 import logging
 import math
 import os
-import re
-import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcvideo.cells import unquoted
-from gcvideo.clip import Verified
+from gcvideo.clip import Segment, Verified
 from gcvideo.data.forms import (
     INTEGER,
     VERIFIED_COLUMNS,
@@ -24,13 +20,18 @@ from gcvideo.data.forms import (
     FormOfList,
     RowError,
     by_line,
+    by_space,
     form_of,
+    label_parts,
     labelled_form,
 )
 from gcvideo.data.frame_lists import COUNTED, counts_frames
+from gcvideo.data.label_set_lists import by_space_sets
+from gcvideo.data.labels import Labels, LabelSets
 from gcvideo.data.listed_paths import are_usual, local_path, path_below
 from gcvideo.data.records import NO_CHECKSUM, RecordColumns, VideoRecords
 from gcvideo.data.rows import AnnotationError, lines_of_rows, read_rows
+from gcvideo.data.segment_lists import segment_columns
 from gcvideo.video_files import is_video_name
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def read_annotations(
     num_classes: int,
     class_names: Sequence[str] = (),
     form_of_list: FormOfList = labelled_form,
+    multi_label: bool = False,
 ) -> VideoRecords:
     """Return the videos that an annotation file lists, in its order.
 
@@ -54,8 +56,11 @@ def read_annotations(
     its checksum. A video that is listed several times with one label counts as often; the log says so.
 
     The header may call the two by other usual words (PATH_COLUMNS, LABEL_COLUMNS). What could be meant in
-    more ways than one is refused: more cells than the header or `path,label` has, several labels, start and
-    end.
+    more ways than one is refused: more cells than the header or `path,label` has.
+
+    A header with the columns start and end, in seconds by the file's time stamps, or start_frame and
+    end_frame (or other usual words, SEGMENT_COLUMN) makes of each row a segment of its video; what begins at
+    the end is no part of it.
 
     Args:
         file: The annotation file.
@@ -63,7 +68,8 @@ def read_annotations(
             the root is `/`.
         num_classes: K; labels are 0..K-1.
         class_names: Names that may stand in place of labels, in the order of the labels.
-        form_of_list: The forms that are read; folders of frames have one more.
+        form_of_list: The forms that are read; folders of frames, and several labels, have more.
+        multi_label: Whether a video may have several labels, or none.
 
     Raises:
         AnnotationError: The file is missing or empty, a row is not as described, or two rows give a video
@@ -71,7 +77,8 @@ def read_annotations(
     """
     # Lexical, not Path.resolve(): a data set made of symbolic links stays inside its root.
     base = os.path.abspath(root)  # noqa: PTH100
-    labels = Labels(num_classes, {name: label for label, name in enumerate(class_names)}, {})
+    by_name = {name: label for label, name in enumerate(class_names)}
+    labels = (LabelSets if multi_label else Labels)(num_classes, by_name)
     columns, keys = RecordColumns.empty(), array("q")
     form = partial(form_of_list, is_row=labels.is_row)
     for rows in read_rows(file, partial(_rows, root=root, base=base, labels=labels), form):
@@ -99,10 +106,13 @@ def read_paths(file: Path, *, root: Path) -> list[Path]:
     return paths
 
 
-def largest_label(file: Path, *, form_of_list: FormOfList = labelled_form) -> int:
+def largest_label(file: Path, *, form_of_list: FormOfList = labelled_form, multi_label: bool = False) -> int:
     """Return the largest label of an annotation file, to count classes where no class-name file is given."""
-    form = partial(form_of_list, is_row=lambda path, label: INTEGER.fullmatch(label) is not None)
-    found = set[str]().union(*read_rows(file, lambda cells: set(cells[1]), form))
+    known = LabelSets(0, {}) if multi_label else Labels(0, {})
+    cells = set[str]().union(
+        *read_rows(file, lambda rows: set(rows.label), partial(form_of_list, is_row=known.is_row))
+    )
+    found = {part for cell in cells for part in label_parts(cell)} if multi_label else cells
     labels = [int(label) for label in found if INTEGER.fullmatch(label)]
     if not labels:
         names = f", only names as {min(found)!r}; write them to classes.txt, one a line" if found else ""
@@ -112,57 +122,6 @@ def largest_label(file: Path, *, form_of_list: FormOfList = labelled_form) -> in
     if min(labels) > 0:
         log.info("%s: the smallest label is %d, but labels are counted from 0", file, min(labels))
     return max(labels)
-
-
-class Labels(NamedTuple):
-    """What labels may be."""
-
-    num_classes: int
-    by_name: Mapping[str, int]
-    known: dict[str, int]
-    """Those that were met, as written."""
-
-    def is_row(self, path: str, label: str) -> bool:
-        """Return whether the second is a label, in or out of range."""
-        names = self.by_name
-        return INTEGER.fullmatch(label) is not None or label in names or unquoted(label) in names
-
-    def index_of(self, label: str, path: str) -> int:
-        """Return the class index that a label, as written for a path, stands for."""
-        label = label.strip()
-        label = label if label in self.by_name else unquoted(label)
-        if label in self.by_name and not INTEGER.fullmatch(label):
-            return self.by_name[label]
-        if not INTEGER.fullmatch(label):
-            raise RowError(self._unknown(label, path))
-        if int(label) in range(self.num_classes):
-            return int(label)
-        raise RowError(
-            f"label {int(label)} is out of range; expected 0..{self.num_classes - 1}, counted from 0"
-            + "; videos of unknown class are for `gcvideo predict`" * (int(label) < 0)
-        )
-
-    def _unknown(self, label: str, path: str) -> str:
-        """Say what is wrong with a label that is no number."""
-        if not label:
-            return "the label is empty; videos of unknown class are for `gcvideo predict`"
-        expected = f"expected 0..{self.num_classes - 1}"
-        if self.by_name:
-            expected += " or a class name"
-        said = f"label {label!r} is not an integer; {expected}"
-        if INTEGER.fullmatch(path) and not INTEGER.fullmatch(label):
-            return f"{said}; if it is the path, write `path,label`, or a header label,path"
-        if "#" in label or path.startswith("#"):
-            return f"{said}; comments are not read, remove it"
-        if all(map(INTEGER.fullmatch, label.replace(";", ",").split(","))):
-            return f"{said}; several labels of a video are not read"
-        is_number = re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", label, re.IGNORECASE)
-        if is_number and float(label).is_integer() and abs(float(label)) < sys.maxsize:
-            return f"{said}; write {float(label):.0f}"
-        similar = difflib.get_close_matches(label, self.by_name, 1)
-        if similar:
-            return f"{said}; did you mean {similar[0]!r}?"
-        return said + "; names need a class list (data.classes)" * (label.isidentifier() and not self.by_name)
 
 
 class Rows(NamedTuple):
@@ -175,59 +134,70 @@ class Rows(NamedTuple):
 
 def _rows(cells: Cells, *, root: Path, base: str, labels: Labels) -> Rows:
     """Return the rows as records below `base`, the absolute form of `root`; RowError if one cannot be."""
-    written, label, *verified = cells
-    for new in set(label).difference(labels.known):
-        labels.known[new] = labels.index_of(new, written[label.index(new)])
-    paths = below = [path.strip() for path in written]
+    label, num_labels = labels.indices(cells.label, cells.path)
+    paths = below = [path.strip() for path in cells.path]
     text = "".join(paths)
     if not are_usual(paths, text):
         paths = [local_path(path, base=base) for path in paths]
         below = [path_below(path, root=root, base=base) for path in paths]
         text = "".join(paths)
     encoded = paths if text.isascii() else [path.encode() for path in paths]
+    verified = _verified(cells.verified)
     columns = RecordColumns(
         bytearray(text.encode()),
         array("q", map(len, encoded)),
-        array("q", map(labels.known.__getitem__, label)),
-        *_verified(verified),
+        label,
+        num_labels,
+        *segment_columns(cells.bounds, num_frames=verified[0], fps=verified[1]),
+        *verified,
     )
     return Rows(columns, array("q", map(hash, below)))
 
 
 def _paths(cells: Cells, *, base: str) -> list[str]:
-    return [local_path(path.strip(), base=base) for path in cells[0]]
+    if cells.bounds is not None:
+        raise RowError("segments of videos are not read here; drop their columns to take the whole videos")
+    return [local_path(path.strip(), base=base) for path in cells.path]
 
 
 def _any_form(first: str) -> Form:
-    if counts_frames(first, is_row=_may_be_row):
+    if counts_frames(first, is_row=_may_be_row) and not is_video_name(first.rsplit(None, 2)[0]):
         return COUNTED
-    return form_of(first, is_row=_may_be_row) or Form(by_line, has_header=False, has_labels=False)
+    form = form_of(first, is_row=_may_be_row) or Form(by_line, has_header=False, has_labels=False)
+    return form._replace(split=by_space_sets) if form.split is by_space else form
 
 
 def _may_be_row(path: str, label: str) -> bool:
-    """Return whether this may be a path and a label, where no classes are known."""
-    return INTEGER.fullmatch(label) is not None or (is_video_name(path) and not is_video_name(label))
+    """Return whether this may be a path and its labels, where no classes are known."""
+    labels = label_parts(label)
+    return all(map(INTEGER.fullmatch, labels)) or (is_video_name(path) and not is_video_name(label))
 
 
 def _check_repeated(file: Path, records: VideoRecords) -> None:
-    """Log how many rows list a video again.
+    """Log how many rows list a video, or one segment of it, again.
 
     Raises:
-        AnnotationError: One video has two labels.
+        AnnotationError: One of them has other labels than before.
     """
-    ordered = np.sort(records.keys)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    repeated = records.repeated()
     if not len(repeated):
         return
-    first: dict[Path, int] = {}
+    first: dict[tuple[Path, Segment | None], int] = {}
     again: list[tuple[int, int]] = []
-    for row in np.flatnonzero(np.isin(records.keys, repeated)).tolist():
-        record, earlier = records[row], first.setdefault(records[row].path, row)
+    for row in repeated.tolist():
+        record = records[row]
+        earlier = first.setdefault((record.path, record.segment), row)
         if record.label != records[earlier].label:
             line, other = lines_of_rows(file, (row, earlier), num_rows=len(records))
+            is_set = isinstance(record.label, tuple)
+            said, remedy = (
+                ("has labels", "write all of them in one row")
+                if is_set
+                else ("has label", "a video has one label, remove one of the rows")
+            )
             raise AnnotationError(
-                f"{file}:{line}: {record.video_id!r} has label {record.label}, but label "
-                f"{records[earlier].label} on line {other}; a video has one label, remove one of the rows"
+                f"{file}:{line}: {record.video_id!r} {said} {_said(record.label)}, but "
+                f"{said.removeprefix('has ')} {_said(records[earlier].label)} on line {other}; {remedy}"
             )
         if earlier != row:
             again.append((earlier, row))
@@ -244,7 +214,11 @@ def _check_repeated(file: Path, records: VideoRecords) -> None:
         )
 
 
-def _verified(cells: Cells) -> "tuple[array[Any], ...]":
+def _said(label: int | tuple[int, ...]) -> str:
+    return ";".join(map(str, label)) or "none" if isinstance(label, tuple) else str(label)
+
+
+def _verified(cells: Sequence[Sequence[str]]) -> "tuple[array[Any], ...]":
     counted = [cells[0], *[()] * (len(VERIFIED_COLUMNS) - 1)] if len(cells) == 1 else cells
     num_frames, fps, width, height, plain, *checksum = counted or [()] * len(VERIFIED_COLUMNS)
     try:

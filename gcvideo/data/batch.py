@@ -49,7 +49,7 @@ def read_batch(
             if lacks_files(error.__cause__):  # which is not the video's doing
                 raise OSError(shortage(error.__cause__)) from error
             unreadable.append(Unreadable(record, str(error).removeprefix(f"{record.path}: ")))
-    batch = collate(clips) if clips else dataset.empty_batch()
+    batch = collate(clips, num_classes=dataset.num_classes) if clips else dataset.empty_batch()
     return ReadBatch(batch._replace(unreadable=tuple(unreadable)), Counter(clip.read_by for clip in clips))
 
 

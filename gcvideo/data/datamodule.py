@@ -41,7 +41,8 @@ class VideoDataModule(ListedVideos):
     Args:
         root: Folder that holds the annotation files and that the paths in them are relative to.
         train: Annotation file of the training videos: CSV `path,label`, or `path label`; labels are numbers
-            from 0, or class names.
+            from 0, or class names. CSV with a header may have start and end, in seconds, or start_frame and
+            end_frame too: a row is that segment of its video then.
         val: Annotation file of the validation videos.
         test: Annotation file of the test videos.
         folds: Hold out a fold of the training list, and validate and test that, for cross-validation; val and
@@ -49,6 +50,8 @@ class VideoDataModule(ListedVideos):
         classes: Class names, one a line in the order of the labels, or with numbers, or as JSON. Where there
             is no classes.txt, classes are numbered, and num_classes says how many there are.
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
+        multi_label: Whether a video may have several labels, or none: `0;3` or `walk;run` in lists, lines
+            `path 0 3`, or a column for every class.
         videos: Folder that the annotated paths are relative to, where it is not the root itself.
         source: What a path of the lists is: videos for a file, frames for a folder of pictures. Lists of
             folders may be `folder num_frames label` too (TSN, TSM, MMAction2's rawframes).
@@ -105,6 +108,7 @@ class VideoDataModule(ListedVideos):
         folds: Folds | None = None,
         classes: Path = DEFAULT_CLASSES,
         num_classes: int | None = None,
+        multi_label: bool = False,
         videos: Path | None = None,
         source: Literal["videos", "frames"] = "videos",
         frames: FrameNames = FrameNames(),  # noqa: B008 (frozen)
@@ -149,6 +153,7 @@ class VideoDataModule(ListedVideos):
             num_classes=num_classes,
             folds=folds,
             of_folders=source == "frames",
+            multi_label=multi_label,
         )
         self.source = source
         self.frames = frames
@@ -245,7 +250,9 @@ class VideoDataModule(ListedVideos):
 
     def training_dataset(self, records: Sequence[VideoRecord]) -> TrainingDataset:
         """Return `records` with random clips and crops, augmented."""
-        return self.training_settings.dataset(records, backend=self.opens_listed, seed=self.seed)
+        return self.training_settings.dataset(
+            records, backend=self.opens_listed, seed=self.seed, num_classes=self.num_set_classes
+        )
 
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
         """Return what an evaluation on this split looks at, as plain values."""
@@ -266,6 +273,7 @@ class VideoDataModule(ListedVideos):
             crops=views.crops(),
             backend=self.opens_listed,
             seed=self.seed,
+            num_classes=self.num_set_classes,
         )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> ViewBatch:

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
-from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_video
+from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_record
+from gcvideo.data.decoding.segments import boundaries_in_video
 from gcvideo.data.sampling import ClipShape, VideoLength, clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
@@ -83,6 +84,7 @@ class VideoDataset(Dataset[Clip]):
         crops: Spatial views of frames [N 3 H W]: one as a tensor, or several as a list of tensors.
         backend: Which decoder reads the files, or what opens them.
         seed: What every random choice derives from, together with the epoch and the video's index.
+        num_classes: K, where videos may have several labels: a batch has 0 or 1 for each class then.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class VideoDataset(Dataset[Clip]):
         crops: Crops,
         backend: Backend | OpenReader = "pyav",
         seed: int = 0,
+        num_classes: int | None = None,
     ) -> None:
         self.records = records
         self.clips = clips
         self.crops = crops
         self.backend: Backend | OpenReader = backend
         self.seed = seed
+        self.num_classes = num_classes
 
     def __len__(self) -> int:
         return len(self.records)
@@ -108,9 +112,7 @@ class VideoDataset(Dataset[Clip]):
         record = self.records[index]
         with (
             _random_state(_mix(self.seed, epoch, index)),
-            open_video(
-                record.path, self.backend, verified=record.verified, num_frames=record.num_frames
-            ) as reader,
+            open_record(record, self.backend) as reader,
         ):
             return self.clip_of(record, reader, self.clips(VideoLength(len(reader), reader.fps)))
 
@@ -126,14 +128,14 @@ class VideoDataset(Dataset[Clip]):
             num_clips, num_frames = self.clips(1).shape
         height, width = cut[0].shape[-2:]
         frames = cut[0].new_empty(0, num_clips * len(cut), num_frames, height, width, 3)
-        return ClipBatch(frames, torch.empty(0, dtype=torch.long), [])
+        return ClipBatch(frames, _labels([], num_classes=self.num_classes), [])
 
 
 class TimedVideoDataset(VideoDataset):
     """Videos as clips that say when in the video they are."""
 
     def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
-        spans = clip_spans(reader.boundaries(), frames)
+        spans = clip_spans(boundaries_in_video(reader), frames)
         return super().clip_of(record, reader, frames)._replace(spans=spans)
 
 
@@ -164,14 +166,26 @@ def _as_list(cropped: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
     return [cropped] if isinstance(cropped, Tensor) else cropped
 
 
-def collate(clips: list[Clip]) -> ClipBatch:
-    """Put clips of one size together in a batch."""
+def collate(clips: Sequence[Clip], *, num_classes: int | None = None) -> ClipBatch:
+    """Put clips of one size together in a batch; num_classes as of VideoDataset."""
     return ClipBatch(
         torch.stack([clip.frames for clip in clips]),
-        torch.tensor([clip.label for clip in clips]),
+        _labels([clip.label for clip in clips], num_classes=num_classes),
         [clip.video_id for clip in clips],
         spans=[clip.spans for clip in clips],
     )
+
+
+def _labels(
+    labels: Sequence[int | tuple[int, ...]], *, num_classes: int | None
+) -> Int64[Tensor, " B"] | Float[Tensor, "B K"]:
+    """Return class indices, or with num_classes 1 for every class that a video has and 0 else."""
+    if num_classes is None:
+        return torch.tensor(labels, dtype=torch.long)
+    shown = torch.zeros(len(labels), num_classes)
+    for video, classes in zip(shown, labels, strict=True):
+        video[[classes] if isinstance(classes, int) else list(classes)] = 1.0
+    return shown
 
 
 def _mix(*numbers: int) -> int:

@@ -21,7 +21,8 @@ class Folds:
     """Which part of the training list is held out: validated and tested, and not trained on.
 
     Every class is spread evenly over the folds, and videos of one group are in one fold: clips that were cut
-    from one recording look alike, so that a network that has seen some of them knows the others.
+    from one recording look alike, so that a network that has seen some of them knows the others. Segments of
+    one video are in one fold.
 
     Args:
         fold: The fold that is held out, from 0.
@@ -77,27 +78,34 @@ class Folds:
         # Groups, by their names, and the videos of each class in them
         rows = defaultdict[str, list[int]](list)
         for row, record in enumerate(records):
-            rows[self._group(record.video_id)].append(row)
+            rows[self._group(record.written)].append(row)
         if len(rows) < self.num_folds:
             raise ValueError(
                 f"data.folds.num_folds is {self.num_folds}, and the list has {len(rows)} groups; expected no "
                 "more folds than groups"
             )
-        labels = records.label.tolist()
-        of_class = Counter(labels)
+        of_class = Counter(records.label.tolist())
+        found = {
+            name: Counter(label for row in of_group for label in records.labels(row))
+            for name, of_group in rows.items()
+        }
         # Large ones first; of one size, in an order that the seed gives and the order of the list does not
-        names = sorted(rows, key=lambda name: (-len(rows[name]), _digest(name, self.seed)))
+        names = sorted(
+            rows, key=lambda name: (-len(rows[name]), -found[name].total(), _digest(name, self.seed))
+        )
         counts = [Counter[int]() for _ in range(self.num_folds)]
+        sizes = [0] * self.num_folds
         folds = np.empty(len(records), dtype=np.int64)
         for name in names:
-            more = Counter(labels[row] for row in rows[name])
+            more = found[name]
             growth = [
                 sum(m * (2 * counted[k] + m) / of_class[k] for k, m in more.items()) for counted in counts
             ]
-            fold = min(range(self.num_folds), key=lambda f: (growth[f], counts[f].total()))
+            fold = min(range(self.num_folds), key=lambda f: (growth[f], sizes[f]))
             counts[fold] += more
+            sizes[fold] += len(rows[name])
             folds[rows[name]] = fold
-        self._say(counts, of_class)
+        self._say(sizes, counts, of_class)
         return folds
 
     def _group(self, video: str) -> str:
@@ -108,11 +116,9 @@ class Folds:
             raise ValueError(f"data.folds.group is {self.group!r}, which {video!r} has no part of")
         return "\0".join(part or "" for part in found.groups()) or found[0]
 
-    def _say(self, counts: Sequence[Counter[int]], of_class: Counter[int]) -> None:
+    def _say(self, sizes: Sequence[int], counts: Sequence[Counter[int]], of_class: Counter[int]) -> None:
         """Log the sizes, and warn of classes that a fold lacks."""
-        log.info(
-            "folds of %s videos; fold %d is held out", ", ".join(str(c.total()) for c in counts), self.fold
-        )
+        log.info("folds of %s videos; fold %d is held out", ", ".join(map(str, sizes)), self.fold)
         lacking = [k for k in of_class if not all(counted[k] for counted in counts)]
         if lacking:
             log.warning(

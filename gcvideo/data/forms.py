@@ -12,25 +12,67 @@ from gcvideo.clip import Verified
 
 INTEGER = re.compile(r"\s*-?[0-9]{1,18}\s*")
 """One of 64 bits."""
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 *VERIFIED_COLUMNS, CHECKSUM_COLUMN = Verified._fields
 PATH_COLUMNS = ("path", "video", "video_path", "file", "file_path", "filepath", "file_name", "filename")
 LABEL_COLUMNS = ("label", "label_id", "label_index", "label_name")
 LABEL_COLUMNS += ("class", "class_id", "class_index", "class_name")
 SEPARATORS = ",\t;"
-SEGMENT_COLUMN = re.compile(r"(?:t|time|frame)?_?(?:start|begin|end|stop)_?(?:s|sec|seconds|time|frame)?")
+SEGMENT_COLUMN = re.compile(
+    r"(t|time|frame)?_?(?:(start|begin)|end|stop)_?(s|sec|seconds|time|timestamp|frame)?"
+)
 JSON = re.compile(r"""\s*[\[{]\s*(?:["{\[\]}]|$)""")
 WORDS = re.compile(r"[A-Za-z][A-Za-z_ -]*")
 NUMBER_BEHIND = re.compile(r"\s-?[0-9]+$")
 ODD_SEPARATOR = re.compile(r".*\.\w+?(\W+)-?[0-9]+\s*")
 
-Cells = Sequence[Sequence[str]]
-"""Rows by columns: path and, if there are all of these, label, VERIFIED_COLUMNS and CHECKSUM_COLUMN."""
 IsRow = Callable[[str, str], bool]
 """Whether the one may be the path and the other the label of a video."""
 
 
 class RowError(ValueError):
     """What is wrong with the first of some rows that are not as they must be."""
+
+
+class Bounds(NamedTuple):
+    """Where the segments of some rows start and end, as written."""
+
+    starts: Sequence[str]
+    ends: Sequence[str]
+    in_frames: bool
+
+
+class Cells(NamedTuple):
+    """Some rows, column by column, as written."""
+
+    path: Sequence[str]
+    label: Sequence[str] = ()
+    """Empty where the list has none."""
+    verified: Sequence[Sequence[str]] = ()
+    """VERIFIED_COLUMNS and perhaps CHECKSUM_COLUMN; or the number of frames alone; or nothing."""
+    bounds: Bounds | None = None
+    """None where rows are whole videos."""
+
+
+class Columns(NamedTuple):
+    """Which cells of a row are what."""
+
+    path: int
+    label: int | None = None
+    verified: Sequence[int] = ()
+    bounds: tuple[int, int] | None = None
+    in_frames: bool = False
+    classes: Sequence[tuple[int, str]] = ()
+    """Of each class, in place of a label, the column that says whether the video shows it."""
+
+    @property
+    def last(self) -> int:
+        """The last of them."""
+        return max(
+            *(self.path, self.label or 0, *self.verified, *(self.bounds or ())),
+            *(column for column, _ in self.classes),
+            0,
+        )
 
 
 class Form(NamedTuple):
@@ -74,7 +116,7 @@ def labelled_form(first: str, *, is_row: IsRow) -> Form:
         )
     # What is wrong with it as a row is said where rows are read.
     if separators and (separators[0] != "," or " " not in first.strip() or len(cells) == 2):
-        return Form(partial(by_separator, separator=separators[0], columns=(0, 1), width=2), False, True)
+        return Form(_split_pairs(separators[0]), False, True)
     return Form(by_space, False, True)
 
 
@@ -92,14 +134,16 @@ def form_of(first: str, *, is_row: IsRow) -> Form | None:
         raise RowError(f"{_shown(first)} is JSON; expected a header path,label and a row for each video")
     for separator in SEPARATORS:
         cells = split_cells(first, separator)
-        if (columns := _header(cells)) is not None:
+        if (columns := header(cells)) is not None:
             split = partial(by_separator, separator=separator, columns=columns, width=len(cells))
-            return Form(split, True, len(columns) > 1)
+            return Form(split, True, columns.label is not None)
+        _refuse_unnamed_segments(cells, is_row)
         if len(cells) > 1 and is_row(cells[0], cells[1]):
             _refuse_numbers(cells)
-            return Form(partial(by_separator, separator=separator, columns=(0, 1), width=2), False, True)
+            return Form(_split_pairs(separator), False, True)
+        _refuse_label_sets(cells, is_row)
     words = first.split()
-    if len(words) == 2 and _header(words) == (0, 1):
+    if len(words) == 2 and header(words) == Columns(0, 1):
         return Form(by_space, True, True)
     if len(words) > 1 and is_row(*first.rsplit(None, 1)):
         _refuse_numbers(words)
@@ -107,24 +151,66 @@ def form_of(first: str, *, is_row: IsRow) -> Form | None:
     return None
 
 
-def _header(cells: Sequence[str]) -> tuple[int, ...] | None:
-    """Return where path, label and what is verified stand, if this is a header that names a path."""
+def _split_pairs(separator: str) -> Callable[[Sequence[str]], Cells]:
+    """Return what takes rows of a path and a label apart."""
+    return partial(by_separator, separator=separator, columns=Columns(0, 1), width=2)
+
+
+def header(cells: Sequence[str]) -> Columns | None:
+    """Return where path, label, segment and what is verified stand, if this is a header that names a path.
+
+    Raises:
+        RowError: Its columns mean more than one thing.
+    """
     names = [cell.strip().lower() for cell in cells]
     path, label = _column(names, PATH_COLUMNS), _column(names, LABEL_COLUMNS)
     if path is None or (label is None and "path" not in names):
         return None
-    segments = [name for name in names if SEGMENT_COLUMN.fullmatch(name)]
-    if segments:
-        raise RowError(
-            f"the header has columns {', '.join(segments)}, but segments of videos are not read; cut them "
-            "out as videos of their own, or drop these columns to use the whole videos"
-        )
-    if label is None:
-        return (path,)
-    if not set(VERIFIED_COLUMNS) <= set(names):
-        return (path, label)
+    columns = _with_bounds(Columns(path, label), names)
+    if label is None or not set(VERIFIED_COLUMNS) <= set(names):
+        return columns
     checksum = [CHECKSUM_COLUMN] if CHECKSUM_COLUMN in names else []  # older lists have none
-    return (path, label, *map(names.index, [*VERIFIED_COLUMNS, *checksum]))
+    return columns._replace(verified=[*map(names.index, [*VERIFIED_COLUMNS, *checksum])])
+
+
+def _with_bounds(columns: Columns, names: Sequence[str]) -> Columns:
+    """Return the columns with those of segments, if there are any: in seconds, or in frames."""
+    found = [(place, match) for place, name in enumerate(names) if (match := SEGMENT_COLUMN.fullmatch(name))]
+    if not found:
+        return columns
+    starts = [place for place, match in found if match[2]]
+    ends = [place for place, match in found if not match[2]]
+    in_frames = {"frame" in (match[1], match[3]) for _, match in found}
+    if len(starts) != 1 or len(ends) != 1 or len(in_frames) > 1:
+        raise RowError(
+            f"the header has columns {', '.join(match[0] for _, match in found)}; expected one start and one "
+            "end of a segment, in seconds (start,end) or in frames (start_frame,end_frame)"
+        )
+    return columns._replace(bounds=(starts[0], ends[0]), in_frames=in_frames == {True})
+
+
+def label_parts(label: str) -> list[str]:
+    """Return the labels of one cell: parted by semicolons, or numbers by commas or spaces."""
+    parts = [part.strip() for part in label.split(";")]
+    numbers = label.replace(",", " ").replace(";", " ").split()
+    return numbers if len(numbers) > 1 and all(map(INTEGER.fullmatch, numbers)) else parts
+
+
+def _refuse_label_sets(cells: Sequence[str], is_row: IsRow) -> None:
+    """Refuse `path,0;3`, which else were a path with a comma and a label behind a semicolon."""
+    if len(cells) == 2 and ";" in cells[1] and all(is_row(cells[0], part) for part in label_parts(cells[1])):
+        raise RowError(
+            f"{cells[0]!r} has several labels, {cells[1]!r}; expected one, or data.multi_label true"
+        )
+
+
+def _refuse_unnamed_segments(cells: Sequence[str], is_row: IsRow) -> None:
+    """Refuse `path,start,end,label` without a header, which does not say whether it is seconds or frames."""
+    if len(cells) == 4 and all(map(NUMBER.fullmatch, cells[1:3])) and is_row(cells[0], cells[3]):
+        raise RowError(
+            f"{','.join(cells)!r} may be a segment; name its columns in a header: path,start,end,label for "
+            "seconds, or path,start_frame,end_frame,label"
+        )
 
 
 def _column(names: Sequence[str], words: Sequence[str]) -> int | None:
@@ -166,16 +252,35 @@ def _csv_rows(lines: Sequence[str], separator: str) -> list[list[str]]:
         raise RowError(f"{_shown(lines[0])} is not CSV ({error}); check its quotes") from error
 
 
-def by_separator(lines: Sequence[str], *, separator: str, columns: Sequence[int], width: int) -> Cells:
+def by_separator(lines: Sequence[str], *, separator: str, columns: Columns, width: int) -> Cells:
     """Return these columns of lines that are rows of `width` cells."""
+    rows = csv_rows(lines, separator=separator, least=columns.last + 1, width=width)
+
+    def column(place: int) -> list[str]:
+        return list(map(itemgetter(place), rows))
+
+    bounds = None
+    if columns.bounds is not None:
+        start, end = columns.bounds
+        bounds = Bounds(column(start), column(end), columns.in_frames)
+    label = column(columns.label) if columns.label is not None else ()
+    return Cells(column(columns.path), label, [column(place) for place in columns.verified], bounds)
+
+
+def csv_rows(lines: Sequence[str], *, separator: str, least: int, width: int) -> list[list[str]]:
+    """Return the cells of lines that each have `least` of them, and beyond `width` no more but empty ones.
+
+    Raises:
+        RowError: A line is no such row.
+    """
     rows = _csv_rows(lines, separator)
     lengths = set(map(len, rows))
     # Quotes that are left open make one row of several lines.
-    if len(rows) < len(lines) or min(lengths) <= max(columns):
-        raise RowError(_no_row(lines[0]))
+    if len(rows) < len(lines) or min(lengths) < least:
+        raise RowError(no_row(lines[0]))
     if max(lengths) > width:
         _refuse_more_cells(rows, width)
-    return [list(map(itemgetter(column), rows)) for column in columns]
+    return rows
 
 
 def _refuse_more_cells(rows: Sequence[Sequence[str]], width: int) -> None:
@@ -187,8 +292,8 @@ def _refuse_more_cells(rows: Sequence[Sequence[str]], width: int) -> None:
                     f"{found}; if the first is an index, leave it out, or name the columns in a header"
                 )
             raise RowError(
-                f"{found}; one label a video is read; a path with commas stands in double quotes, and other "
-                "columns are passed over if a header path,label,... names them"
+                f"{found}; several labels of a video stand in one cell, as 0;3 (data.multi_label), a path "
+                "with commas stands in double quotes, and a header path,label,... names columns to pass over"
             )
 
 
@@ -196,32 +301,32 @@ def by_space(lines: Sequence[str]) -> Cells:
     """Return paths and labels of lines `path label`; the last space parts them."""
     pairs = [line.rsplit(None, 1) for line in lines]
     if min(map(len, pairs)) < 2:
-        raise RowError(_no_row(lines[0]))
+        raise RowError(no_row(lines[0]))
     paths, labels = map(list, zip(*pairs, strict=True))
     for row, path in enumerate(paths):
         if path[-1].isdigit() and NUMBER_BEHIND.search(path):
             raise RowError(
                 f"{lines[row]!r} has more than one number behind the path; folders of frames are read with "
-                "data.source frames, and several labels not at all: write `path label`"
+                "data.source frames, and several labels with data.multi_label true; expected `path label`"
             )
         if path[-1] == '"':
-            paths[row] = _unquoted(path)
-    return paths, labels
+            paths[row] = unquoted_path(path)
+    return Cells(paths, labels)
 
 
 def by_line(lines: Sequence[str]) -> Cells:
     """Return lines that are one path each."""
-    return (list(map(_unquoted, lines)),)
+    return Cells(list(map(unquoted_path, lines)))
 
 
-def _unquoted(path: str) -> str:
+def unquoted_path(path: str) -> str:
     """Return a path without the double quotes around it, in which CSV writes a quote twice."""
     stripped = path.strip()
     is_quoted = len(stripped) > 2 and stripped[0] == stripped[-1] == '"'
     return stripped[1:-1].replace('""', '"') if is_quoted else path
 
 
-def _no_row(line: str) -> str:
+def no_row(line: str) -> str:
     """Say why a line is no row."""
     said = f"{_shown(line)} is not a row `path,label` or `path label`"
     if line.lstrip().startswith("#"):

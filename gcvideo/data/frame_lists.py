@@ -14,7 +14,7 @@ def counted_by_space(lines: Sequence[str]) -> Cells:
         if int(row[1]) < 1:
             raise RowError(f"{line!r} counts {row[1]} frames; expected 1 or more")
     paths, counts, labels = map(list, zip(*rows, strict=True))
-    return paths, labels, counts
+    return Cells(paths, labels, [counts])
 
 
 COUNTED = Form(counted_by_space, has_header=False, has_labels=True)

@@ -44,6 +44,11 @@ class ListedVideos(LightningDataModule):
         return self.split_lists.class_names
 
     @property
+    def num_set_classes(self) -> int | None:
+        """K, where videos may have several labels; None where each has one."""
+        return len(self.class_names) if self.split_lists.multi_label else None
+
+    @property
     def lists(self) -> Mapping[str, Path]:
         """The annotation files of train, val and test."""
         return self.split_lists.files

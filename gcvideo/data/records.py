@@ -10,23 +10,26 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from gcvideo.clip import Verified, VideoRecord
+from gcvideo.clip import Segment, Verified, VideoRecord
 
 ROWS_AT_ONCE = 1 << 16
 NO_CHECKSUM = -1
+SEGMENT, VERIFIED = slice(4, 7), slice(7, None)
+"""Columns of RecordColumns."""
+DTYPES = {"q": torch.int64, "d": torch.float64, "b": torch.bool}
 
 
 def order_digest(records: Sequence[VideoRecord], *, seed: int) -> str:
-    """Return a digest of the videos' names and labels, in their order, and of the seed of their order.
+    """Return a digest of names, segments and labels, in their order, and of the seed of that order.
 
     Where the list has checksums of the files, of these too: a replaced video is another one.
     """
     digest = hashlib.sha256(str(seed).encode())
     if isinstance(records, VideoRecords):
-        for column in (records.text, records.ends, records.label):
+        for column in (records.text, records.ends, records.label, records.label_ends, *records.segments):
             digest.update(column.numpy().tobytes())
         if records.verified and (records.verified[-1] != NO_CHECKSUM).any():
             digest.update(records.verified[-1].numpy().tobytes())
@@ -44,6 +47,13 @@ class RecordColumns(NamedTuple):
     num_bytes: "array[Any]"
     """Length of each path in `text`."""
     label: "array[Any]"
+    """All labels of the first video, then those of the second, and so on."""
+    num_labels: "array[Any]"
+    """Empty where every video has one."""
+    start: "array[Any]"
+    """This and the next two as in Segment; empty where rows are whole videos."""
+    end: "array[Any]"
+    in_frames: "array[Any]"
     num_frames: "array[Any]"
     """Empty where the list does not say it."""
     fps: "array[Any]"
@@ -56,7 +66,7 @@ class RecordColumns(NamedTuple):
 
     @classmethod
     def empty(cls) -> "RecordColumns":
-        return cls(bytearray(), *map(array, "qqqdqqbq"))
+        return cls(bytearray(), *map(array, "qqqddbqdqqbq"))
 
     def extend(self, other: "RecordColumns") -> None:
         """Add the videos of `other` behind these."""
@@ -82,13 +92,14 @@ class VideoRecords(Sequence[VideoRecord]):
         self.keys = keys
         self.text = torch.frombuffer(columns.text, dtype=torch.uint8)
         self.ends = torch.frombuffer(columns.num_bytes, dtype=torch.int64).cumsum(0)
-        self.label = torch.frombuffer(columns.label, dtype=torch.int64)
-        dtypes = (torch.int64, torch.float64, torch.int64, torch.int64, torch.bool, torch.int64)
-        self.verified = tuple(
-            torch.frombuffer(column, dtype=dtype)
-            for column, dtype in zip(columns[3:], dtypes, strict=True)
-            if column
-        )
+        self.label = _tensor(columns.label)
+        """Of all videos, one behind the other."""
+        self.label_ends = _tensor(columns.num_labels).cumsum(0)
+        """Where those of each video end in `label`; empty where every video has one."""
+        self.segments = _tensors(columns[SEGMENT])
+        """Start, end and unit; none where the list is of whole videos."""
+        self.verified = _tensors(columns[VERIFIED])
+        """Those of Verified, or the number of frames alone, or none."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "keys": None}  # strings have other hashes there
@@ -96,24 +107,44 @@ class VideoRecords(Sequence[VideoRecord]):
     def relabel(self, output: Int64[Tensor, " K"]) -> None:
         """Turn every label k into output[k]."""
         self.label = output[self.label]
+        if len(self.label_ends):  # those of a video rise
+            video = np.searchsorted(self.label_ends.numpy(), np.arange(len(self.label)), side="right")
+            self.label = self.label[torch.from_numpy(np.lexsort((self.label.numpy(), video)))]
 
     def at(self, rows: Int64[np.ndarray, " n"]) -> "VideoRecords":
         """Return those of some rows, of which there is at least one."""
-        text, ends = self.text.numpy().tobytes(), self.ends.numpy()
-        starts = ends - np.diff(ends, prepend=0)
-        parts = [text[start:end] for start, end in zip(starts[rows], ends[rows], strict=True)]
         columns = RecordColumns.empty()
-        columns.text.extend(b"".join(parts))
-        values = [
-            map(len, parts),
-            *(column.numpy()[rows].tolist() for column in (self.label, *self.verified)),
-        ]
-        for column, of_rows in zip(columns[1:], values):  # noqa: B905 (all, or those that are verified)
-            column.extend(of_rows)
+        columns.text.extend(b"".join(text := [part.tobytes() for part in _parts(self.text, self.ends, rows)]))
+        columns.num_bytes.extend(map(len, text))
+        if len(self.label_ends):
+            labels = [part.tolist() for part in _parts(self.label, self.label_ends, rows)]
+            columns.num_labels.extend(map(len, labels))
+            columns.label.extend(label for part in labels for label in part)
+        else:
+            columns.label.extend(self.label.numpy()[rows].tolist())
+        for part, values in ((SEGMENT, self.segments), (VERIFIED, self.verified)):
+            for column, of_all in zip(columns[part], values):  # noqa: B905 (all, some or none)
+                column.extend(of_all.numpy()[rows].tolist())
         return VideoRecords(self.root, columns, keys=self.keys[rows])
+
+    def labels(self, row: int) -> tuple[int, ...]:
+        """Return the labels of a video, of which there may be several, or none."""
+        if not len(self.label_ends):
+            return (int(self.label[row]),)
+        start = int(self.label_ends[row - 1]) if row else 0
+        return tuple(self.label[start : int(self.label_ends[row])].tolist())
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    def repeated(self) -> Int64[np.ndarray, " n"]:
+        """Return the rows, rising, whose video and segment are those of another row, by their hashes."""
+        columns = (self.keys, *(column.numpy() for column in self.segments))
+        order = np.lexsort(columns)
+        same = np.ones(len(self) - 1, dtype=bool)
+        for column in columns:
+            same &= column[order[1:]] == column[order[:-1]]
+        return np.sort(order[np.append(same, False) | np.append(False, same)])
 
     def folders(self) -> set[str]:
         """Return the folders of the videos, as the paths are written."""
@@ -135,13 +166,44 @@ class VideoRecords(Sequence[VideoRecord]):
             return [self[position] for position in range(len(self))[index]]
         position = range(len(self))[index]  # of a negative index too
         start = int(self.ends[position - 1]) if position else 0
-        video_id = self.text[start : int(self.ends[position])].numpy().tobytes().decode()
-        path = Path(normpath(join(self.root, video_id)))  # noqa: PTH118
+        written = self.text[start : int(self.ends[position])].numpy().tobytes().decode()
+        path = Path(normpath(join(self.root, written)))  # noqa: PTH118
         num_frames = int(self.verified[0][position]) if self.verified else None
-        return VideoRecord(path, int(self.label[position]), video_id, self._verified(position), num_frames)
+        segment = (
+            Segment._make(column[position].item() for column in self.segments) if self.segments else None
+        )
+        labels = self.labels(position)
+        return VideoRecord(
+            path,
+            labels if len(self.label_ends) else labels[0],
+            f"{written}#{segment}" if segment is not None else written,
+            self._verified(position),
+            num_frames,
+            segment,
+        )
 
     def _verified(self, position: int) -> Verified | None:
         if len(self.verified) < len(Verified._fields):  # the number of frames alone is nobody's finding
             return None
         found = Verified._make(column[position].item() for column in self.verified)
         return found._replace(crc32=None) if found.crc32 == NO_CHECKSUM else found
+
+
+def _tensor(column: "array[Any]") -> Tensor:
+    """Return a column as a tensor of the same memory."""
+    dtype = DTYPES[column.typecode]
+    return torch.frombuffer(column, dtype=dtype) if column else torch.empty(0, dtype=dtype)
+
+
+def _tensors(columns: "Sequence[Any]") -> tuple[Tensor, ...]:
+    """Return those columns that are not empty."""
+    return tuple(_tensor(column) for column in columns if column)
+
+
+def _parts(
+    values: Shaped[Tensor, " all"], ends: Int64[Tensor, " N"], rows: Int64[np.ndarray, " n"]
+) -> "list[Shaped[np.ndarray, ' some']]":
+    """Return of some rows the values, which lie one row behind the other."""
+    of_all, behind = values.numpy(), ends.numpy()
+    starts = behind - np.diff(behind, prepend=0)
+    return [of_all[start:end] for start, end in zip(starts[rows], behind[rows], strict=True)]

@@ -12,10 +12,19 @@ from gcvideo.data.classes import Numbering, Trained, match, numbers
 from gcvideo.data.folds import Folds
 from gcvideo.data.forms import FormOfList, labelled_form
 from gcvideo.data.frame_lists import frame_folder_form
+from gcvideo.data.label_set_lists import frame_folder_label_set_form, label_set_form
 from gcvideo.data.missing_videos import said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
 
 log = logging.getLogger(__name__)
+
+FORMS: dict[tuple[bool, bool], FormOfList] = {
+    (False, False): labelled_form,
+    (True, False): frame_folder_form,
+    (False, True): label_set_form,
+    (True, True): frame_folder_label_set_form,
+}
+"""The forms of lists: of folders of pictures or of files, with several labels a video or with one."""
 
 
 class SplitLists:
@@ -29,6 +38,7 @@ class SplitLists:
         num_classes: Number of classes; by default the class names are counted, or else the training labels.
         folds: What part of the training list to hold out; the lists of val and test are not read then.
         of_folders: Whether videos are folders of pictures.
+        multi_label: Whether a video may have several labels, or none.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class SplitLists:
         num_classes: int | None,
         folds: Folds | None = None,
         of_folders: bool = False,
+        multi_label: bool = False,
     ) -> None:
         self.files = files if folds is None else dict.fromkeys(files, files["train"])
         self.folds = folds
@@ -51,7 +62,8 @@ class SplitLists:
         self.needs_classes = needs_classes
         self.num_classes = num_classes
         self.of_folders = of_folders
-        self.form_of_list: FormOfList = frame_folder_form if of_folders else labelled_form
+        self.multi_label = multi_label
+        self.form_of_list = FORMS[of_folders, multi_label]
         self._trained: Trained | None = None
         self._records: dict[str, VideoRecords] = {}
 
@@ -88,6 +100,7 @@ class SplitLists:
             num_classes=len(listed),
             class_names=listed,
             form_of_list=self.form_of_list,
+            multi_label=self.multi_label,
         )
         if output is not None:
             records.relabel(output)
@@ -152,8 +165,8 @@ class SplitLists:
                     f"{self.num_classes}; drop num_classes or correct the file"
                 )
             return names
-        num_classes = (
-            self.num_classes or largest_label(self.files["train"], form_of_list=self.form_of_list) + 1
+        num_classes = self.num_classes or 1 + largest_label(
+            self.files["train"], form_of_list=self.form_of_list, multi_label=self.multi_label
         )
         log.info("%s does not exist; classes are numbered 0..%d", self.classes, num_classes - 1)
         return numbers(num_classes)

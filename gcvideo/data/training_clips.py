@@ -58,6 +58,7 @@ class TrainingDataset(VideoDataset):
         augment: What is done to the clip then.
         backend: Which decoder reads the files, or what opens them.
         seed: What every random choice derives from, together with the epoch and the video's index.
+        num_classes: K, where videos may have several labels: a batch has 0 or 1 for each class then.
     """
 
     def __init__(
@@ -69,8 +70,11 @@ class TrainingDataset(VideoDataset):
         augment: ClipAugmentation,
         backend: Backend | OpenReader = "pyav",
         seed: int = 0,
+        num_classes: int | None = None,
     ) -> None:
-        super().__init__(records, clips=clips, crops=transform, backend=backend, seed=seed)
+        super().__init__(
+            records, clips=clips, crops=transform, backend=backend, seed=seed, num_classes=num_classes
+        )
         self.transform = transform
         self.augment = augment
 

@@ -50,9 +50,14 @@ class TrainingSettings(NamedTuple):
         return plan_of(self.multigrid, clip=self.clip, transform=self.train_transform, sampler=sampler)
 
     def dataset(
-        self, records: Sequence[VideoRecord], *, backend: Backend | OpenReader, seed: int
+        self,
+        records: Sequence[VideoRecord],
+        *,
+        backend: Backend | OpenReader,
+        seed: int,
+        num_classes: int | None = None,
     ) -> TrainingDataset:
-        """Return `records` with random clips and crops, augmented."""
+        """Return `records` with random clips and crops, augmented; num_classes as of VideoDataset."""
         clips = self.train_sampler(self.clip)
         if self.repeats > 1:
             clips = REPEATED[self.repeats_share](clips, num_repeats=self.repeats)
@@ -63,6 +68,7 @@ class TrainingSettings(NamedTuple):
             augment=self.augment,
             backend=backend,
             seed=seed,
+            num_classes=num_classes,
         )
 
     def of_every_shape(self, full: VideoDataset, plan: MultigridPlan) -> MultigridDataset:
@@ -72,7 +78,7 @@ class TrainingSettings(NamedTuple):
             return self._replace(
                 train_sampler=lambda clip: RandomStride(clip, shape=shape, sampler=self.train_sampler),
                 train_transform=self.train_transform.at_crop_size(shape.crop_size),
-            ).dataset(full.records, backend=full.backend, seed=full.seed)
+            ).dataset(full.records, backend=full.backend, seed=full.seed, num_classes=full.num_classes)
 
         return MultigridDataset(full, {shape: of(shape) for shape in plan.shapes})
 

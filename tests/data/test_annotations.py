@@ -190,9 +190,7 @@ def test_a_list_without_labels_has_one_path_a_line(tmp_path, text):
 
 
 def test_segments_are_refused_without_labels_too(tmp_path):
-    with pytest.raises(
-        AnnotationError, match=r"list\.csv:1: the header has columns start, end, but segments"
-    ):
+    with pytest.raises(AnnotationError, match=r"list\.csv:2: segments of videos are not read here"):
         read_paths(written(tmp_path, "path,start,end\na.mp4,0,3\n"), root=tmp_path)
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from gcvideo.clip import Clip
 from gcvideo.data import dataset as dataset_module
 from gcvideo.data.dataset import EpochOrder, VideoDataset, collate
-from gcvideo.data.decoding import DecodeError, open_video
+from gcvideo.data.decoding import DecodeError, open_record, open_video
 from gcvideo.data.decoding import reader as reader_module
 from gcvideo.data.decoding.decord import DecordReader
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -48,15 +48,15 @@ def counted_decodes(monkeypatch):
     opened = []
 
     @contextmanager
-    def counting(path, backend, **settings):
+    def counting(record, backend):
         calls = []
         opened.append(calls)
-        with open_video(path, backend, **settings) as reader:
+        with open_record(record, backend) as reader:
             given = reader.parts_at
             monkeypatch.setattr(reader, "parts_at", lambda wanted: calls.append(wanted) or given(wanted))
             yield reader
 
-    monkeypatch.setattr(dataset_module, "open_video", counting)
+    monkeypatch.setattr(dataset_module, "open_record", counting)
     return opened
 
 

@@ -139,12 +139,12 @@ def test_processes_that_are_killed_or_stopped_while_they_wait_cost_nothing(recor
 def test_a_process_that_is_stopped_while_it_puts_a_batch_together_is_replaced(records, monkeypatch, tmp_path):
     sound, collate = list(loader_of(records, num_workers=0)), reading.collate
     stop = once(tmp_path, die_of(signal.SIGSTOP))
-    monkeypatch.setattr(reading, "collate", lambda clips: stop() or collate(clips))
+    monkeypatch.setattr(reading, "collate", lambda clips, **kind: stop() or collate(clips, **kind))
     assert all_same(list(loader_of(records, timeout_seconds=2.0)), sound)
 
 
 def test_processes_that_are_lost_whenever_they_put_a_batch_together_end_the_iteration(records, monkeypatch):
-    monkeypatch.setattr(reading, "collate", lambda clips: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(reading, "collate", lambda clips, **_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ChildProcessError, match=r"again and again between videos: .*where memory is short"):
         list(loader_of(records, timeout_seconds=30.0))
 
@@ -152,11 +152,11 @@ def test_processes_that_are_lost_whenever_they_put_a_batch_together_end_the_iter
 def test_a_batch_that_takes_long_to_put_together_is_waited_for(records, monkeypatch, caplog):
     sound, collate = list(loader_of(records, num_workers=0)), reading.collate
 
-    def slowly(clips):
+    def slowly(clips, **kind):
         begun = time.process_time()
         while time.process_time() - begun < 2.0:
             pass
-        return collate(clips)
+        return collate(clips, **kind)
 
     monkeypatch.setattr(reading, "collate", slowly)
     assert all_same(list(loader_of(records, timeout_seconds=1.0)), sound)

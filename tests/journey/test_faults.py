@@ -19,14 +19,14 @@ COMMAND = f"""
 import ctypes, os, signal
 from gcvideo.data import dataset
 
-def open_video(path, *arguments, **settings):
-    if path.name == "{HANGS}":
+def open_record(record, *arguments):
+    if record.path.name == "{HANGS}":
         ctypes.CDLL(None).sleep(3600)
-    if path.name == "{DIES}":
+    if record.path.name == "{DIES}":
         os.kill(os.getpid(), signal.SIGSEGV)
-    return original(path, *arguments, **settings)
+    return original(record, *arguments)
 
-original, dataset.open_video = dataset.open_video, open_video
+original, dataset.open_record = dataset.open_record, open_record
 from gcvideo.cli import main
 main()
 """

@@ -1,7 +1,7 @@
 """Video files in, exactly the frames asked for out: `open_video(path).frames_at(indices)`."""
 
 from gcvideo.data.decoding.frames import FrameFolderReader, FrameNames
-from gcvideo.data.decoding.opening import Backend, OpenAny, OpenReader, open_video
+from gcvideo.data.decoding.opening import Backend, OpenAny, OpenReader, open_record, open_video
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError, VideoReader
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "OpenAny",
     "OpenReader",
     "VideoReader",
+    "open_record",
     "open_video",
 ]

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gcvideo.clip import Verified
+from gcvideo.clip import Verified, VideoRecord
 from gcvideo.data.decoding.checksum import crc32_of, crc32_of_folder
 from gcvideo.data.decoding.frames import FrameFolderReader, FrameNames
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.plain import starts_as_plain
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.decoding.reader import DecodeError, VideoReader, check_regular_file
+from gcvideo.data.decoding.segments import SegmentReader
 
 Backend = Literal["pyav", "decord", "torchcodec"]
 OpenReader = Callable[[Path], VideoReader]
@@ -72,6 +73,18 @@ def open_video(
         said = "its list says {}; correct the list" if verified is None else said
         raise DecodeError(f"{path}: has {found} frames, and {said.format(listed)}")
     return reader
+
+
+def open_record(record: VideoRecord, backend: Backend | OpenReader = "pyav") -> VideoReader:
+    """Open a listed video, or the segment of it that is listed.
+
+    Raises:
+        DecodeError: It cannot be read, or is not as its list says.
+    """
+    reader = open_video(record.path, backend, verified=record.verified, num_frames=record.num_frames)
+    if record.segment is None:
+        return reader
+    return SegmentReader(reader, record.segment, path=record.path)
 
 
 def _check_same(path: Path, verified: int) -> None:
