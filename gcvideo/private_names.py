@@ -8,13 +8,21 @@ import argparse
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import torch
 from torch import UntypedStorage, nn
 from torch.distributed.distributed_c10d import _get_default_store
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["BatchNorm", "NormBase", "TorchDispatchMode", "default_store", "tree_leaves"]
+__all__ = [
+    "BatchNorm",
+    "NormBase",
+    "TorchDispatchMode",
+    "default_store",
+    "tree_leaves",
+    "upsample_antialiased",
+]
 
 Class = TypeVar("Class", bound=type)
 
@@ -25,6 +33,10 @@ NormBase = _NormBase
 """What all batch norms and instance norms are."""
 default_store = _get_default_store
 """Return the store through which the processes of the default group have found each other."""
+
+upsample_antialiased = torch.ops.aten._upsample_bilinear2d_aa
+"""Resize (frames, output size, align_corners, scale of rows, scale of columns); functional.interpolate takes
+the size or the scales, and one alone cannot ask for a part of the result."""
 
 
 def storage_number(storage: UntypedStorage) -> int:

@@ -57,6 +57,13 @@ def test_storages_are_told_apart_and_results_are_seen():
     assert [leaf is tensor for leaf, tensor in zip(seen[0], (first, second), strict=False)] == [True, True]
 
 
+def test_a_part_of_a_resized_picture_can_be_asked_for():
+    picture = torch.arange(20.0).reshape(1, 1, 4, 5)
+    whole = nn.functional.interpolate(picture, size=(8, 10), mode="bilinear", antialias=True)
+    part = private_names.upsample_antialiased(picture, [5, 3], False, 2.0, 2.0)
+    torch.testing.assert_close(part, whole[..., :5, :3])
+
+
 def test_a_compilation_is_forgotten():
     network = nn.Linear(1, 1)
     network.compile(backend="inductor", options=private_names.options_of_mode("default"))

@@ -114,10 +114,22 @@ def decode_clips(
                 continue
             state.use()  # so that all parts are cropped alike
             shown, place = (position[number, times] - first).unique(return_inverse=True)
-            cut = transform(rearrange(part[shown], "N H W C -> N C H W"))
+            frames = _rows(part, shown, is_copied=len(states) > 1)
+            cut = rearrange(transform(rearrange(frames, "N H W C -> N C H W")), "N C H W -> N H W C")
             if clips is None:
-                clips = cut.new_empty(*indices.shape, *cut.shape[-2:], 3)
-            clips[number, times] = rearrange(cut[place], "N C H W -> N H W C")
+                clips = cut.new_empty(*indices.shape, *cut.shape[1:])
+            for time, row in zip(times.tolist(), place.tolist(), strict=True):
+                clips[number, time] = cut[row]
         first += len(part)
     assert clips is not None  # a clip has frames
     return clips
+
+
+def _rows(
+    part: UInt8[Tensor, "N H W 3"], rows: Int64[Tensor, " M"], *, is_copied: bool
+) -> UInt8[Tensor, "M H W 3"]:
+    """Return ascending frames of a part: a copy where others need them too, as a transform may change them."""
+    first, last = int(rows[0]), int(rows[-1])
+    if is_copied or last - first + 1 > len(rows):
+        return part[rows]
+    return part[first : last + 1]

@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from gcvideo.clip import ClipBatch, ViewBatch
 from gcvideo.data.augmentation.blending import ChosenBlend
+from gcvideo.data.resizing import Window, resized_window, size_for
 
 
 class FrameTransform(ABC):
@@ -62,17 +63,16 @@ class ScaleJitter(FrameTransform):
         self.crop_size = crop_size
         self.short_sides = min_short_side, max_short_side
         self.flip_probability = flip_probability
-        self.steps = v2.Compose(
-            [
-                # Not v2.RandomShortestSize, whose rounding can leave the short side a pixel below.
-                v2.RandomResize(min_short_side, max_short_side + 1),
-                v2.RandomCrop(crop_size),
-                v2.RandomHorizontalFlip(flip_probability),
-            ]
-        )
 
     def transform(self, frames: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 S S"]:
-        return self.steps(frames)
+        # Draws are those of torchvision's RandomResize, RandomCrop and RandomHorizontalFlip, in this order
+        height, width = frames.shape[-2:]
+        smallest, largest = self.short_sides
+        short_side = int(torch.randint(smallest, largest + 1, ()))
+        size = size_for(height, width, short_side=short_side)
+        top, left = (_random_start(length, self.crop_size) for length in size)
+        crop = resized_window(frames, size, Window(top, left, self.crop_size, self.crop_size))
+        return crop.flip(-1) if torch.rand(1) < self.flip_probability else crop
 
     def at_crop_size(self, crop_size: int) -> FrameTransform:
         """Return it for another crop: the smallest short side goes with it, the largest stays."""
@@ -85,6 +85,11 @@ class ScaleJitter(FrameTransform):
             max_short_side=largest,
             flip_probability=self.flip_probability,
         )
+
+
+def _random_start(length: int, part: int) -> int:
+    """Draw where a part of a length begins, uniformly, if there is a choice."""
+    return int(torch.randint(length - part + 1, ())) if length > part else 0
 
 
 class AreaJitter(FrameTransform):
@@ -156,15 +161,20 @@ class UniformCrops(ViewCrops):
         self.num_crops = num_crops
 
     def __call__(self, frames: UInt8[Tensor, "N 3 H W"]) -> list[UInt8[Tensor, "N 3 crop crop"]]:
-        frames = TF.resize(frames, [self.short_side])
-        height, width = frames.shape[-2:]
-        crops = []
-        for k in range(self.num_crops):
-            along = k / (self.num_crops - 1) if self.num_crops > 1 else 0.5
-            top = (height - self.crop_size) * (along if height > width else 0.5)
-            left = (width - self.crop_size) * (0.5 if height > width else along)
-            crops.append(TF.crop(frames, round(top), round(left), self.crop_size, self.crop_size))
-        return crops
+        size = size_for(frames.shape[-2], frames.shape[-1], short_side=self.short_side)
+        starts = [self._start(size, number) for number in range(self.num_crops)]
+        # What all crops together cover
+        (top, left), (bottom, right) = starts[0], (start + self.crop_size for start in starts[-1])
+        frames = resized_window(frames, size, Window(top, left, bottom - top, right - left))
+        return [TF.crop(frames, y - top, x - left, self.crop_size, self.crop_size) for y, x in starts]
+
+    def _start(self, size: tuple[int, int], number: int) -> tuple[int, int]:
+        """Return the top row and the left column of a crop."""
+        height, width = size
+        along = number / (self.num_crops - 1) if self.num_crops > 1 else 0.5
+        top = (height - self.crop_size) * (along if height > width else 0.5)
+        left = (width - self.crop_size) * (0.5 if height > width else along)
+        return round(top), round(left)
 
 
 class Normalize(nn.Module):

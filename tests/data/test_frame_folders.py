@@ -92,7 +92,7 @@ def test_pngs_give_the_frames_of_a_lossless_video_to_the_bit(tmp_path):
         data = VideoDataModule(
             tmp_path, train=Path(f"{name}.csv"), num_classes=1, source=source, num_workers=0
         )
-        data.train_transform.steps.transforms[0].min_size = 224
+        data.train_transform.short_sides = 224, 320
         dataset = data.training_dataset(data.records("train"))
         clips.append([dataset[epoch, 0].frames for epoch in range(3)])
     assert all(map(torch.equal, *clips))
