@@ -13,6 +13,7 @@ from pickle import UnpicklingError
 from typing import NamedTuple
 
 from gcvideo.cli.log import lightning_likewise, log_to_stderr
+from gcvideo.cli.named_configs import with_named_files
 from gcvideo.printable import printable_lines
 from gcvideo.shortage import shortage
 
@@ -35,6 +36,7 @@ COMMANDS = {
     "complexity": Command("gcvideo.cli.complexity", "parameters, FLOPs, time and memory"),
     "attention": Command("gcvideo.cli.attention", "attention maps, and how much they depend on the query"),
     "features": Command("gcvideo.cli.features", "pooled features of videos or clips, as .npz or .parquet"),
+    "configs": Command("gcvideo.cli.configs", "list, show and copy the configuration files that come along"),
     "report": Command("gcvideo.cli.report", "one HTML page on runs: curves, confusions, mistakes, cost"),
     "weights": Command("gcvideo.cli.weights", "inspect or convert weights of this and other codebases"),
     "export": Command("gcvideo.cli.export", "a checkpoint as ONNX, torch.export program and plain weights"),
@@ -56,6 +58,7 @@ USAGE = "\n".join(
         *(f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()),
         "",
         "`gcvideo COMMAND --help` explains the command's arguments.",
+        "--config takes files, and names as `gcvideo configs ls` lists them: --config base+slow_r50+gc5.",
         "With --trust MODULE, or GCVIDEO_TRUST=MODULE, checkpoints may name classes of your module.",
         "Set GCVIDEO_TRACEBACK=1 to see where an error comes from.",
     ]
@@ -85,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         command = importlib.import_module(COMMANDS[name].module)
         lightning_likewise()
-        command.run(_trusting(arguments))
+        command.run(_trusting(with_named_files(arguments)))
     except KeyboardInterrupt:
         sys.exit(_complaint(f"gcvideo {name}: interrupted", code=INTERRUPTED))
     except SystemExit as ended:

@@ -1,0 +1,72 @@
+"""The configuration files that come with the package, and their names in place of paths."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "configs"
+GROUPS = ("", "model", "block", "data", "recipe", "finetune", "training", "paper")
+"""Where a name is looked for, in this order: of files that are called alike, the first is meant."""
+OPTIONS = ("--config", "-c")
+
+
+@cache
+def configurations() -> dict[str, Path]:
+    """Return the files by their names, as base or block/gc5."""
+    files = [file for group in GROUPS for file in sorted((FOLDER / group).glob("*.yaml"))]
+    return {file.relative_to(FOLDER).with_suffix("").as_posix(): file for file in files}
+
+
+def with_named_files(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with --config PATH for every part of --config NAME+NAME.
+
+    A file that exists is meant by its path, whatever it is called.
+
+    Raises:
+        ValueError: A name is neither that of a file nor of a configuration.
+    """
+    words, expanded = iter(arguments), list[str]()
+    for word in words:
+        option, is_one, given = word.partition("=")
+        value = given if is_one else next(words, None) if word in OPTIONS else None
+        if option in OPTIONS and value is not None:
+            for file in _files_of(value):
+                expanded += [option, file]
+        else:
+            expanded.append(word)
+    return expanded
+
+
+def find(name: str) -> Path:
+    """Return the file of a configuration.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    known = configurations()
+    written = name.removeprefix("configs/").removesuffix(".yaml")
+    for group in GROUPS:
+        if (file := known.get(f"{group}/{written}".lstrip("/"))) is not None:
+            return file
+    near = difflib.get_close_matches(written, {*known, *(path.rpartition("/")[2] for path in known)}, 1)
+    meant = f"did you mean {near[0]}?" if near else "`gcvideo configs ls` lists them"
+    raise ValueError(f"no configuration is called {name}; {meant}")
+
+
+def _files_of(value: str) -> Iterator[str]:
+    if not value or "\n" in value or Path(value).expanduser().exists():
+        yield value  # of several lines, it is a configuration itself
+        return
+    for name in value.split("+"):
+        own = Path(name).expanduser()
+        if own.exists() or own.is_absolute() or name.startswith((".", "~")):
+            yield name
+            continue
+        try:
+            yield str(find(name))
+        except ValueError as error:
+            if name.endswith((".yaml", ".yml", ".json")):
+                yield name  # a file that is not there, as the parser says
+            else:
+                raise ValueError(f"--config {value}: there is no such file, and {error}") from error
