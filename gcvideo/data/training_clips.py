@@ -128,7 +128,7 @@ def decode_clips(
 def _rows(
     part: UInt8[Tensor, "N H W 3"], rows: Int64[Tensor, " M"], *, is_copied: bool
 ) -> UInt8[Tensor, "M H W 3"]:
-    """Return ascending frames of a part: a copy where others need them too, as a transform may change them."""
+    """Return ascending frames of a part; a copy, if others read them that a transform may change."""
     first, last = int(rows[0]), int(rows[-1])
     if is_copied or last - first + 1 > len(rows):
         return part[rows]
