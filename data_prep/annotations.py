@@ -78,7 +78,7 @@ def write_annotations(official: OfficialLists, result: MatchedClips, *, output: 
     write_text(output / CLASSES, "".join(f"{name}\n" for name in classes))
     for split in splits._fields:
         rows = [
-            ListedVideo(path, cell(clip.class_names), *map(in_short, clip.times or ()))
+            ListedVideo(path, cell(clip.class_names), tuple(map(in_short, clip.times or ())))
             for path, clip in result.rows[split]
         ]
         bounds = IN_SECONDS if any(clip.times for _, clip in result.rows[split]) else ()

@@ -11,9 +11,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 from data_prep.page.prepared_data import PreparedDataSet, read_prepared
 from data_prep.running.console import run_step, say, show_table
 from data_prep.running.shards import add_run_options, shard_of
-from gcvideo.atomic import write_text
+from gcvideo.atomic import write_table, write_text
 from gcvideo.paths import user_path
 
+SAMPLE_COLUMNS = (
+    *("split", "samples", "videos", "samples a video", "shortest s", "median s", "longest s"),
+    *("labels a sample", "most labels", "without label"),
+)
+PAIRS = "label_pairs.csv"
+"""All pairs of classes that a row has both of."""
+PAIR_COLUMNS = ("class", "and class", "samples")
+NUM_PAIRS = 20
+"""Shown of them."""
 SUMMARY_COLUMNS = ("split", "listed", "found", "readable", "missing %", "plain %", "hours", "median s", "GB")
 
 
@@ -28,15 +37,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     rows = summary(data)
     show_table("splits", ("", *data.videos), list(zip(*(SUMMARY_COLUMNS, *rows), strict=True))[1:])
+    samples = sample_summary(data) if data.has_segments or data.has_label_sets else []
+    if samples:
+        title = "segments and labels"
+        show_table(title, ("", *data.videos), list(zip(*(SAMPLE_COLUMNS, *samples), strict=True))[1:])
+    if pairs := data.pairs():
+        show_table("most frequent pairs of classes", PAIR_COLUMNS, pairs[:NUM_PAIRS])
     if extremes := _extremes(data):
         show_table("largest and smallest classes", ("class", "videos"), extremes)
     page = arguments.output / "stats.html"
     if arguments.dry_run:
         say(f"would write {page}; nothing was written")
         return 0
-    from data_prep.page.stats_page import html_page  # here, since it imports a plotting library
+    from data_prep.page.stats_page import Table, html_page  # here, since it imports a plotting library
 
-    write_text(page, html_page(data, SUMMARY_COLUMNS, rows, title=arguments.title))
+    tables = {"Splits": Table(SUMMARY_COLUMNS, rows)}
+    if samples:
+        tables["Segments and labels"] = Table(SAMPLE_COLUMNS, samples)
+    if pairs:
+        tables["Classes that occur together"] = Table(PAIR_COLUMNS, pairs[:NUM_PAIRS])
+        write_table(arguments.output / PAIRS, PAIR_COLUMNS, pairs)
+    write_text(page, html_page(data, tables, title=arguments.title))
     say(f"written to {page}")
     return 0
 
@@ -58,6 +79,27 @@ def summary(data: PreparedDataSet) -> list[tuple[object, ...]]:
                 f"{sum(seconds) / 3600:.2f}",
                 f"{median(seconds):.2f}" if seconds else "-",
                 f"{data.num_bytes[split] / 1e9:.3f}" if split in data.num_bytes else "-",
+            )
+        )
+    return rows
+
+
+def sample_summary(data: PreparedDataSet) -> list[tuple[object, ...]]:
+    """Return one row a split, of SAMPLE_COLUMNS; what is not known is a dash."""
+    rows = []
+    for split, samples in data.videos.items():
+        seconds = [sample.seconds for sample in samples]
+        num_labels = [len(sample.labels) for sample in samples]
+        num_videos = len({sample.path for sample in samples})
+        lengths = [f"{of(seconds):.2f}" if seconds else "-" for of in (min, median, max)]
+        rows.append(
+            (
+                *(split, len(samples), num_videos),
+                f"{len(samples) / num_videos:.2f}" if samples else "-",
+                *lengths,
+                f"{sum(num_labels) / len(samples):.2f}" if samples else "-",
+                max(num_labels, default=0),
+                num_labels.count(0),
             )
         )
     return rows

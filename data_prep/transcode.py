@@ -55,9 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Journal(output, step="transcode", shard=shard) as journal:
         shutil.rmtree(partials, ignore_errors=True)  # what a killed run left
         if arguments.lists:  # every shard writes them alike, so that each can go on to verify.py
-            for name, videos in lists:
-                with replacing(output / LISTS / name, partial=partials / name) as partial:
-                    write_list(partial, [video._replace(path=targets[video.path]) for video in videos])
+            for one in lists:
+                with replacing(output / LISTS / one.name, partial=partials / one.name) as partial:
+                    # Every frame and its time are kept, and so are segments in whatever they are written.
+                    videos = [video._replace(path=targets[video.path]) for video in one.videos]
+                    write_list(partial, videos, bounds=one.bounds)
             copy_classes(arguments.lists, output / LISTS, partial=partials / CLASSES)
         rows = transcode(
             mine,

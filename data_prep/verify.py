@@ -10,17 +10,18 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.lists.listable_names import unlistable
-from data_prep.lists.manifest import MANIFEST_COLUMNS, VideoProperties
+from data_prep.lists.manifest import MANIFEST_COLUMNS
 from data_prep.lists.video_lists import (
     CLASSES,
+    IN_SECONDS,
     VideoList,
     copy_classes,
     listed_checksums,
     paths_of,
     read_lists,
 )
-from data_prep.running.console import run_step, say, show_first, show_table
-from data_prep.running.journal import Journal, file_state
+from data_prep.running.console import counted, run_step, say, show_first, show_table
+from data_prep.running.journal import FileState, Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, allowed_processors, shard_of
 from data_prep.running.unfinished import run_unfinished
 from data_prep.running.workers import CallResult
@@ -32,12 +33,23 @@ BAD_COLUMNS = ("path", "label", "list", "reason")
 NOT_PLAIN_COLUMNS = ("path", "reason")
 
 
+class FrameOptions(NamedTuple):
+    """What the pictures of a folder are called and how fast they follow one another: data.frames."""
+
+    template: str | None = None
+    first: int | None = None
+    fps: float = 30.0
+
+
 class VideoFile(NamedTuple):
     """One video to examine."""
 
     path: str
     """As the lists name it."""
     file: Path
+    frames: FrameOptions = FrameOptions()
+    with_times: bool = False
+    """Whether it is to be found out when frames are shown: a list has segments of it in seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     lists = read_lists(arguments.lists, root=root, num_workers=arguments.workers, takes_folders=True)
     if any(file.parent.resolve() == output.resolve() for file in arguments.lists):
         raise ValueError(f"--output {output} holds the lists to be read; name another folder")
-    mine = shard.share([VideoFile(path, root / path) for path in paths_of(lists)])
+    frames = _frame_options(arguments)
+    timed = {video.path for one in lists if one.bounds == IN_SECONDS for video in one.videos}
+    mine = shard.share([VideoFile(path, root / path, frames, path in timed) for path in paths_of(lists)])
     if arguments.dry_run:
         say(f"would decode {len(mine):,} videos under {root}; nothing was written")
         return 0
@@ -66,11 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path, reason in why_not_transcoded(root).items():
         if path in rows and not os.path.lexists(root / path):
             rows[path] = {"bad": f"not transcoded: {reason}"}
-    for path, listed in listed_checksums(arguments.lists).items():
+    for path, listed in listed_checksums(lists).items():
         if (found := rows.get(path, {}).get("crc32", listed)) != listed:
             rows[path] = {"bad": f"changed since it was verified: its checksum is {found}, and was {listed}"}
     # The lists for training
-    write_lists(lists, rows, output=output, shard=shard)
+    write_lists(lists, rows, root=root, frames=frames, output=output, shard=shard)
     if shard.num_shards == 1:
         copy_classes(arguments.lists, output, partial=partial_of(output / CLASSES))
     return 0
@@ -91,7 +105,8 @@ def verify(
     """
 
     def is_done(task: VideoFile, row: dict[str, Any]) -> bool:
-        return "crc32" in row or ("bad" in row and not retry_failed)
+        is_examined = "crc32" in row and not (task.with_times and row.get("duration_seconds") is None)
+        return is_examined or ("bad" in row and not retry_failed)
 
     def row_of(result: CallResult[VideoFile]) -> dict[str, Any]:
         return result.results[-1] if result.results else {"bad": f"while it was decoded: {result.fault}"}
@@ -101,7 +116,7 @@ def verify(
         tasks,
         step="verify",
         journal=journal,
-        state_of=lambda task: file_state(task.file),
+        state_of=_state_of,
         is_done=is_done,
         row_of=row_of,
         num_workers=num_workers,
@@ -109,16 +124,30 @@ def verify(
     )
 
 
+def _state_of(task: VideoFile) -> FileState:
+    """Return what a video looks like; a folder by the names and sizes of its pictures too."""
+    if not task.file.is_dir():
+        return file_state(task.file)
+    from gcvideo.data.decoding.checksum import crc32_of_folder
+
+    try:
+        return file_state(task.file, f"{task.frames} {crc32_of_folder(task.file)}")
+    except OSError:  # it may not be listed
+        return file_state(task.file, str(task.frames))
+
+
 def verify_one(task: VideoFile) -> Iterator[dict[str, Any]]:
     """Yield the properties of one video, or {"bad": reason}."""
     from data_prep.videos.whole_decode import examine  # here, since they import PyTorch, which takes seconds
+    from gcvideo.data.decoding.frames import FrameNames
     from gcvideo.data.decoding.reader import DecodeError
 
     if (trouble := unlistable(task.path)) is not None:
         yield {"bad": trouble}
         return
     try:
-        for properties in examine(task.file):
+        frames = FrameNames(*task.frames)
+        for properties in examine(task.file, frames=frames, with_times=task.with_times):
             yield properties._asdict()
     except (DecodeError, OSError, MemoryError) as error:
         yield {"bad": (str(error) or type(error).__name__).replace(f"{task.file}: ", "")}
@@ -128,31 +157,50 @@ def write_lists(
     lists: Sequence[VideoList],
     rows: Mapping[str, dict[str, Any]],
     *,
+    root: Path,
+    frames: FrameOptions,
     output: Path,
     shard: Shard,
 ) -> None:
-    """Write each list with the good videos of this shard, bad.csv and not_plain.csv."""
+    """Write each list with the good rows of this shard's videos, bad.csv and not_plain.csv."""
+    from data_prep.videos.samples import judged_rows  # here, since they import PyTorch, which takes seconds
+    from gcvideo.data.decoding import FrameNames, OpenAny
+
+    opened = OpenAny(frames=FrameNames(*frames))
     bad: list[Sequence[object]] = []
     summary: list[Sequence[object]] = []
-    for name, videos in lists:
-        good = []
-        mine = [video for video in videos if video.path in rows]
-        for path, label, *_ in mine:
-            row = rows[path]
-            if "bad" in row:
-                bad.append((path, label, name, row["bad"]))
-            else:
-                properties = VideoProperties(**row)
-                good.append((path, label, *properties[:-1], int(not properties.not_plain)))
-        write_table(output / _of_shard(name, shard), MANIFEST_COLUMNS, good)
-        plain = sum(row[-1] for row in good)
-        summary.append((name, len(mine), len(good), plain, len(mine) - len(good)))
+    for one in lists:
+        judged = judged_rows(one, rows, root=root, opened=opened)
+        good = [(row, row.properties) for row in judged if not row.reason and row.properties is not None]
+        cells = [
+            (row.video.path, *row.video.segment, row.video.label, *properties.cells())
+            for row, properties in good
+        ]
+        path, *others = MANIFEST_COLUMNS
+        write_table(output / _of_shard(one.name, shard), (path, *one.bounds, *others), cells)
+        wrong = [row for row in judged if row.reason]
+        bad += [(row.name, row.video.label, one.name, row.reason) for row in wrong]
+        num_videos = len({row.video.path for row, _ in good})
+        plain = sum(not properties.not_plain for _, properties in good)
+        summary.append((one.name, len(judged), len(good), num_videos, plain, len(wrong)))
+        if cut := sum(row.ends_with_video for row, _ in good):
+            say(f"{one.name}: {counted(cut, 'segment')} end less than 0.5 s behind the video, and with it")
     not_plain = [(path, row["not_plain"]) for path, row in rows.items() if row.get("not_plain")]
     write_table(output / _of_shard("bad.csv", shard), BAD_COLUMNS, bad)
     write_table(output / _of_shard("not_plain.csv", shard), NOT_PLAIN_COLUMNS, sorted(not_plain))
     if bad:
         show_first("bad", BAD_COLUMNS, bad, whole=output / _of_shard("bad.csv", shard))
-    show_table(f"written to {output}", ("list", "videos", "good", "plain", "bad"), summary)
+    show_table(f"written to {output}", ("list", "rows", "good", "of videos", "plain", "bad"), summary)
+
+
+def _frame_options(arguments: argparse.Namespace) -> FrameOptions:
+    """Return what is said of folders of pictures; ValueError if it cannot be."""
+    frames = FrameOptions(arguments.frames_template, arguments.frames_first, arguments.frames_fps)
+    if frames != FrameOptions():
+        from gcvideo.data.decoding.frames import FrameNames
+
+        FrameNames(*frames)
+    return frames
 
 
 def _of_shard(name: str, shard: Shard) -> str:
@@ -177,8 +225,21 @@ def _parser() -> argparse.ArgumentParser:
         type=user_path,
         nargs="+",
         default=[],
-        help="train.csv, val.csv, test.csv (default: everything under --root named like a video, "
-        "into videos.csv)",
+        help="train.csv, val.csv, test.csv, or others that training reads: of videos, of segments, of "
+        "folders of frames (default: everything under --root named like a video, into videos.csv)",
+    )
+    folders = parser.add_argument_group("folders of pictures, as data.frames says it to training")
+    folders.add_argument(
+        "--frames-template", metavar="NAME", help="as img_{:05}.jpg (default: all pictures, by their numbers)"
+    )
+    folders.add_argument(
+        "--frames-first", type=int, metavar="N", help="number of the first (default: 0 or 1, or the smallest)"
+    )
+    folders.add_argument(
+        "--frames-fps",
+        type=float,
+        default=FrameOptions().fps,
+        help="frames per second, which segments in seconds go by (default: %(default)g)",
     )
     parser.add_argument(
         "--time-limit-seconds",

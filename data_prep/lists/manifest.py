@@ -27,3 +27,12 @@ class VideoProperties(NamedTuple):
     """Checksum of the whole file."""
     not_plain: str
     """Why decord may not read it; empty for a plain video."""
+    duration_seconds: float | None = None
+    """From the start of the first frame to the end of the last, by the time stamps; None if not asked for."""
+    longest_frame_seconds: float | None = None
+    """How long the frame is shown that is shown longest; likewise."""
+
+    def cells(self) -> tuple[object, ...]:
+        """Return those of MANIFEST_COLUMNS behind path and label."""
+        is_plain = int(not self.not_plain)
+        return *self[: self._fields.index("not_plain")], is_plain

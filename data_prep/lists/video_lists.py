@@ -1,6 +1,5 @@
 """Training lists: CSV files with the columns path and label, and classes.txt beside them."""
 
-import csv
 import os
 import shutil
 from collections.abc import Sequence
@@ -10,12 +9,12 @@ from typing import NamedTuple
 
 from data_prep.running.console import progress_bar
 from gcvideo.atomic import replacing, write_table
-from gcvideo.cells import unquoted
 from gcvideo.video_files import picture_folders, video_names
 
-SEGMENTS = {"start", "end", "time_start", "time_end", "start_time", "end_time", "start_frame", "end_frame"}
 IN_SECONDS = ("start", "end")
 """Columns of a segment."""
+IN_FRAMES = ("start_frame", "end_frame")
+"""Those of a segment whose bounds are numbers of frames."""
 CLASSES = "classes.txt"
 """One class a line; the line's number, from 0, is the label."""
 
@@ -27,9 +26,12 @@ class ListedVideo(NamedTuple):
     """Relative to the videos' root."""
     label: str
     """Class index as written, or several with semicolons between; empty where a test set is not labelled."""
-    start: str = ""
-    """Of a segment as written, in what the list's columns say; empty of a whole video."""
-    end: str = ""
+    segment: tuple[str, ...] = ()
+    """Its start and end as written, in what the list's columns say; empty of a whole video."""
+    num_frames: int | None = None
+    """As the list says; None where it does not."""
+    crc32: int | None = None
+    """Likewise, of a list that verify.py wrote."""
 
 
 class VideoList(NamedTuple):
@@ -38,6 +40,10 @@ class VideoList(NamedTuple):
     name: str
     """File name, as in train.csv."""
     videos: list[ListedVideo]
+    bounds: Sequence[str] = ()
+    """Columns of the segments, IN_SECONDS or IN_FRAMES, if it is a list of segments."""
+    file: Path | None = None
+    """None where nothing but a folder was named."""
 
 
 def read_lists(
@@ -47,8 +53,10 @@ def read_lists(
 
     If there is no such file either, and the step takes folders of pictures, one of those.
 
+    Lists are read in all forms that training reads, and their labels are left as they are written.
+
     Raises:
-        ValueError: A list has no column path or label, two lists have one name, there is no video, or
+        ValueError: A list is none of paths and labels, two lists have one name, there is no video, or
             none of those listed is under root.
     """
     if not root.is_dir():
@@ -62,11 +70,13 @@ def read_lists(
                 f"{root} holds nothing that is named like a video; expected .mp4, .avi, .mkv, ..."
             )
         return [VideoList("videos.csv", [ListedVideo(name, "") for name in names])]
-    lists = []
+    from data_prep.lists.reading import read_list  # here, since it imports PyTorch, which takes seconds
+
+    lists: list[VideoList] = []
     for file in files:
-        if file.name in [name for name, _ in lists]:
+        if file.name in [one.name for one in lists]:
             raise ValueError(f"two lists are called {file.name}; rename one of them")
-        lists.append(VideoList(file.name, _videos_of(file)))
+        lists.append(read_list(file))
     paths = paths_of(lists)
     if not paths:
         raise ValueError(f"{', '.join(map(str, files))} list no video; expected rows below path,label")
@@ -78,51 +88,9 @@ def read_lists(
     return lists
 
 
-def _videos_of(file: Path) -> list[ListedVideo]:
-    """Return the rows of a list; it may have none, as the test list of a data set divided in two."""
-    videos = []
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        try:
-            columns = set(reader.fieldnames or ())
-            if not {"path", "label"} <= columns:
-                raise ValueError(f"{file}: expected a header with the columns path and label")
-            if columns & SEGMENTS:
-                said = ", ".join(sorted(columns & SEGMENTS))
-                raise ValueError(f"{file}: has columns {said}; cut segments out as videos of their own first")
-            for row in reader:
-                if not row["path"] or None in row:
-                    raise ValueError(
-                        f"{file}:{reader.line_num}: is no row of {','.join(reader.fieldnames or ())}"
-                    )
-                videos.append(ListedVideo(unquoted(row["path"]), unquoted(row["label"] or "")))
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{file}: is not UTF-8 text ({error.reason}); write the file again as UTF-8"
-            ) from error
-        except csv.Error as error:
-            raise ValueError(
-                f"{file}:{reader.reader.line_num}: is not CSV ({error}); check its quotes"
-            ) from error
-    return videos
-
-
-def listed_checksums(files: Sequence[Path]) -> dict[str, int]:
-    """Return path -> checksum, of lists that have any.
-
-    Raises:
-        ValueError: A checksum is no number.
-    """
-    checksums: dict[str, int] = {}
-    for file in files:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            for row in csv.DictReader(stream):
-                listed = row.get("crc32")
-                if listed and not listed.isdecimal():
-                    raise ValueError(f"{file}: crc32 of {row['path']} is {listed!r}; expected a number")
-                if listed:
-                    checksums[row["path"]] = int(listed)
-    return checksums
+def listed_checksums(lists: Sequence[VideoList]) -> dict[str, int]:
+    """Return path -> checksum, of lists that have any."""
+    return {video.path: video.crc32 for one in lists for video in one.videos if video.crc32 is not None}
 
 
 def listed_videos(root: Path, *, num_workers: int) -> list[str]:
@@ -136,12 +104,12 @@ def listed_videos(root: Path, *, num_workers: int) -> list[str]:
 
 def paths_of(lists: Sequence[VideoList]) -> list[str]:
     """Return every path once, in the order in which the lists name them first."""
-    return list(dict.fromkeys(video.path for _, videos in lists for video in videos))
+    return list(dict.fromkeys(video.path for one in lists for video in one.videos))
 
 
 def write_list(file: Path, videos: Sequence[ListedVideo], *, bounds: Sequence[str] = ()) -> None:
     """Write one list, with the columns that its segments, if it is one of segments, have."""
-    rows = ((path, *(start, end)[: len(bounds)], label) for path, label, start, end in videos)
+    rows = ((video.path, *video.segment, video.label) for video in videos)
     write_table(file, ("path", *bounds, "label"), rows)
 
 

@@ -25,17 +25,15 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[object]]
 
 
-def html_page(
-    data: PreparedDataSet, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str
-) -> str:
-    """Return the page; the same for the same data."""
+def html_page(data: PreparedDataSet, tables: Mapping[str, Table], *, title: str) -> str:
+    """Return the page, with tables by what stands above them; the same for the same data."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
     return environment.get_template("stats.html.j2").render(
         title=title,
         plotly=Markup(get_plotlyjs()),
-        summary=Table(columns, rows),
+        tables=tables,
         plots={name: _drawn(figure, name) for name, figure in figures(data)},
         bad=Table(("path", "list", "reason"), [(r["path"], r["list"], r["reason"]) for r in data.bad]),
         classes=_class_table(data),
@@ -44,11 +42,19 @@ def html_page(
 
 def figures(data: PreparedDataSet) -> Iterator[tuple[str, go.Figure]]:
     """Yield every plot and what stands above it."""
-    videos = [video for of_split in data.videos.values() for video in of_split]
+    videos = data.files()
     totals = {name: sizes.total() for name, sizes in data.class_sizes().items()}
     if totals:
         yield "Videos per class, largest first", _ranking(totals)
-    yield "Duration", _histogram([video.seconds for video in videos], unit="seconds")
+    yield "Duration", _histogram([video.video_seconds for video in videos], unit="seconds")
+    samples = [sample for of_split in data.videos.values() for sample in of_split]
+    if data.has_segments:
+        lengths = [sample.seconds for sample in samples if sample.segment is not None]
+        yield "Length of segments", _histogram(lengths, unit="seconds", of="segments")
+    if data.has_label_sets:
+        counts = Counter(len(sample.labels) for sample in samples)
+        numbers = {f"{number} labels": counts[number] for number in sorted(counts)}
+        yield "Labels of a sample", _bars(numbers, unit="samples")
     yield "Frames per second", _most_common([f"{video.fps:.4g}" for video in videos])
     yield "Resolution", _most_common([f"{video.width}x{video.height}" for video in videos])
     yield "Codec", _most_common([video.codec for video in videos])
@@ -69,7 +75,7 @@ def _ranking(totals: dict[str, int]) -> go.Figure:
     return figure.update_layout(xaxis={"title": "classes", "showticklabels": False}, yaxis_title="videos")
 
 
-def _histogram(values: Sequence[float], *, unit: str, num_bins: int = 20) -> go.Figure:
+def _histogram(values: Sequence[float], *, unit: str, of: str = "videos", num_bins: int = 20) -> go.Figure:
     """Plot how many values lie in each of equally wide bins, from 0 to the 99.5th percentile.
 
     The last bin also counts everything above it, lest one long video flatten the rest.
@@ -87,7 +93,7 @@ def _histogram(values: Sequence[float], *, unit: str, num_bins: int = 20) -> go.
         customdata=names,
         hovertemplate="%{customdata}: %{y:,}<extra></extra>",
     )
-    return figure.update_layout(xaxis_title=unit, yaxis_title="videos")
+    return figure.update_layout(xaxis_title=unit, yaxis_title=of)
 
 
 def _most_common(values: Sequence[str], *, num_shown: int = 7) -> go.Figure:

@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 from data_prep.lists.manifest import VideoProperties
 from data_prep.videos.encoding import decoded_frames
 from gcvideo.data.decoding.checksum import crc32_of, crc32_of_folder
-from gcvideo.data.decoding.frames import FrameFolderReader
+from gcvideo.data.decoding.frames import FrameFolderReader, FrameNames
 from gcvideo.data.decoding.index import StreamIndex, index_stream
 from gcvideo.data.decoding.plain import why_not_plain
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -19,16 +19,24 @@ from gcvideo.data.decoding.reader import DecodeError, VideoReader
 
 Picture = npt.NDArray[np.uint8]
 
+DEFAULT_NAMES = FrameNames()
 NUM_PICKS = 8
 """Frames that both readers are asked for."""
 LARGEST_MEAN_DIFFERENCE = 3.0
 """Grey levels; two builds of FFmpeg turn one frame into RGB that differs by less."""
 
 
-def examine(path: Path) -> Iterator[VideoProperties]:
+def examine(
+    path: Path, *, frames: FrameNames = DEFAULT_NAMES, with_times: bool = False
+) -> Iterator[VideoProperties]:
     """Decode a video once, hold both training readers to its frames, and say what it is.
 
     Of a folder of frames, decode every picture.
+
+    Args:
+        path: The file, or the folder.
+        frames: How the pictures of a folder are named.
+        with_times: Whether the properties are to say when frames are shown.
 
     Yields:
         The properties as they are if decord hangs or crashes on the file; then the final ones.
@@ -37,7 +45,7 @@ def examine(path: Path) -> Iterator[VideoProperties]:
         DecodeError: Training cannot read the video.
     """
     if path.is_dir():
-        yield _examine_pictures(path)
+        yield _examine_pictures(path, frames)
         return
     index = index_stream(path)
     _check_whole(index)
@@ -74,21 +82,31 @@ def examine(path: Path) -> Iterator[VideoProperties]:
             crc32=checksum,
             not_plain=not_plain or "decord hangs or crashes on it",
         )
+        if with_times:
+            properties = _with_times(properties, reader)
     yield properties
     if not_plain is None:
         yield properties._replace(not_plain=_why_decord_differs(path, properties, picks, truth))
 
 
-def _examine_pictures(folder: Path) -> VideoProperties:
-    """Decode every picture of a folder, and say what the video is; its rate is what data.frames says."""
+def _with_times(properties: VideoProperties, reader: VideoReader) -> VideoProperties:
+    boundaries = reader.boundaries()
+    return properties._replace(
+        duration_seconds=round(float(boundaries[-1]), 6),
+        longest_frame_seconds=round(float(boundaries.diff().max()), 6),
+    )
+
+
+def _examine_pictures(folder: Path, frames: FrameNames) -> VideoProperties:
+    """Decode every picture of a folder, and say what the video is."""
     checksum = crc32_of_folder(folder)
-    reader = FrameFolderReader(folder)
+    reader = FrameFolderReader(folder, frames)
     with reader:
         for _ in reader.parts_at(range(len(reader))):  # raises DecodeError at one that is damaged
             pass
         width, height = reader.size
         suffix = Path(reader.pictures[0]).suffix.lower().removeprefix(".")
-        return VideoProperties(
+        found = VideoProperties(
             num_frames=len(reader),
             fps=reader.fps,
             width=width,
@@ -99,6 +117,7 @@ def _examine_pictures(folder: Path) -> VideoProperties:
             crc32=checksum,
             not_plain="it is a folder of pictures",
         )
+        return _with_times(found, reader)
 
 
 class _Truth:

@@ -339,10 +339,11 @@ def test_lists_are_not_overwritten_by_what_is_made_of_them(zoo: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"path,start,end,label\na.mp4,0,3,1\n", r"list\.csv: has columns end, start; cut segments out"),
-        (b"path,label\na.mp4,1\nb, c.mp4,1\n", r"list\.csv:3: is no row of path,label"),
-        (b"path,label\n\xfc.mp4,1\n", r"list\.csv: is not UTF-8 text .*; write the file again as UTF-8"),
-        (b"path,label\n" + b"x" * 200_000 + b",1\n", r"list\.csv:2: is not CSV .*; check its quotes"),
+        (b"path,start,end,label\na.mp4,3,3,1\n", r"list\.csv:2: segment t=3,3 is empty"),
+        (b"path,start,label\na.mp4,3,1\n", r"list\.csv:1: the header has columns start; expected one start"),
+        (b"path,label\na.mp4,1\nb, c.mp4,1\n", r"list\.csv:3: 'b,c\.mp4,1' has 3 cells; expected 2"),
+        (b"path,label\n\xfc.mp4,1\n", r"list\.csv:2: is not UTF-8 text .*; write the file again as UTF-8"),
+        (b"path,label\n" + b"x" * 200_000 + b",1\n", r"list\.csv:2: .* is not CSV .*; check its quotes"),
     ],
 )
 def test_a_list_that_means_something_else_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
@@ -352,8 +353,8 @@ def test_a_list_that_means_something_else_is_an_error(tmp_path: Path, content: b
 
 
 def test_a_list_without_the_columns_is_an_error(zoo: Path, tmp_path: Path) -> None:
-    (tmp_path / "train.csv").write_text("good.mp4 1\n")
-    with pytest.raises(ValueError, match="expected a header with the columns path and label"):
+    (tmp_path / "train.csv").write_text("path,frames\ngood.mp4,1\n")
+    with pytest.raises(ValueError, match="the header has columns path, frames; expected path and label"):
         run(zoo, tmp_path / "out", "--lists", str(tmp_path / "train.csv"))
 
 
