@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from jaxtyping import Int64
 
 from gcvideo.clip import VideoRecord
 from gcvideo.data.records import VideoRecords
@@ -55,11 +56,13 @@ def said_of_missing(
     missing = missing_videos(records, of_folders=of_folders)
     if not missing:
         return None
-    first = [records[row] for row in missing[:NUM_NAMED]]
-    more = ", ..." if len(missing) > len(first) else ""
+    _, firsts = np.unique(records.keys[missing], return_index=True)
+    first = [records[missing[place]] for place in sorted(firsts.tolist())[:NUM_NAMED]]
+    more = ", ..." if len(firsts) > len(first) else ""
+    are_not_there = "segments are of videos that are" if records.segments else "videos are"
     said = (
-        f"{file}: {len(missing):,} of {len(records):,} videos are not there: "
-        f"{', '.join(repr(record.video_id) for record in first)}{more}"
+        f"{file}: {len(missing):,} of {len(records):,} {are_not_there} not there: "
+        f"{', '.join(repr(record.written) for record in first)}{more}"
     )
     if len(missing) < len(records) and len(missing) <= max_share * len(records):
         return f"{said}; they are counted as unreadable"
@@ -74,9 +77,9 @@ def said_of_missing(
 def _likely_reason(record: VideoRecord, *, of_folders: bool) -> str:
     """Return why this video may not have been found."""
     if of_folders and record.path.is_file():
-        return f" ({record.video_id!r} is a file; files are read with data.source videos)"
+        return f" ({record.written!r} is a file; files are read with data.source videos)"
     if record.path.is_dir():
-        return f" ({record.video_id!r} is a folder; frames as pictures are read with data.source frames)"
+        return f" ({record.written!r} is a folder; frames as pictures are read with data.source frames)"
     archive = next((folder for folder in record.path.parents if folder.is_file()), None)
     if archive is not None:
         return f" ({archive} is a file; unpack it)"
@@ -87,20 +90,52 @@ def _likely_reason(record: VideoRecord, *, of_folders: bool) -> str:
 
 def said_of_shared(records: VideoRecords, training: VideoRecords, *, file: Path) -> str | None:
     """Return what to say of validation videos that are training videos too, if there are any."""
-    shared = int(np.isin(records.keys, training.keys).sum())
-    if not shared:
+    shared = np.flatnonzero(np.isin(records.keys, training.keys))
+    if not len(shared):
         return None
+    by_heart = "val/ metrics then tell what was learnt by heart, and best.ckpt goes by them"
+    if not (records.segments and training.segments):
+        said = f"{file}: {len(shared):,} of {len(records):,} validation videos are training videos too"
+        return f"{said}; {by_heart}"
+    said = f"{file}: {len(shared):,} of {len(records):,} validation segments are of training videos"
+    overlapping = num_overlapping(records, training, shared)
+    if overlapping:
+        return f"{said}, and {overlapping:,} of them overlap segments that are trained on; {by_heart}"
     return (
-        f"{file}: {shared:,} of {len(records):,} validation videos are training videos too; val/ metrics "
-        "then tell what was learnt by heart, and best.ckpt goes by them"
+        f"{said}, beside segments that are trained on; other parts of one recording look alike, and val/ "
+        "metrics are higher than on other recordings"
     )
+
+
+def num_overlapping(records: VideoRecords, training: VideoRecords, shared: Int64[np.ndarray, " n"]) -> int:
+    """Return how many of these rows share a part of their video with a training segment.
+
+    Segments in seconds and in frames are taken to overlap, since only the video tells.
+    """
+    in_training = np.flatnonzero(np.isin(training.keys, records.keys[shared]))
+    segments: dict[int, list[tuple[float, float, bool]]] = {}
+    for row in in_training.tolist():
+        segments.setdefault(int(training.keys[row]), []).append(_segment(training, row))
+    num = 0
+    for row in shared.tolist():
+        start, end, in_frames = _segment(records, row)
+        num += any(
+            other_in_frames != in_frames or (other_start < end and start < other_end)
+            for other_start, other_end, other_in_frames in segments[int(records.keys[row])]
+        )
+    return num
+
+
+def _segment(records: VideoRecords, row: int) -> tuple[float, float, bool]:
+    start, end, in_frames = records.segments
+    return float(start[row]), float(end[row]), bool(in_frames[row])
 
 
 def missing_videos(records: VideoRecords, *, of_folders: bool = False) -> list[int]:
     """Return which of the records have no file, or no folder of pictures, in order.
 
-    Files are asked for one by one only where no folder lists them as such: links, and folders that may not be
-    listed.
+    A file of many segments is looked for once. Files are asked for one by one only where no folder lists them
+    as such: links, and folders that may not be listed.
     """
     folders = sorted({normpath(join(records.root, folder)) for folder in records.folders()})  # noqa: PTH118
     present, absent = array("q"), set[str]()
@@ -111,10 +146,13 @@ def missing_videos(records: VideoRecords, *, of_folders: bool = False) -> list[i
     if len(absent) == len(folders):
         return list(range(len(records)))
     listed = np.isin(records.keys, np.frombuffer(present, dtype=np.int64))
-    rows = np.flatnonzero(~listed).tolist()
+    rows = np.flatnonzero(~listed)
+    _, firsts, video = np.unique(records.keys[rows], return_index=True, return_inverse=True)
     exists = isdir if of_folders else isfile
-    found = _in_parallel(lambda some: _without(records, some, absent, exists), rows, "files")
-    return [row for some in found for row in some]
+    asked = rows[firsts].tolist()
+    found = _in_parallel(lambda some: _without(records, some, absent, exists), asked, "files")
+    without = np.isin(asked, [row for some in found for row in some])
+    return rows[without[video]].tolist()
 
 
 def _listing(root: str, folders: Sequence[str], kind: Callable[..., bool]) -> Listing:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gcvideo.data import VideoDataModule
 from gcvideo.data import missing_videos as module
 from gcvideo.data.annotations import read_annotations
-from gcvideo.data.missing_videos import missing_videos, said_of_missing
+from gcvideo.data.missing_videos import missing_videos, said_of_missing, said_of_shared
 
 
 def listed(root: Path, *paths: str, name: str = "train.csv") -> Path:
@@ -142,3 +143,58 @@ def test_validation_videos_that_are_trained_on_are_counted_in_the_log(tmp_path, 
     with caplog.at_level(logging.INFO, logger="gcvideo"):
         data.setup("fit")
     assert "val.csv: 2 of 4 validation videos are training videos too; val/ metrics" in caplog.text
+
+
+def segments(root: Path, *rows: str, name: str = "train.csv", header: str = "path,start,end,label") -> Path:
+    root.mkdir(exist_ok=True)
+    (root / name).write_text(header + "\n" + "".join(f"{row},0\n" for row in rows))
+    return root
+
+
+def test_a_video_of_many_segments_is_looked_for_once_and_named_once(tmp_path, monkeypatch):
+    touched(tmp_path / "elsewhere", "x.mp4")
+    root = segments(
+        tmp_path, *(f"{path},{t},{t + 1}" for t in range(50) for path in ("x.mp4", "gone.mp4", "y.mp4"))
+    )
+    (root / "x.mp4").symlink_to("elsewhere/x.mp4")
+    (root / "y.mp4").symlink_to("nowhere.mp4")
+    asked: list[str] = []
+    monkeypatch.setattr(module, "isfile", lambda path: asked.append(path) or os.path.isfile(path))  # noqa: PTH113
+    records = read_annotations(root / "train.csv", root=root, num_classes=2)
+    found = missing_videos(records)
+    assert [records[row].written for row in found] == ["gone.mp4", "y.mp4"] * 50
+    assert sorted(asked) == [f"{root}/{name}" for name in ("gone.mp4", "x.mp4", "y.mp4")]
+    said = said_of_missing(records, file=root / "train.csv", max_share=0.9)
+    assert said == (
+        f"{root}/train.csv: 100 of 150 segments are of videos that are not there: 'gone.mp4', 'y.mp4'; "
+        "they are counted as unreadable"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "said"),
+    [
+        (["b.mp4,0,9"], "path,start,end,label", None),
+        (
+            ["x.mp4,10,12", "b.mp4,0,1"],
+            "path,start,end,label",
+            "1 of 2 validation segments are of training videos, beside",
+        ),
+        (
+            ["x.mp4,9.9,12", "x.mp4,10,11"],
+            "path,start,end,label",
+            "2 of 2 .* and 1 of them overlap segments .*by heart",
+        ),
+        (["x.mp4,10,12"], "path,start_frame,end_frame,label", "1 of 1 .* and 1 of them overlap"),
+    ],
+)
+def test_validation_segments_of_training_videos_are_pointed_out_with_those_that_overlap(
+    tmp_path, rows, header, said
+):
+    segments(tmp_path, "x.mp4,0,5", "x.mp4,5,10", "a.mp4,0,5")
+    segments(tmp_path, *rows, name="val.csv", header=header)
+    training, validation = (
+        read_annotations(tmp_path / name, root=tmp_path, num_classes=2) for name in ("train.csv", "val.csv")
+    )
+    found = said_of_shared(validation, training, file=tmp_path / "val.csv")
+    assert found is None if said is None else re.search(said, found)
