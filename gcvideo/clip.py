@@ -48,11 +48,13 @@ class Segment(NamedTuple):
         start, end = (repr(float(bound)).removesuffix(".0") for bound in self[:2])
         return f"{'frames' if self.in_frames else 't'}={start},{end}"
 
-    @classmethod
-    def named(cls, video_id: str) -> "Segment | None":
-        """Return the segment that a video's name in outputs has; None of a whole video."""
+    @staticmethod
+    def of_name(video_id: str) -> "tuple[str, Segment | None]":
+        """Return path and segment of a video's name in outputs; the segment is None of a whole video."""
         found = FRAGMENT.search(video_id)
-        return cls(float(found[2]), float(found[3]), found[1] is not None) if found else None
+        if found is None:
+            return video_id, None
+        return video_id[: found.start()], Segment(float(found[2]), float(found[3]), found[1] is not None)
 
 
 class VideoRecord(NamedTuple):
@@ -71,6 +73,11 @@ class VideoRecord(NamedTuple):
     """As its list says; None where that does not."""
     segment: Segment | None = None
     """None of a whole video."""
+
+    @classmethod
+    def unlabelled(cls, path: Path, segment: Segment | None = None) -> "VideoRecord":
+        """Return a video whose label is of no account, which is called by its path."""
+        return cls(path, 0, str(path) if segment is None else f"{path}#{segment}", segment=segment)
 
     @property
     def written(self) -> str:

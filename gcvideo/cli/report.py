@@ -7,6 +7,7 @@ from pathlib import Path
 from gcvideo.cli.inputs import load
 from gcvideo.cli.options import add_out
 from gcvideo.cli.parser import CommandParser
+from gcvideo.clip import Segment, VideoRecord
 from gcvideo.complexity import Complexity, Subject, measure_complexity
 from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import DecodeError
@@ -104,7 +105,9 @@ def thumbnails(videos: Sequence[str], data: VideoDataModule) -> dict[str, str]:
     pictures = {}
     for video in videos:
         try:
-            pictures[video] = thumbnail(data.split_lists.videos / video, data.open_any)
+            path, segment = Segment.of_name(video)
+            record = VideoRecord.unlabelled(data.split_lists.videos / path, segment)
+            pictures[video] = thumbnail(record, data.open_any)
         except DecodeError as error:
             log.info("no picture: %s", error)
     return pictures

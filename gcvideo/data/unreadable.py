@@ -32,16 +32,17 @@ class RaiseUnreadable:
 
 
 class ReportUnreadable:
-    """Every video that cannot be read is named once in the log."""
+    """Every video that cannot be read is named once in the log, and so are segments for other reasons."""
 
     def __init__(self) -> None:
-        self.reported: set[str] = set()
+        self.reported: set[tuple[str, str]] = set()
 
     def handle(self, videos: Sequence[Unreadable], *, epoch: int) -> None:
         for record, reason in videos:
-            if record.video_id not in self.reported:
+            named = (record.written, reason) if record.segment is not None else (record.video_id, "")
+            if named not in self.reported:
                 log.warning("%s: %s; counted as unreadable", record.path, reason)
-                self.reported.add(record.video_id)
+                self.reported.add(named)
 
 
 class SkipUnreadable:

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from gcvideo.atomic import write_text
 from gcvideo.cells import quoted
-from gcvideo.clip import Unreadable
+from gcvideo.clip import Segment, Unreadable
 from gcvideo.evaluation.thresholds import Thresholds
 
 BETWEEN = ";"
 """What stands between the classes of a video in a cell."""
+SEGMENT_COLUMNS = {False: ("start", "end"), True: ("start_frame", "end_frame")}
+"""Of segments in seconds, and in frames; as lists have them."""
 
 
 class PredictionTable:
@@ -74,11 +76,30 @@ class PredictionTable:
             self.rows.append({"video": record.video_id, "label": label, "unreadable": reason})
 
     def write(self, file: Path, rows: Sequence[dict[str, object]] | None = None) -> None:
-        """Write `rows` (by default the table's own) as CSV, sorted by video; replaces an older file whole."""
-        frame = pd.DataFrame(self.rows if rows is None else rows).sort_values("video", kind="stable")
+        """Write `rows` (by default the table's own) as CSV, sorted by video; replaces an older file whole.
+
+        Where there are segments, columns behind the video say when they start and end.
+        """
+        frame = in_order(pd.DataFrame(self.rows if rows is None else rows))
         if "unreadable" in frame:  # stands last, wherever the first of them stands
             frame["unreadable"] = frame.pop("unreadable")
         write_text(file, frame.map(quoted).to_csv(index=False))
+
+
+def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table sorted by video, with columns for start and end behind it where rows are segments."""
+    named = [Segment.of_name(video) for video in frame["video"]]
+    keys = [(path, segment or (-1.0, -1.0)) for path, segment in named]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    frame = frame.iloc[order].reset_index(drop=True)
+    for in_frames, columns in SEGMENT_COLUMNS.items():
+        segments = [named[row][1] for row in order]
+        of_unit = [segment if segment and segment.in_frames == in_frames else None for segment in segments]
+        if any(of_unit):
+            for bound, column in enumerate(columns):
+                cells = [segment and segment[bound] for segment in of_unit]
+                frame.insert(1 + bound, column, pd.array(cells, dtype="Int64" if in_frames else "Float64"))
+    return frame
 
 
 class MultiLabelTable(PredictionTable):

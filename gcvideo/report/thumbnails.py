@@ -1,24 +1,24 @@
 """Small pictures of videos."""
 
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 
-from gcvideo.data.decoding import OpenReader
+from gcvideo.clip import VideoRecord
+from gcvideo.data.decoding import OpenReader, open_record
 from gcvideo.report.run import data_uri
 
 HEIGHT = 120
 NUM_FRAMES = 3
 
 
-def thumbnail(path: Path, open_video: OpenReader) -> str:
-    """Draw three frames of a video side by side, as an address that needs no file.
+def thumbnail(video: VideoRecord, open_video: OpenReader) -> str:
+    """Draw three frames of a video, or of its segment, side by side, as an address that needs no file.
 
     Raises:
         DecodeError: The video cannot be read.
     """
-    with open_video(path) as reader:
+    with open_record(video, open_video) as reader:
         numbers = [len(reader) * part // (2 * NUM_FRAMES) for part in range(1, 2 * NUM_FRAMES, 2)]
         frames = reader.frames_at(numbers)
     height, width = frames.shape[1:3]

@@ -57,8 +57,8 @@ def test_a_name_says_the_segment(start, length, in_frames):
         if in_frames
         else Segment(start, start + length, False)
     )
-    assert Segment.named(f"a/b#t=c.mp4#{segment}") == segment
-    assert Segment.named("a/b.mp4") is None
+    assert Segment.of_name(f"a/b#t=c.mp4#{segment}") == ("a/b#t=c.mp4", segment)
+    assert Segment.of_name("a/b.mp4") == ("a/b.mp4", None)
 
 
 SECONDS, FRAMES = "path,start,end,label\nx.mp4,0,1,0\n", "path,start_frame,end_frame,label\nx.mp4,0,1,0\n"

@@ -118,3 +118,19 @@ def test_a_table_of_predictions_alone_has_the_classes_above_their_own_thresholds
     table.add(["x"], probabilities([0.6, 0.3, 0.8]))
     assert (table.rows[0]["prediction"], table.rows[0]["probability"]) == ("a;b", "0.600000;0.300000")
     assert "label" not in table.rows[0]
+
+
+def test_segments_are_sorted_by_time_and_have_columns_of_their_bounds(tmp_path):
+    table = PredictionTable(["a", "b"])
+    for video in ("b.mp4#t=10,12.5", "b.mp4#t=9.5,10", "a.mp4", "b.mp4#frames=3,8", "a.mp4#t=0,2"):
+        table.add([video], probabilities([0.25, 0.75]))
+    table.write(tmp_path / "predictions.csv")
+    lines = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert [line.rpartition(",b,0.75,b,0.75,a,0.25")[0] for line in lines[1:]] == [
+        "a.mp4,,,,",
+        "a.mp4#t=0,2,,,0.0,2.0".replace("a.mp4#t=0,2", '"a.mp4#t=0,2"'),
+        '"b.mp4#frames=3,8",3,8,,',
+        '"b.mp4#t=9.5,10",,,9.5,10.0',
+        '"b.mp4#t=10,12.5",,,10.0,12.5',
+    ]
+    assert lines[0].startswith("video,start_frame,end_frame,start,end,prediction,")
