@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from torch import nn
+from jaxtyping import Int64, UInt8
+from torch import Tensor, nn
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.augmentation import Blend, Blending, ClipAugmentation, RandomErasing
+from gcvideo.data.class_counts import class_counts
 from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend, FrameFolderReader, FrameNames, OpenAny, OpenReader
 from gcvideo.data.epochs import Place, require_whole_batch, say_what_epochs_read
@@ -253,6 +254,11 @@ class VideoDataModule(ListedVideos):
         return self.training_settings.dataset(
             records, backend=self.opens_listed, seed=self.seed, num_classes=self.num_set_classes
         )
+
+    def class_counts(self) -> Int64[Tensor, " K"]:
+        """Return how many training videos have each class."""
+        records = self.training_dataset(self.records("train")).records
+        return class_counts(records, num_classes=len(self.class_names))
 
     def protocol(self, split: Literal["val", "test"]) -> dict[str, Any]:
         """Return what an evaluation on this split looks at, as plain values."""

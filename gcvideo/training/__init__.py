@@ -5,6 +5,7 @@ from gcvideo.training.averaging import SWAWeightAveraging
 from gcvideo.training.batch_norm import BatchNormOver, FrozenBatchNorm
 from gcvideo.training.classifier import VideoClassifier
 from gcvideo.training.compilation import CompileNetwork
+from gcvideo.training.cross_entropy import CrossEntropy
 from gcvideo.training.distillation import BinaryDistillation, Distillation
 from gcvideo.training.finetuning import FreezeStages
 from gcvideo.training.losses import AsymmetricLoss, BinaryCrossEntropy, FocalLoss
@@ -31,6 +32,7 @@ __all__ = [
     "CompileNetwork",
     "Constant",
     "CosineAfterWarmup",
+    "CrossEntropy",
     "Distillation",
     "FocalLoss",
     "FreezeStages",

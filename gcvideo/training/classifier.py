@@ -16,6 +16,7 @@ from gcvideo.backbones.checkpoints import Weights, load_weights
 from gcvideo.backbones.layout import to_channels_last
 from gcvideo.clip import ViewBatch
 from gcvideo.keeping.checkpoint_file import require_fit
+from gcvideo.training.class_weights import begin_with_counts, require_classes
 from gcvideo.training.counted_schedule import CountedSchedule, make_schedule
 from gcvideo.training.empty_batch import loss_of_no_clip
 from gcvideo.training.evaluated import EvaluatedNetwork
@@ -115,6 +116,7 @@ class VideoClassifier(EvaluatedNetwork):
                 f"model.loss is {type(self.loss).__name__}, which has weights to train, and the optimizer "
                 "has those of the network; make them the network's"
             )
+        require_classes(self.loss, class_names)
         if channels_last:
             to_channels_last(self.network)
 
@@ -154,6 +156,8 @@ class VideoClassifier(EvaluatedNetwork):
         self.start_from_weights()
         if isinstance(self.loss, LooksAtClips):
             self.loss.begin(self.class_names, self.device)
+        data = getattr(self.trainer, "datamodule", None)
+        begin_with_counts(self.loss, data, self.class_names, self.device)
 
     def training_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Return the mean loss over the B videos of the batch: L = 1/B sum_b L_b.

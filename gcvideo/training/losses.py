@@ -8,6 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
+from gcvideo.training.class_weights import ClassWeights, WeightedLoss
+
 Target = Int64[Tensor, " B"] | Float[Tensor, "B K"]
 """Labels, or the share that each class has of a clip, as blending gives it."""
 
@@ -43,8 +45,8 @@ def shares(target: Target, num_classes: int) -> Float[Tensor, "B K"]:
     return target if target.ndim == 2 else nn.functional.one_hot(target, num_classes).float()
 
 
-class BinaryCrossEntropy(nn.Module):
-    """Every class on its own: -1/(B K) sum_bk [y log s(z) + (1 - y) log(1 - s(z))], s the sigmoid.
+class BinaryCrossEntropy(WeightedLoss):
+    """Every class on its own: -1/(B K) sum_bk [w_k y log s(z) + (1 - y) log(1 - s(z))], s the sigmoid.
 
     As in Wightman et al., arXiv:2110.00476; timm's BinaryCrossEntropy, which smooths no blended clips. A mean
     over K classes, it has far smaller gradients than cross-entropy: it goes with AdamW or LAMB, or with a
@@ -52,10 +54,17 @@ class BinaryCrossEntropy(nn.Module):
 
     Args:
         label_smoothing: s of (1 - s) y + s / K, which stands for y.
+        class_weights: w, as CrossEntropy has them; torch's pos_weight. By default 1.
+        beta: Of effective_number.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        class_weights: ClassWeights | None = None,
+        beta: float = 0.999,
+    ) -> None:
+        super().__init__(class_weights, beta)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing:g}; expected 0 or more, below 1")
         self.label_smoothing = label_smoothing
@@ -64,22 +73,32 @@ class BinaryCrossEntropy(nn.Module):
         num_classes = logits.shape[1]
         y = shares(target, num_classes).to(logits.dtype)
         y = (1 - self.label_smoothing) * y + self.label_smoothing / num_classes
-        return nn.functional.binary_cross_entropy_with_logits(logits, y)
+        w = None if self.weight is None else self.weight.to(logits)
+        return nn.functional.binary_cross_entropy_with_logits(logits, y, pos_weight=w)
 
 
-class FocalLoss(nn.Module):
+class FocalLoss(WeightedLoss):
     """Every class on its own, the easy ones less: 1/B sum_bk -a_y (1 - p_y)^gamma log p_y.
 
-    Lin et al., arXiv:1708.02002, equation 5, by torchvision: p_y = s(z) and a_y = alpha of a clip's class,
-    1 - s(z) and 1 - alpha of the others. Of a blended clip it is the mean of its classes' by their shares.
+    Lin et al., arXiv:1708.02002, equation 5, by torchvision: p_y = s(z) and a_y = alpha w_k of a clip's
+    class, 1 - s(z) and 1 - alpha of the others. Of a blended clip it is the mean of its classes' by their
+    shares.
 
     Args:
         alpha: Weight of a clip's class against the others; -1 for none.
         gamma: How much less those count that are told well; 0 is binary cross-entropy, summed over classes.
+        class_weights: w, as CrossEntropy has them. By default 1.
+        beta: Of effective_number.
     """
 
-    def __init__(self, alpha: float = 0.25, gamma: float = 2.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        class_weights: ClassWeights | None = None,
+        beta: float = 0.999,
+    ) -> None:
+        super().__init__(class_weights, beta)
         if not (0 <= alpha <= 1 or alpha == -1) or gamma < 0:
             raise ValueError(
                 f"alpha is {alpha:g} and gamma {gamma:g}; expected alpha in 0..1 or -1, gamma 0 or more"
@@ -93,24 +112,35 @@ class FocalLoss(nn.Module):
             sigmoid_focal_loss(logits, torch.full_like(logits, one), alpha=self.alpha, gamma=self.gamma)
             for one in (1.0, 0.0)
         )
-        return (y * of_class + (1 - y) * of_others).sum() / len(logits)
+        w = 1.0 if self.weight is None else self.weight.to(logits)
+        return (w * y * of_class + (1 - y) * of_others).sum() / len(logits)
 
 
-class AsymmetricLoss(nn.Module):
+class AsymmetricLoss(WeightedLoss):
     """Every class on its own, and those that a clip does not have count little: 1/B sum_bk L(z_bk, y_bk).
 
-    L = -y (1 - p)^gamma_pos log p - (1 - y) p_m^gamma_neg log(1 - p_m), with p = s(z) and p_m = max(p - clip,
-    0) (Ridnik et al., arXiv:2009.14119), for videos that have few of many classes. Of a blended clip it is
-    the mean of both terms by their shares. timm's AsymmetricLossMultiLabel, by the same defaults.
+    L = -w_k y (1 - p)^gamma_pos log p - (1 - y) p_m^gamma_neg log(1 - p_m), with p = s(z) and p_m =
+    max(p - clip, 0) (Ridnik et al., arXiv:2009.14119), for videos that have few of many classes. Of a
+    blended clip it is the mean of both terms by their shares. timm's AsymmetricLossMultiLabel, by the same
+    defaults.
 
     Args:
         gamma_neg: How much less those classes count that are rightly told to be absent.
         gamma_pos: How much less those that are rightly told to be there; 0 or 1.
         clip: Probability m below which an absent class does not count at all.
+        class_weights: w, as CrossEntropy has them. By default 1.
+        beta: Of effective_number.
     """
 
-    def __init__(self, gamma_neg: float = 4.0, gamma_pos: float = 1.0, clip: float = 0.05) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        gamma_neg: float = 4.0,
+        gamma_pos: float = 1.0,
+        clip: float = 0.05,
+        class_weights: ClassWeights | None = None,
+        beta: float = 0.999,
+    ) -> None:
+        super().__init__(class_weights, beta)
         if min(gamma_neg, gamma_pos) < 0 or not 0 <= clip < 1:
             raise ValueError(
                 f"gamma_neg is {gamma_neg:g}, gamma_pos {gamma_pos:g} and clip {clip:g}; expected 0 or more, "
@@ -127,7 +157,8 @@ class AsymmetricLoss(nn.Module):
         p_m = (p - self.clip).clamp_min(0)
         of_present = (1 - p) ** self.gamma_pos * nn.functional.logsigmoid(z)
         of_absent = p_m**self.gamma_neg * (1 - p_m).clamp_min(LEAST).log()
-        return -(y * of_present + (1 - y) * of_absent).sum() / len(z)
+        w = 1.0 if self.weight is None else self.weight.to(z)
+        return -(w * y * of_present + (1 - y) * of_absent).sum() / len(z)
 
 
 def require_takes_targets(
