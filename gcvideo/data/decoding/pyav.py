@@ -42,6 +42,10 @@ class _PresentationError(Exception):
     """The decoder gave other frames than the packets' time stamps announce."""
 
 
+NOT_AS_STATED = (_PresentationError, FFmpegError)
+"""What decoding by time stamps raises where they are not to be trusted."""
+
+
 class PyAVReader(AscendingReader):
     """Decodes from the key frame before each frame asked for, by time stamp, on one thread.
 
@@ -51,7 +55,7 @@ class PyAVReader(AscendingReader):
     """
 
     def __init__(self, index: PacketIndex, *, name: str = "pyav") -> None:
-        self._index = index
+        self.index = index
         self._presentation = index.presentation
         self._reformatter = VideoReformatter()
         super().__init__(index.path, num_frames=0, fps=index.fps, size=index.size, name=name)
@@ -71,12 +75,12 @@ class PyAVReader(AscendingReader):
         was written once it knows the build (h264_cabac.c). From a later key frame alone, it would
         call each frame damaged.
         """
-        if self._index.codec == "h264" and "444p" in (self._index.context.pix_fmt or ""):
+        if self.index.codec == "h264" and "444p" in (self.index.context.pix_fmt or ""):
             with suppress(FFmpegError):  # where that packet is damaged, reading says so
-                self._index.context.decode(self._index.packets[0])
+                self.index.context.decode(self.index.packets[0])
 
     def close(self) -> None:
-        self._index.close()
+        self.index.close()
 
     def boundaries(self) -> Float64[Tensor, " boundaries"]:
         by_clock = self.boundaries_by_clock()
@@ -88,22 +92,22 @@ class PyAVReader(AscendingReader):
         Where a file does not say it, frames are evenly spaced, and the log says so. A last frame of no stated
         duration is shown as long as the others, by their median.
         """
-        stamps, tick = self._stamps(), self._index.tick
+        stamps, tick = self._stamps(), self.index.tick
         if stamps is None:
             logger.warning(
                 "%s: its time stamps do not say when frames are shown; taken as even, %.5g a second",
                 self.path,
-                self._index.stated_fps,
+                self.index.stated_fps,
             )
-            stamps = [number * self._index.ticks_per_frame for number in range(len(self))]
+            stamps = [number * self.index.ticks_per_frame for number in range(len(self))]
         shown = torch.tensor(stamps, dtype=torch.float64)
         last = self._last_duration or (
-            shown.diff().median() if len(shown) > 1 else self._index.ticks_per_frame
+            shown.diff().median() if len(shown) > 1 else self.index.ticks_per_frame
         )
         return torch.cat([shown, shown[-1:] + last]) * tick.numerator / tick.denominator
 
     def _stamps(self) -> list[int] | list[float] | None:
-        index = self._index
+        index = self.index
         if index.presentation is None:
             packets = [packet.pts for packet in index.packets]
             return mended(self._decoded_stamps, packets, ticks_per_frame=index.ticks_per_frame)
@@ -113,24 +117,29 @@ class PyAVReader(AscendingReader):
     @property
     def _last_duration(self) -> int:
         """In ticks; 0 where it is not stated."""
-        presentation = self._index.presentation
-        return 0 if presentation is None else self._index.duration(presentation.shown[-1])
+        presentation = self.index.presentation
+        return 0 if presentation is None else self.index.duration(presentation.shown[-1])
 
     def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         num_given = 0
         if self._presentation is not None:
             try:
-                for part in self._to_rgb(self._frames_by_time(self._presentation, ascending), part_size):
+                for part in self._decode_by_time(ascending, part_size):
                     yield part
                     num_given += len(part)
                 return
-            except (_PresentationError, FFmpegError):
+            except NOT_AS_STATED:
                 logger.debug("%s: its time stamps do not hold; it is decoded in order", self.path)
         yield from self._to_rgb(self._frames_by_count(ascending[num_given:]), part_size)
         self._presentation = None
 
+    def _decode_by_time(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
+        """Yield the frames by their time stamps; or raise one of NOT_AS_STATED."""
+        assert self._presentation is not None
+        return self._to_rgb(self._frames_by_time(self._presentation, ascending), part_size)
+
     def _frames_by_time(self, presentation: PresentationOrder, ascending: list[int]) -> Iterator[VideoFrame]:
-        keys = self._index.key_positions
+        keys = self.index.key_positions
 
         def last_key_before(number: int) -> int:
             """Return the last key packet both decoded and shown no later than frame `number`."""
@@ -142,7 +151,7 @@ class PyAVReader(AscendingReader):
             self._run(presentation, key, list(numbers))
             for key, numbers in groupby(ascending, key=last_key_before)
         ]
-        self._index.plan([position for run in runs for position in self._needed(run)])
+        self.index.plan([position for run in runs for position in self._needed(run)])
         for run in runs:
             yield from self._frames_of(presentation, run)
 
@@ -161,7 +170,7 @@ class PyAVReader(AscendingReader):
         needed, last = [], max(run.wanted)
         while not needed or needed[-1] < last:
             needed.append(next(decoded))
-        return [*needed, *islice(decoded, self._index.context.reorder_depth + 1)]
+        return [*needed, *islice(decoded, self.index.context.reorder_depth + 1)]
 
     def _frames_of(self, presentation: PresentationOrder, run: "_Run") -> Iterator[VideoFrame]:
         """Yield the frames of a run, ascending; or raise PresentationError."""
@@ -187,7 +196,7 @@ class PyAVReader(AscendingReader):
         Only packets shown before one decoded earlier are looked at: where a container (AVI) states
         decoding times alone, there is none, and frames are not numbered by a guess.
         """
-        return presentation.reordered[position] and self._index.is_unreferenced(position)
+        return presentation.reordered[position] and self.index.is_unreferenced(position)
 
     def _frames_by_count(self, ascending: list[int]) -> Iterator[VideoFrame]:
         wanted, count, is_damaged = set(ascending), 0, False
@@ -206,7 +215,7 @@ class PyAVReader(AscendingReader):
 
     def _all_frames(self) -> Iterator[VideoFrame]:
         try:
-            yield from self._decoded(range(len(self._index.packets)))
+            yield from self._decoded(range(len(self.index.packets)))
         except FFmpegError as error:
             raise DecodeError(
                 f"{self.path}: a packet does not decode ({error.strerror}); "
@@ -215,18 +224,16 @@ class PyAVReader(AscendingReader):
 
     def _decoded(self, positions: Iterable[int]) -> Iterator[VideoFrame]:
         """Yield what the decoder, started anew, returns for these packets, in its own order."""
-        context = self._index.context
+        context = self.index.context
         context.flush_buffers()
         for position in positions:
-            yield from context.decode(self._index.packets[position])
+            yield from context.decode(self.index.packets[position])
         yield from context.decode(None)
 
     def _to_rgb(self, frames: Iterator[VideoFrame], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         shape, part = None, []
         for frame in frames:
-            picture = upright_rgb(
-                frame, self._reformatter, name=str(self.path), rotation=self._index.rotation
-            )
+            picture = upright_rgb(frame, self._reformatter, name=str(self.path), rotation=self.index.rotation)
             if shape not in (None, picture.shape):
                 raise DecodeError(
                     f"{self.path}: its frame size changes from {shape[:2]} to {picture.shape[:2]}; "
