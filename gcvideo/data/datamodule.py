@@ -265,7 +265,9 @@ class VideoDataModule(ListedVideos):
         views = {"val": self.val_views, "test": self.test_views}[split]
         return {
             "list": self.split_lists.named(split),
-            "clip": asdict(self.clip),
+            "clip": {
+                name: value for name, value in asdict(self.clip).items() if name != "align"
+            },  # training's
             "views": views.as_plain(self.clip),
             "mean": [round(value / 255, 6) for value in self.normalize.mean.flatten().tolist()],
             "std": [round(value / 255, 6) for value in self.normalize.std.flatten().tolist()],

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_record
-from gcvideo.data.decoding.segments import boundaries_in_video
+from gcvideo.data.decoding.segments import SegmentReader, boundaries_in_video
 from gcvideo.data.sampling import ClipShape, VideoLength, clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
@@ -114,7 +114,9 @@ class VideoDataset(Dataset[Clip]):
             _random_state(_mix(self.seed, epoch, index)),
             open_record(record, self.backend) as reader,
         ):
-            return self.clip_of(record, reader, self.clips(VideoLength(len(reader), reader.fps)))
+            first = reader.frames.start if isinstance(reader, SegmentReader) else 0
+            length = VideoLength(len(reader), reader.fps, first=first)
+            return self.clip_of(record, reader, self.clips(length))
 
     def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
         """Return the views of an open video."""

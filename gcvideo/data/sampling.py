@@ -22,13 +22,14 @@ StartRule = Literal["to_end", "before_end"]
 
 
 class VideoLength(int):
-    """How many frames a video has, and how many a second."""
+    """How many frames a video has, how many a second, and which of its file's is its first."""
 
     fps: float
+    first: int
 
-    def __new__(cls, num_frames: int, fps: float) -> "VideoLength":
+    def __new__(cls, num_frames: int, fps: float, *, first: int = 0) -> "VideoLength":
         length = super().__new__(cls, num_frames)
-        length.fps = fps
+        length.fps, length.first = fps, first
         return length
 
 
@@ -46,6 +47,9 @@ class ClipFrames:
             as many source frames whatever their rate.
         past_end: What follows the end of a video that is shorter than a clip: hold repeats its last frame,
             loop begins again (MMAction2).
+        align: Training clips start at a multiple of so many frames: with --stride of data_prep/transcode.py,
+            at one that its files have at once, which is read faster. Fewer starts are drawn, each as often;
+            a video in which none fits is read from anywhere. Views of an evaluation stay where they are.
     """
 
     num_frames: int = 8
@@ -53,6 +57,7 @@ class ClipFrames:
     spacing: Spacing = "stride"
     target_fps: float | None = None
     past_end: PastEnd = "hold"
+    align: int = 1
 
     def __post_init__(self) -> None:
         if self.num_frames < 1 or self.stride < 1:
@@ -61,6 +66,14 @@ class ClipFrames:
             )
         if self.target_fps is not None and not 0 < self.target_fps < float("inf"):
             raise ValueError(f"clip.target_fps is {self.target_fps:g}; expected frames per second, above 0")
+        if self.align < 1:
+            raise ValueError(f"clip.align is {self.align}; expected a number of frames, 1 for any start")
+        if self.align > 1 and (self.target_fps is not None or self.spacing != "stride"):
+            other = "spacing linspace" if self.target_fps is None else f"target_fps {self.target_fps:g}"
+            raise ValueError(
+                f"clip.align is {self.align}, and with {other} frames of a clip are no whole strides apart; "
+                "leave one out"
+            )
 
     @property
     def offsets(self) -> Int64[Tensor, " T"]:
@@ -163,7 +176,7 @@ class ClipSampler(ABC):
 
 
 class RandomClip(ClipSampler):
-    """One clip that starts anywhere it fits, uniformly, from torch's global generator."""
+    """One clip that starts anywhere it fits and is aligned, uniformly, from torch's global generator."""
 
     def __init__(self, clip: ClipFrames) -> None:
         self.clip = clip
@@ -171,10 +184,18 @@ class RandomClip(ClipSampler):
     def __call__(self, video_frames: int) -> Int64[Tensor, "1 T"]:
         last_start = self.clip.last_start(video_frames)
         if isinstance(last_start, int):
-            start = torch.randint(last_start + 1, (1,))
+            start = self._start(last_start, video_frames)
         else:
             start = torch.rand(1, dtype=torch.float64) * last_start
         return self.clip.at(start, video_frames)
+
+    def _start(self, last_start: int, video_frames: int) -> Int64[Tensor, " 1"]:
+        """Draw one of the aligned starts, which are counted in the frames of the file."""
+        step = self.clip.align
+        first = -video_frames.first % step if isinstance(video_frames, VideoLength) else 0
+        if first > last_start:
+            first, step = 0, 1
+        return first + step * torch.randint((last_start - first) // step + 1, (1,))
 
 
 class RandomStride(ClipSampler):

@@ -1,10 +1,20 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
+from gcvideo.data.sampling import (
+    ClipFrames,
+    ClipShape,
+    RandomClip,
+    RandomStride,
+    UniformClips,
+    VideoLength,
+)
+from gcvideo.data.training_clips import OtherClips, SameClip
 
 LENGTHS = st.integers(1, 2000)
 CLIPS = st.builds(
@@ -118,6 +128,61 @@ def test_a_random_clip_starts_at_every_frame_at_which_it_fits():
     sampler = RandomClip(ClipFrames(3, 2))
     starts = {int(sampler(9)[0, 0]) for _ in range(200)}
     assert starts == {0, 1, 2, 3, 4}
+
+
+def test_aligned_clips_start_at_multiples_each_as_often():
+    torch.manual_seed(0)
+    sampler = RandomClip(ClipFrames(3, 8, align=8))
+    starts = Counter(int(sampler(17 + 35)[0, 0]) for _ in range(2000))
+    assert sorted(starts) == [0, 8, 16, 24, 32]
+    assert all(abs(count - 400) < 100 for count in starts.values())
+
+
+@given(st.integers(1, 20), st.integers(1, 20), LENGTHS, st.integers(0, 50))
+def test_aligned_starts_are_counted_in_the_frames_of_the_file_and_fit(align, stride, num_frames, first):
+    clip = ClipFrames(4, stride, align=align)
+    start = int(RandomClip(clip)(VideoLength(num_frames, 25.0, first=first))[0, 0])
+    last = clip.last_start(num_frames)
+    assert 0 <= start <= last
+    aligned = [s for s in range(int(last) + 1) if (first + s) % align == 0]
+    assert start in aligned or not aligned
+
+
+def test_any_start_is_drawn_as_before_and_evaluation_is_not_aligned():
+    for frames in (1, 30, 300):
+        torch.manual_seed(frames)
+        expected = torch.randint(max(frames - 57, 0) + 1, (1,))
+        torch.manual_seed(frames)
+        assert RandomClip(ClipFrames(8, 8))(frames)[0, 0] == expected
+        views = [UniformClips(clip, num_clips=10)(frames) for clip in (ClipFrames(), ClipFrames(align=8))]
+        assert torch.equal(*views)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"align": 0}, "clip.align is 0; expected a number of frames"),
+        ({"align": 8, "target_fps": 30.0}, "clip.align is 8, and with target_fps 30 .*; leave one out"),
+        ({"align": 8, "spacing": "linspace"}, "clip.align is 8, and with spacing linspace .*; leave one out"),
+    ],
+)
+def test_an_alignment_that_means_nothing_is_refused(settings, problem):
+    with pytest.raises(ValueError, match=problem):
+        ClipFrames(**settings)
+
+
+def test_multigrid_and_repeats_are_aligned_too():
+    torch.manual_seed(0)
+    clip = ClipFrames(8, 8, align=8)
+    shape = ClipShape(num_frames=4, min_stride=8, max_stride=16, crop_size=112)
+    for sampler in (
+        RandomStride(clip, shape=shape, sampler=RandomClip),
+        OtherClips(RandomClip(clip), num_repeats=3),
+        SameClip(RandomClip(clip), num_repeats=3),
+    ):
+        starts = {int(start) for _ in range(30) for start in sampler(300)[:, 0]}
+        assert len(starts) > 8
+        assert not any(start % 8 for start in starts)
 
 
 def test_a_random_clip_follows_torchs_generator():

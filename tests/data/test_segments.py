@@ -80,6 +80,13 @@ def test_no_sampler_shows_a_frame_outside_and_all_see_a_video_of_that_length(
         assert shown == (of_a_short_video + bounds[0]).tolist()
 
 
+def test_aligned_clips_of_a_segment_start_where_those_of_its_file_do(video):
+    clips = RandomClip(ClipFrames(2, 4, align=8))
+    dataset = VideoDataset([record_of(video, Segment(5, 40, True))], clips=clips, crops=whole)
+    starts = {numbers_shown(dataset[epoch, 0].frames[0].numpy())[0] for epoch in range(20)}
+    assert starts == {8, 16, 24, 32}
+
+
 @pytest.mark.parametrize("backend", ["pyav", "decord"])
 def test_every_decoder_gives_the_same_frames_and_a_verified_list_counts_those_of_the_video(video, backend):
     listed = verified(video)
