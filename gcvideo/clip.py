@@ -123,6 +123,8 @@ class ClipBatch(NamedTuple):
     """Videos of this batch that could not be read: B counts those that could, and may be 0."""
     spans: Sequence[Sequence[Span]] = ()
     """Of each video's temporal clips, where that is asked for."""
+    epoch: int = 0
+    """Which the draws of training follow from."""
 
 
 @runtime_checkable

@@ -50,7 +50,8 @@ def read_batch(
                 raise OSError(shortage(error.__cause__)) from error
             unreadable.append(Unreadable(record, str(error).removeprefix(f"{record.path}: ")))
     batch = collate(clips, num_classes=dataset.num_classes) if clips else dataset.empty_batch()
-    return ReadBatch(batch._replace(unreadable=tuple(unreadable)), Counter(clip.read_by for clip in clips))
+    batch = batch._replace(unreadable=tuple(unreadable), epoch=keys[0][0] if keys else 0)
+    return ReadBatch(batch, Counter(clip.read_by for clip in clips))
 
 
 @contextmanager

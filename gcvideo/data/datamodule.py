@@ -65,8 +65,8 @@ class VideoDataModule(ListedVideos):
         augment: Augmentations of training clips, in order, behind crop and flip: transforms of
             torchvision.transforms.v2, TimmRandAugment, TimeReversal, FrameDropping or modules of one's own.
             They see the uint8 frames [T 3 H W] of one clip, in the loader processes; one draw is for all.
-        device_augment: The same on the device, where dear ones cost the loader nothing. The draws follow from
-            the seed, the step and the process.
+        device_augment: The same on the device, where dear ones cost the loader nothing. The draws for a clip
+            follow from seed, epoch and video too.
         random_erasing: Fills a box of a clip with noise, behind normalisation.
         repeats: Training clips of every video in a batch, from one decode, each cropped and augmented anew
             (repeated augmentation, Hoffer et al., arXiv:1901.09335). A batch then has batch_size * repeats
@@ -300,7 +300,7 @@ class VideoDataModule(ListedVideos):
         if not training:
             return DeviceTransform(self.normalize)
         return self.training_settings.device_transform(
-            self.normalize, num_classes=lambda: len(self.class_names)
+            self.normalize, num_classes=lambda: len(self.class_names), seed=self.seed
         )
 
     def _policy_of_training(self, num_videos: int) -> UnreadablePolicy:

@@ -97,12 +97,15 @@ class TrainingSettings(NamedTuple):
         self.augment.require_possible(clip, key="data.augment")
         self.device_augment.require_possible(clip, key="data.device_augment")
 
-    def device_transform(self, normalize: Normalize, *, num_classes: Callable[[], int]) -> TrainingTransform:
+    def device_transform(
+        self, normalize: Normalize, *, num_classes: Callable[[], int], seed: int
+    ) -> TrainingTransform:
         """Return what a training batch goes through on the device.
 
         Args:
             normalize: The normalisation.
             num_classes: Tells how many classes there are, which blending alone needs to know.
+            seed: What the draws for a clip follow from.
         """
         blend: ChosenBlend | None = None
         if isinstance(self.blend, Blending):
@@ -110,5 +113,5 @@ class TrainingSettings(NamedTuple):
         elif self.blend:
             blend = BlendClips(num_classes(), kinds=self.blend, alpha=self.blend_alpha)
         return TrainingTransform(
-            normalize, augment=self.device_augment, erase=self.random_erasing, blend=blend
+            normalize, augment=self.device_augment, erase=self.random_erasing, blend=blend, seed=seed
         )

@@ -1,5 +1,8 @@
 """What happens to training clips on the device."""
 
+from collections.abc import Callable
+from zlib import crc32
+
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
@@ -7,17 +10,23 @@ from torch import Tensor
 
 from gcvideo.clip import ClipBatch, ViewBatch
 from gcvideo.data.augmentation import ChosenBlend, ClipAugmentation, RandomErasing
+from gcvideo.data.random_state import RandomState, kept
 from gcvideo.data.transforms import DeviceTransform, Normalize
 
 
 class TrainingTransform(DeviceTransform):
     """On the device: augment every clip, normalise, erase, then blend, each where asked.
 
+    What is drawn for a clip follows from the seed, the epoch, its video and its number among that video's
+    clips: from neither its batch nor its process. Blending, and what a GPU draws itself (the noise in boxes
+    that are erased), follow from the step and the process.
+
     Args:
         normalize: The normalisation.
-        augment: Augmentations of a clip, whose draws follow from the seed, the step and the process.
+        augment: Augmentations of a clip.
         erase: What normalised clips go through.
         blend: How the clips of the batch are blended.
+        seed: What the draws for a clip follow from.
     """
 
     def __init__(
@@ -27,22 +36,43 @@ class TrainingTransform(DeviceTransform):
         augment: ClipAugmentation,
         erase: RandomErasing | None = None,
         blend: ChosenBlend | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__(normalize, blend)
         self.augment = augment
         self.erase = erase
+        self.seed = seed
 
     def forward(self, batch: ClipBatch) -> ViewBatch:
         clips = separate(batch)
-        views = self.normalize(self.augmented(clips.frames))
-        return self.blended(views if self.erase is None else self.erase(views), clips)
+        frames = (
+            self._each(self._augmented, clips.frames, batch, purpose=2)
+            if self.augment.steps
+            else clips.frames
+        )
+        views = self.normalize(frames)
+        if self.erase is not None:
+            views = self._each(self.erase, views, batch, purpose=3)
+        return self.blended(views, clips)
 
-    def augmented(self, frames: UInt8[Tensor, "B 1 T H W 3"]) -> UInt8[Tensor, "B 1 T H W 3"]:
-        """Return every clip augmented by draws of its own."""
-        if not self.augment.steps or not len(frames):
-            return frames
-        clips = [self.augment(clip) for clip in rearrange(frames, "B 1 T H W C -> B T C H W")]
-        return rearrange(torch.stack(clips), "B T C H W -> B 1 T H W C").contiguous()
+    def _each(
+        self, change: Callable[[Tensor], Tensor], clips: Tensor, batch: ClipBatch, *, purpose: int
+    ) -> Tensor:
+        """Return the R*B clips of a batch, as `separate` puts them, each changed by draws of its own."""
+        if not len(clips):
+            return clips
+        changed = []
+        with kept():
+            for place, clip in enumerate(clips.split(1)):
+                number, video = divmod(place, len(batch.video_id))
+                name = crc32(batch.video_id[video].encode())
+                RandomState.of(self.seed, batch.epoch, name, purpose, number).use()
+                changed.append(change(clip))
+        return torch.cat(changed)
+
+    def _augmented(self, clip: UInt8[Tensor, "1 1 T H W 3"]) -> UInt8[Tensor, "1 1 T H W 3"]:
+        augmented = self.augment(rearrange(clip, "1 1 T H W C -> T C H W"))
+        return rearrange(augmented, "T C H W -> 1 1 T H W C").contiguous()
 
 
 def separate(batch: ClipBatch) -> ClipBatch:

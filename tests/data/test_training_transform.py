@@ -66,6 +66,22 @@ def test_every_clip_is_augmented_on_the_device_by_a_draw_of_its_own():
     assert views.flatten(0, 1).is_contiguous(memory_format=torch.channels_last_3d)
 
 
+def test_what_is_drawn_for_a_clip_follows_from_its_video_and_not_from_its_batch():
+    augment, erase = ClipAugmentation([v2.ColorJitter(0.5, 0.5, 0.5, 0.1)]), RandomErasing(probability=0.8)
+    transform = TrainingTransform(NORMALIZE, augment=augment, erase=erase, seed=5)
+    whole = batch()._replace(epoch=3)
+    views = transform(whole).views
+    state = torch.get_rng_state()
+    for rows in ([2], [1, 0]):  # as other processes, or another batch size, would have them
+        names = [NAMES[row] for row in rows]
+        part = ClipBatch(whole.frames[rows], whole.label[rows], names, epoch=3)
+        assert torch.equal(transform(part).views, views[rows + [3 + row for row in rows]])
+    assert torch.equal(torch.get_rng_state(), state)
+    other_seed = TrainingTransform(NORMALIZE, augment=augment, erase=erase, seed=6)
+    for others in (transform(whole._replace(epoch=4)).views, other_seed(whole).views):
+        assert not any(torch.equal(one, other) for one, other in zip(views, others, strict=True))
+
+
 class Clamped(RandomErasing):
     def __call__(self, views: Tensor) -> Tensor:
         return views.clamp(-0.1, 0.1)
