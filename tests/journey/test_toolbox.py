@@ -11,6 +11,27 @@ from tests.training.networks import TwoLayers
 from tests.training.runs import last_checkpoint, same_values
 from tests.training.trials import NUM_VIDEOS, PRECISE, Kill, Outcome, try_kill, whole_run
 
+AUGMENTED = {
+    "augment": [
+        {"class_path": "torchvision.transforms.v2.RandAugment", "init_args": {"num_ops": 1}},
+        {"class_path": "gcvideo.data.TimmRandAugment"},
+        {"class_path": "torchvision.transforms.v2.AugMix"},
+        {"class_path": "gcvideo.data.TimeReversal"},
+        {"class_path": "gcvideo.data.FrameDropping"},
+    ],
+    "device_augment": [
+        {"class_path": "torchvision.transforms.v2.ColorJitter", "init_args": {"brightness": 0.4, "hue": 0.1}}
+    ],
+    "random_erasing": {"probability": 0.5},
+    "repeats": 2,
+    "repeats_share": "video",
+    "blend": {"probability": 0.8},
+    "train_sampler": {
+        "class_path": "gcvideo.data.RandomStrideClip",
+        "init_args": {"min_stride": 1, "max_stride": 3},
+    },
+}
+
 
 def test_two_processes_with_all_of_it_are_killed_and_go_on_as_if_never(tmp_path: Path) -> None:
     root = write_dataset(tmp_path / "videos", **NUM_VIDEOS)
@@ -34,9 +55,9 @@ def test_two_processes_with_all_of_it_are_killed_and_go_on_as_if_never(tmp_path:
     }
     averaging = {"class_path": "EMAWeightAveraging", "init_args": {"decay": 0.9}}
     trainer = {"callbacks": [averaging, PRECISE], "gradient_clip_val": 0.5}
-    settings = {"model": model, "trainer": trainer}
+    settings = {"model": model, "trainer": trainer, "data": AUGMENTED}
     whole = whole_run(tmp_path / "whole", root, processes=2, **settings)
-    killed = try_kill(Kill(4, every=2, processes=2), tmp_path / "killed", root, whole, **settings)
+    killed = try_kill(Kill(4, workers=1, every=2, processes=2), tmp_path / "killed", root, whole, **settings)
     assert killed == Outcome(survived=True, unlike=[])
     ends = [last_checkpoint(tmp_path / name) for name in ("whole", "killed")]
     for part in ("current_model_state", "averaging_state"):
