@@ -7,7 +7,7 @@ from pathlib import Path
 from data_prep.lists.video_lists import CLASSES, IN_FRAMES, IN_SECONDS, ListedVideo, VideoList
 from gcvideo.cells import unquoted
 from gcvideo.data.class_files import read_class_names
-from gcvideo.data.forms import INTEGER, VERIFIED_COLUMNS, Cells, Form, RowError
+from gcvideo.data.forms import INTEGER, VERIFIED_COLUMNS, Cells, Form, RowError, no_row
 from gcvideo.data.label_set_lists import frame_folder_label_set_form, label_set_form
 from gcvideo.data.labels import LabelSets
 from gcvideo.data.rows import AnnotationError, numbered_lines, read_rows
@@ -46,8 +46,14 @@ def _form(first: str, *, known: LabelSets) -> Form:
 
     words = first.rsplit(None, 2)
     if len(words) == 3 and INTEGER.fullmatch(words[1]) and not is_video_name(words[0]):
-        return frame_folder_label_set_form(first, is_row=is_row)
-    return label_set_form(first, is_row=is_row)
+        form = frame_folder_label_set_form(first, is_row=is_row)
+    else:
+        form = label_set_form(first, is_row=is_row)
+    if not form.has_header:
+        cells = form.split([first])
+        if not is_row(cells.path[0].strip(), cells.label[0].strip()):
+            raise RowError(no_row(first))
+    return form
 
 
 def _rows(cells: Cells) -> VideoList:

@@ -341,6 +341,8 @@ def test_lists_are_not_overwritten_by_what_is_made_of_them(zoo: Path, tmp_path: 
     [
         (b"path,start,end,label\na.mp4,3,3,1\n", r"list\.csv:2: segment t=3,3 is empty"),
         (b"path,start,label\na.mp4,3,1\n", r"list\.csv:1: the header has columns start; expected one start"),
+        (b"# mine\na.mp4,1\n", r"list\.csv:1: '# mine' is not a row .*; comments are not read, remove it"),
+        (b"0,a.mp4\n1,b.mp4\n", r"list\.csv:1: '0,a\.mp4' is not a row `path,label` or `path label`"),
         (b"path,label\na.mp4,1\nb, c.mp4,1\n", r"list\.csv:3: 'b,c\.mp4,1' has 3 cells; expected 2"),
         (b"path,label\n\xfc.mp4,1\n", r"list\.csv:2: is not UTF-8 text .*; write the file again as UTF-8"),
         (b"path,label\n" + b"x" * 200_000 + b",1\n", r"list\.csv:2: .* is not CSV .*; check its quotes"),
