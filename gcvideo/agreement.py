@@ -27,7 +27,10 @@ PACKAGES = (
     "torchcodec",
 )
 """Packages that have a part in what a step computes."""
-MAY_DIFFER = ("data.root", "data.videos", "data.num_workers", "model.weights.path", "model.loss.weights.path")
+MAY_DIFFER = (
+    *("data.root", "data.videos", "data.num_workers", "model.weights.path", "model.loss.weights.path"),
+    *("data.shards", *(f"data.shards.{name}" for name in ("address", "options", "cache", "cache_gb"))),
+)
 """Settings that say where files are, whose content is compared, or how many processes read them."""
 DIGITS = 12
 """Of a digest, as shown."""

@@ -67,6 +67,16 @@ class _Life(NamedTuple):
         return cls(fields[0], int(fields[11]) + int(fields[12]))
 
 
+_present: "Duty | None" = None
+"""What this process has to do, where it is one of a pool's."""
+
+
+def begin_anew() -> None:
+    """Count the time for the present item from now on: what it waits for is not its own doing."""
+    if _present is not None:
+        _present.begin_anew()
+
+
 class Duty:
     """A process's own side: the jobs that it is given, and the item it works on."""
 
@@ -90,17 +100,24 @@ class Duty:
     @contextmanager
     def working_on(self, index: int) -> Iterator[None]:
         """Let the parent see which item is worked on, and since when."""
-        if self._limit:
-            # The parent kills this process when it is time; this is for when there is no parent any more.
-            faulthandler.dump_traceback_later(
-                self._limit + ORPHAN_GRACE_SECONDS, exit=True, file=STANDARD_ERROR
-            )
         self._at[0], self._at[1] = index, time.monotonic()
+        self.begin_anew()
         try:
             yield
         finally:
             self._at[1] = 0
             faulthandler.cancel_dump_traceback_later()
+
+    def begin_anew(self) -> None:
+        """Let the parent count the time for the present item, if there is one, from now on."""
+        if not self._at[1]:
+            return
+        if self._limit:
+            # The parent kills this process when it is time; this is for when there is no parent any more.
+            faulthandler.dump_traceback_later(
+                self._limit + ORPHAN_GRACE_SECONDS, exit=True, file=STANDARD_ERROR
+            )
+        self._at[1] = time.monotonic()
 
 
 def _serve(serve: Callable[..., None], connection: Connection, at: Any, limit: float, *args: Any) -> None:
@@ -109,7 +126,9 @@ def _serve(serve: Callable[..., None], connection: Connection, at: Any, limit: f
         signal.signal(ignored, signal.SIG_IGN)
     # Not those of a live bar, whose lock may be held forever
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    serve(Duty(connection, at, limit), *args)
+    global _present
+    _present = Duty(connection, at, limit)
+    serve(_present, *args)
 
 
 class KillableProcess:

@@ -24,6 +24,7 @@ from gcvideo.data.listed_videos import ListedVideos
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.multigrid import Multigrid, MultigridPlan
 from gcvideo.data.multigrid_loader import MultigridLoader, require_possible
+from gcvideo.data.packed_videos import PackedSet, PackedVideos
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
 from gcvideo.data.split_lists import SplitLists
 from gcvideo.data.training_clips import Shared, TrainingDataset
@@ -54,6 +55,7 @@ class VideoDataModule(ListedVideos):
         multi_label: Whether a video may have several labels, or none: `0;3` or `walk;run` in lists, lines
             `path 0 3`, or a column for every class.
         videos: Folder that the annotated paths are relative to, where it is not the root itself.
+        shards: Where the videos lie, if they were packed by data_prep/pack.py.
         source: What a path of the lists is: videos for a file, frames for a folder of pictures. Lists of
             folders may be `folder num_frames label` too (TSN, TSM, MMAction2's rawframes).
         frames: How the pictures of a video are named, and how fast they follow one another.
@@ -111,6 +113,7 @@ class VideoDataModule(ListedVideos):
         num_classes: int | None = None,
         multi_label: bool = False,
         videos: Path | None = None,
+        shards: PackedSet | None = None,
         source: Literal["videos", "frames"] = "videos",
         frames: FrameNames = FrameNames(),  # noqa: B008 (frozen)
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
@@ -146,15 +149,18 @@ class VideoDataModule(ListedVideos):
                     f"data.{name} is {file}, but with data.folds a part of data.train is held out; drop one"
                 )
         self.root = root
+        folder = root / videos if videos is not None else root
+        self.packed = PackedVideos(shards, videos=folder) if shards is not None else None
         self.split_lists = SplitLists(
             {"train": root / train, "val": root / val, "test": root / test},
-            videos=root / videos if videos is not None else root,
+            videos=folder,
             classes=root / classes,
             needs_classes=classes != DEFAULT_CLASSES,
             num_classes=num_classes,
             folds=folds,
             of_folders=source == "frames",
             multi_label=multi_label,
+            packed=self.packed,
         )
         self.source = source
         self.frames = frames
@@ -187,6 +193,13 @@ class VideoDataModule(ListedVideos):
         self.on_error: Literal["raise", "skip"] = on_error
         self.max_unreadable_share = max_unreadable_share
         self.seed = seed
+        others = {"source": source != "videos", "backend": backend != "pyav", "reader": reader is not None}
+        for name, is_other in others.items():
+            if shards is not None and is_other:
+                raise ValueError(
+                    f"data.{name} {getattr(self, name)} reads files, and with data.shards videos are none; "
+                    f"leave data.{name} out, or unpack the shards (tar xf) and leave data.shards out"
+                )
         if source == "frames" and backend != "pyav":
             raise ValueError(f"data.backend {backend} reads files; leave it out with data.source frames")
         least = {"batch_size": 1, "test_batch_size": 1, "repeats": 1, "num_workers": 0, "timeout_seconds": 0}
@@ -236,6 +249,8 @@ class VideoDataModule(ListedVideos):
     @property
     def opens_listed(self) -> Backend | OpenReader:
         """What opens the videos of the lists."""
+        if self.packed is not None:
+            return self.packed
         if self.reader is not None:
             return self.reader
         return partial(FrameFolderReader, names=self.frames) if self.source == "frames" else self.backend

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os.path import dirname, isdir, isfile, join, normpath
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -39,8 +39,22 @@ class Listing(NamedTuple):
     """Folders that are not there."""
 
 
+@runtime_checkable
+class Packed(Protocol):
+    """Videos that are no files here."""
+
+    def missing(self, records: VideoRecords) -> tuple[list[int], str]:
+        """Return which of the records cannot be there, in order, and why."""
+        ...
+
+
 def said_of_missing(
-    records: VideoRecords, *, file: Path, max_share: float, of_folders: bool = False
+    records: VideoRecords,
+    *,
+    file: Path,
+    max_share: float,
+    of_folders: bool = False,
+    packed: Packed | None = None,
 ) -> str | None:
     """Return what to say of videos of a list that are not there, if any is missing.
 
@@ -49,11 +63,15 @@ def said_of_missing(
         file: Where it is from, for messages.
         max_share: How many may be missing, 0..1.
         of_folders: Whether videos are folders of pictures.
+        packed: What knows of them, where they are no files.
 
     Raises:
         ValueError: All are missing, or a greater share than this, 0..1.
     """
-    missing = missing_videos(records, of_folders=of_folders)
+    if packed is None:
+        missing, why = missing_videos(records, of_folders=of_folders), ""
+    else:
+        missing, why = packed.missing(records)
     if not missing:
         return None
     _, firsts = np.unique(records.keys[missing], return_index=True)
@@ -65,9 +83,11 @@ def said_of_missing(
         f"{', '.join(repr(record.written) for record in first)}{more}"
     )
     if len(missing) < len(records) and len(missing) <= max_share * len(records):
-        return f"{said}; they are counted as unreadable"
+        return f"{said}{f' ({why})' if why else ''}; they are counted as unreadable"
     could_skip = max_share < 1 and len(missing) < len(records)
     skip = " allow for them with data.on_error skip (and data.max_unreadable_share)," * could_skip
+    if packed is not None:
+        raise ValueError(f"{said}: {why}; pack the list's videos again,{skip} or drop them from the list")
     raise ValueError(
         f"{said} below {records.root}{_likely_reason(first[0], of_folders=of_folders)}; correct data.root or "
         f"data.videos,{skip} or drop them from the list"

@@ -146,6 +146,13 @@ class VideoRecords(Sequence[VideoRecord]):
             same &= column[order[1:]] == column[order[:-1]]
         return np.sort(order[np.append(same, False) | np.append(False, same)])
 
+    @property
+    def checksums(self) -> Int64[np.ndarray, " N"]:
+        """The CRC-32 of each file, or NO_CHECKSUM where the list has none."""
+        if len(self.verified) < len(Verified._fields):
+            return np.full(len(self), NO_CHECKSUM)
+        return self.verified[-1].numpy()
+
     def folders(self) -> set[str]:
         """Return the folders of the videos, as the paths are written."""
         found = set[str]()

@@ -13,7 +13,7 @@ from gcvideo.data.folds import Folds
 from gcvideo.data.forms import FormOfList, labelled_form
 from gcvideo.data.frame_lists import frame_folder_form
 from gcvideo.data.label_set_lists import frame_folder_label_set_form, label_set_form
-from gcvideo.data.missing_videos import said_of_missing, said_of_shared
+from gcvideo.data.missing_videos import Packed, said_of_missing, said_of_shared
 from gcvideo.data.records import VideoRecords
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class SplitLists:
         folds: What part of the training list to hold out; the lists of val and test are not read then.
         of_folders: Whether videos are folders of pictures.
         multi_label: Whether a video may have several labels, or none.
+        packed: What knows of the videos, where they are no files.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class SplitLists:
         folds: Folds | None = None,
         of_folders: bool = False,
         multi_label: bool = False,
+        packed: Packed | None = None,
     ) -> None:
         self.files = files if folds is None else dict.fromkeys(files, files["train"])
         self.folds = folds
@@ -64,6 +66,7 @@ class SplitLists:
         self.of_folders = of_folders
         self.multi_label = multi_label
         self.form_of_list = FORMS[of_folders, multi_label]
+        self.packed = packed
         self._trained: Trained | None = None
         self._records: dict[str, VideoRecords] = {}
 
@@ -119,6 +122,7 @@ class SplitLists:
                 file=self.files[split],
                 max_share=max_share.get(split, 1.0),
                 of_folders=self.of_folders,
+                packed=self.packed,
             )
             for split in splits
         ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -102,12 +103,18 @@ class StreamIndex(PacketIndex):
         self.container.close()
 
 
-def open_container(path: Path) -> InputContainer:
-    """Open a file of a stranger without following what it names; raises DecodeError."""
-    check_regular_file(path)
+def open_container(path: Path, content: BytesIO | None = None) -> InputContainer:
+    """Open a file of a stranger without following what it names; raises DecodeError.
+
+    Args:
+        path: The file, or what messages call it.
+        content: Its bytes, where it is not a file here.
+    """
+    if content is None:
+        check_regular_file(path)
     try:
         return av.open(
-            str(path.absolute()),  # a relative name such as concat:a.mp4 would be a protocol
+            content or str(path.absolute()),  # a relative name such as concat:a.mp4 would be a protocol
             mode="r",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
             options={"max_pixels": str(MAX_PIXELS)},  # for the decoder that finds out what the file states
@@ -120,9 +127,9 @@ def open_container(path: Path) -> InputContainer:
         ) from error
 
 
-def index_stream(path: Path) -> StreamIndex:
-    """Read every packet of the video stream of `path`; raise DecodeError if that fails."""
-    container = open_container(path)
+def index_stream(path: Path, content: BytesIO | None = None) -> StreamIndex:
+    """Read every packet of the video stream of `path`, or of its content; raise DecodeError if that fails."""
+    container = open_container(path, content)
     try:
         stream = _video_stream(container, path)
         packets = [packet for packet in container.demux(stream) if packet.size]

@@ -12,6 +12,7 @@ from gcvideo.data.decoding.packet_row import PacketRow, RowUselessError
 from gcvideo.data.decoding.pyav import NOT_AS_STATED, PyAVReader
 from gcvideo.data.decoding.reader import DecodeError, VideoReader
 from gcvideo.data.decoding.stored_index import OtherBytesError, StoredIndex, decoder_of
+from gcvideo.shards.errors import UnreachableError
 
 INDEXED = "pyav, indexed"
 """What the log calls the reader."""
@@ -89,6 +90,8 @@ class IndexedReader(PyAVReader):
                     yield part
                     num_given += len(part)
                 return
+            except UnreachableError:
+                raise
             except OtherBytesError:
                 reason = "its bytes are not those of the packet index"
             except NOT_AS_STATED:

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from gcvideo.clip import Verified, VideoRecord
+from gcvideo.data.decoding.byte_ranges import ByteRanges
 from gcvideo.data.decoding.checksum import crc32_of, crc32_of_folder
 from gcvideo.data.decoding.frames import FrameFolderReader, FrameNames
 from gcvideo.data.decoding.index import index_stream
@@ -23,6 +24,17 @@ DECORD_BYTES = 256 * 2**20
 """All frames of a video that decord reads: it decodes ahead for as long as it is not done."""
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class HasBytes(Protocol):
+    """Opens videos that are no files here, and holds what is read of one to the checksum of the whole."""
+
+    def __call__(self, path: Path) -> VideoReader: ...
+
+    def crc32(self, path: Path) -> int: ...
+
+    def bytes_of(self, path: Path) -> ByteRanges: ...
 
 
 @dataclass(frozen=True)
@@ -90,15 +102,19 @@ def open_record(record: VideoRecord, backend: Backend | OpenReader = "pyav") -> 
     return SegmentReader(reader, record.segment, path=record.path)
 
 
-def _check_same(path: Path, verified: int) -> None:
-    """Raise DecodeError unless the file or folder has the checksum that it had when it was verified."""
+def _crc32(path: Path) -> int:
     of_folder = path.is_dir()
     if not of_folder:
         check_regular_file(path)
     try:
-        found = crc32_of_folder(path) if of_folder else crc32_of(path)
+        return crc32_of_folder(path) if of_folder else crc32_of(path)
     except OSError as error:
         raise DecodeError(f"{path}: cannot be read to its end ({error.strerror}); fetch it again") from error
+
+
+def _check_same(path: Path, verified: int, crc32: Callable[[Path], int] = _crc32) -> None:
+    """Raise DecodeError unless the file or folder has the checksum that it had when it was verified."""
+    found = crc32(path)
     if found != verified:
         raise DecodeError(
             f"{path}: its checksum is {found}, and was {verified} when it was verified: it is damaged or "
@@ -115,8 +131,7 @@ class _Opening(NamedTuple):
 
     def open(self, backend: Backend | OpenReader) -> VideoReader:
         if callable(backend):
-            self._check_same()
-            return backend(self.path)
+            return self._open_by(backend)
         if backend == "pyav":
             return self._open_with_pyav()
         if self.verified is None:
@@ -132,6 +147,21 @@ class _Opening(NamedTuple):
         logger.debug("%s is read with PyAV: %s", self.path, reason)
         return self._open_with_pyav(reason)
 
+    def _open_by(self, backend: OpenReader) -> VideoReader:
+        if not isinstance(backend, HasBytes):
+            self._check_same()
+            return backend(self.path)
+        self._check_same(backend.crc32)
+        if self.packets is None:
+            return backend(self.path)
+        return open_indexed(
+            self.path,
+            self.packets,
+            crc32=backend.crc32(self.path),
+            demux=lambda reason: backend(self.path),
+            open_source=backend.bytes_of,
+        )
+
     def _open_with_pyav(self, reason: str = "") -> VideoReader:
         if self.packets is None:
             return self._demux(reason)
@@ -142,9 +172,9 @@ class _Opening(NamedTuple):
         self._check_same()
         return PyAVReader(index_stream(self.path), name=f"pyav: {reason}" if reason else "pyav")
 
-    def _check_same(self) -> None:
+    def _check_same(self, crc32: Callable[[Path], int] = _crc32) -> None:
         if self.verified is not None and self.verified.crc32 is not None:
-            _check_same(self.path, self.verified.crc32)
+            _check_same(self.path, self.verified.crc32, crc32)
 
 
 def _open_plain(path: Path, backend: Literal["decord", "torchcodec"], verified: Verified) -> VideoReader:

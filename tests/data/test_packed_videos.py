@@ -1,0 +1,149 @@
+"""Videos in shards are those on the disk, bit by bit."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from data_prep import pack, verify
+from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
+from gcvideo.data.decoding import DecodeError, open_video
+from gcvideo.data.decoding.pyav import PyAVReader
+from gcvideo.data.packed_videos import PackedSet, PackedVideos
+from tests.data.annotated import write_dataset
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A verified set of seven videos, and three shards of it."""
+    root = write_dataset(tmp_path_factory.mktemp("packed") / "videos", train=7, val=2, test=1)
+    lists = [str(root / f"{split}.csv") for split in ("train", "val", "test")]
+    assert verify.main(["--root", str(root), "--output", str(root / "verified"), "--lists", *lists]) == 0
+    lists = [str(root / f"verified/{split}.csv") for split in ("train", "val", "test")]
+    shards = root.parent / "shards"
+    size = sum(file.stat().st_size for file in root.glob("*.mp4")) // 3
+    options = ["--lists", *lists, "--shard-size", f"{size}"]
+    assert pack.main(["--root", str(root), "--output", str(shards), *options]) == 0
+    return root, shards
+
+
+def test_every_frame_of_every_member_is_that_of_the_file(packed):
+    root, shards = packed
+    opens = PackedVideos(PackedSet(str(shards)), videos=root)
+    for file in sorted(root.glob("*.mp4")):
+        with open_video(file) as loose, open_video(file, opens) as member:
+            assert member.fps == loose.fps
+            numbers = [*range(len(loose))]
+            assert torch.equal(member.frames_at(numbers), loose.frames_at(numbers))
+            assert torch.equal(member.boundaries(), loose.boundaries())
+
+
+SMALL = {
+    "clip": ClipFrames(num_frames=2, stride=2),
+    "train_transform": ScaleJitter(crop_size=32, min_short_side=32, max_short_side=40),
+    "val_views": EvaluationViews(1, 1, short_side=32, crop_size=32),
+    "test_views": EvaluationViews(2, 1, short_side=40, crop_size=40),
+    "batch_size": 2,
+}
+
+
+def test_batches_and_the_digest_of_their_order_are_those_of_loose_files(packed):
+    root, shards = packed
+    loose = VideoDataModule(root / "verified", videos=root, num_workers=0, **SMALL)
+    members = VideoDataModule(shards, shards=PackedSet(), num_workers=2, **SMALL)
+    for split in ("train", "val", "test"):
+        files, parts = (getattr(data, f"{split}_dataloader")() for data in (loose, members))
+        assert files.order_fingerprint == parts.order_fingerprint
+        for file, part in zip(files, parts, strict=True):
+            assert file.video_id == part.video_id
+            assert torch.equal(file.frames, part.frames)
+            assert torch.equal(file.label, part.label)
+            assert not part.unreadable
+    members.setup("fit")
+
+
+def message(data: VideoDataModule) -> str:
+    with pytest.raises(ValueError, match=r".") as refused:
+        data.setup("fit")
+    return str(refused.value)
+
+
+@pytest.fixture
+def shards(packed, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return shutil.copytree(packed[1], tmp_path / "copy")
+
+
+def test_a_set_that_is_not_whole_is_refused_before_a_run(shards):
+    def said() -> str:
+        return message(VideoDataModule(shards, shards=PackedSet(), num_workers=0, **SMALL))
+
+    first, second, index = (shards / name for name in ("shard-00000.tar", "shard-00001.tar", "shards.arrow"))
+    size = first.stat().st_size
+    os.truncate(first, size - 1)
+    found = f"lie in shards that are not whole, as {first}: has {size - 1:,} bytes, and had {size:,};"
+    assert found in said()
+    first.unlink()
+    assert f"{first}: No such file or directory" in said()
+    content = index.read_bytes()
+    index.write_bytes(content[: len(content) // 2])
+    assert f"{index}: is no whole index of shards" in said()
+    damaged = bytearray(content)
+    damaged[content.index(b"00.mp4")] = ord("7")
+    index.write_bytes(damaged)
+    assert said() == f"{index}: is damaged, its checksum is another; fetch it or pack it again"
+    index.write_bytes(content.replace(b'"version": 1', b'"version": 9'))
+    assert f"{index}: is an index of version 9, and version 1 is read here; pack" in said()
+    index.write_bytes(second.read_bytes())
+    assert f"{index}: is no whole index of shards" in said()
+    index.unlink()
+    assert f"{index}: " in said()
+    assert "No such file or directory" in said()
+
+
+def test_a_list_of_other_videos_than_were_packed_is_refused_by_name(shards):
+    file = shards / "train.csv"
+    rows = file.read_text().splitlines()
+    cells = rows[1].split(",")
+    cells[-2] = str(int(cells[-2]) ^ 1)
+    file.write_text("\n".join([rows[0], ",".join(cells), *rows[2:], rows[2].replace("01.mp4", "new.mp4")]))
+    said = message(VideoDataModule(shards, shards=PackedSet(), num_workers=0, **SMALL))
+    assert f"{file}: 2 of 8 videos are not there: '00.mp4', 'new.mp4': 1 are no members of {shards}" in said
+    assert (
+        "1 were other files when they were packed, by their checksums; pack the list's videos again" in said
+    )
+    skipping = VideoDataModule(
+        shards, shards=PackedSet(), num_workers=0, on_error="skip", max_unreadable_share=0.5, **SMALL
+    )
+    (warning, *_) = skipping.look_for_videos("fit")
+    assert "no members of" in warning
+    found = [video for batch in skipping.val_dataloader() for video in batch.unreadable]
+    assert found == []
+    records = {record.video_id: record for record in skipping.records("train")}
+    for name, reason in {"00.mp4": "its checksum is", "new.mp4": "has no member new.mp4"}.items():
+        with pytest.raises(DecodeError, match=reason):
+            open_video(records[name].path, skipping.opens_listed, verified=records[name].verified)
+
+
+def test_a_damaged_member_is_named_with_its_shard_and_the_others_are_read(shards):
+    data = VideoDataModule(shards, shards=PackedSet(), num_workers=0, **SMALL)
+    member = data.packed.shards.index.find("00.mp4")
+    file = shards / data.packed.shards.index.shards[member.shard].name
+    content = bytearray(file.read_bytes())
+    content[member.offset + member.size // 2] ^= 1
+    file.write_bytes(content)
+    data.setup("fit")
+    (unreadable,) = [video for batch in data.val_dataloader() for video in batch.unreadable]
+    assert unreadable.record.video_id == "00.mp4"
+    assert unreadable.reason == (
+        f"{file}, member 00.mp4: is damaged from byte 0 on, its checksum is another; pack or fetch the "
+        "shard again"
+    )
+
+
+@pytest.mark.parametrize("other", [{"backend": "decord"}, {"source": "frames"}, {"reader": PyAVReader}])
+def test_what_reads_files_alone_is_refused_with_shards(tmp_path, other):
+    with pytest.raises(ValueError, match=rf"data.{next(iter(other))} .* leave data.shards out"):
+        VideoDataModule(tmp_path, shards=PackedSet(), **other)
