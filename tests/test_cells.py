@@ -12,7 +12,7 @@ from data_prep.lists.video_lists import ListedVideo, read_lists, write_list
 from gcvideo.atomic import read_table, write_table
 from gcvideo.cells import quoted, unquoted
 from gcvideo.clip import Unreadable, VideoRecord
-from gcvideo.data.annotations import read_annotations, read_paths
+from gcvideo.data.annotations import read_annotations, read_videos
 from gcvideo.data.unreadable import SkipUnreadable
 from gcvideo.evaluation import PredictionTable
 
@@ -47,7 +47,7 @@ def test_a_list_of_data_prep_is_of_the_same_videos_to_every_reader(tmp_path: Pat
     assert [video.path for video in videos] == NAMES
     records = read_annotations(file, root=tmp_path, num_classes=2)
     assert [record.path for record in records] == [tmp_path / name for name in NAMES]
-    assert read_paths(file, root=tmp_path) == [tmp_path / name for name in NAMES]
+    assert [record.path for record in read_videos(file, root=tmp_path)] == [tmp_path / name for name in NAMES]
 
 
 def test_labels_that_are_names_are_read_back(tmp_path: Path) -> None:

@@ -186,14 +186,14 @@ def draw(
     queries: Sequence[Query],
 ) -> None:
     """Draw maps of every block, and Grad-CAM of every stage."""
-    paths = [record.path for record in pictured.records]
-    names = unique_names(paths)
+    names = unique_names(pictured.records)
     for view in pictured.views("maps", blocks):
-        drawing.draw_attention(view, names[view.record.path], blocks, queries)
-        drawing.draw_grad_cam(view, names[view.record.path], stages)
-    if paths:
-        num_drawn = len(paths) - len(pictured.unreadable)
-        log.info("drew %d of %d videos in %s", num_drawn, len(paths), drawing.out)
+        drawing.draw_attention(view, names[view.record], blocks, queries)
+        drawing.draw_grad_cam(view, names[view.record], stages)
+    if names:
+        num_videos = len(pictured.records)
+        num_drawn = num_videos - len(pictured.unreadable)
+        log.info("drew %d of %d videos in %s", num_drawn, num_videos, drawing.out)
 
 
 def save(table: DistanceTable, said_of_videos: list[str], out: Path) -> None:
@@ -216,18 +216,15 @@ def chosen_videos(
     from_data: Sequence[VideoRecord] = []
     if options.num_videos != 0 or (options.maps and not options.videos):
         from_data = (
-            unlabelled([options.data], root=options.root)
+            list(find_videos([options.data], root=options.root))
             if options.data is not None
             else data.records("test")
         )
     measured = from_data[: options.num_videos]
-    drawn = unlabelled(options.videos, root=options.root) if options.videos else from_data[: options.maps]
+    drawn = (
+        list(find_videos(options.videos, root=options.root)) if options.videos else from_data[: options.maps]
+    )
     return measured, drawn
-
-
-def unlabelled(paths: Sequence[Path], *, root: Path | None) -> list[VideoRecord]:
-    """Return the videos among these paths, whose labels are of no account."""
-    return [VideoRecord(path, 0, str(path)) for path in find_videos(paths, root=root)]
 
 
 def default_folder(checkpoint: Path | None) -> Path:

@@ -20,7 +20,6 @@ from gcvideo.backbones.checkpoints.folding import fold_batch_norms
 from gcvideo.cli.inputs import find_videos, load
 from gcvideo.cli.options import add_checkpoint, add_out, add_switch
 from gcvideo.cli.parser import CommandParser
-from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import collate
 from gcvideo.data.on_device import OnDevice
@@ -152,7 +151,7 @@ def clips_to_check_on(
 ) -> Float[Tensor, "B 3 T H W"]:
     """Return two clips of each video, as the network reads them in a test; without videos, clips of noise."""
     if videos is not None:
-        records = [VideoRecord(path, 0, str(path)) for path in find_videos(videos)]
+        records = list(find_videos(videos))
     elif data.lists["val"].is_file():
         records = data.records("val")
     else:

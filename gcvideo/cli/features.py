@@ -95,7 +95,7 @@ def run(arguments: Sequence[str]) -> None:
                         num_crops=views.num_crops,
                         views_per_forward=model.views_per_forward,
                     )
-                    rows.append(VideoFeatures(video.path, features, video.spans))
+                    rows.append(VideoFeatures(video.video, features, video.spans))
                 else:
                     rows.append(video)
                 progress.advance(task)

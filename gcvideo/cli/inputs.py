@@ -15,8 +15,9 @@ from gcvideo.backbones.checkpoints.files import refuse_non_finite
 from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.cli.run_classes import imported
 from gcvideo.cli.trust import distrust, distrusted_name
+from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
-from gcvideo.data.annotations import read_paths
+from gcvideo.data.annotations import read_videos
 from gcvideo.keeping.checkpoint_file import read_training_state, require_whole
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training import VideoClassifier
@@ -30,12 +31,12 @@ MAKER = "lightning.pytorch.cli.instantiate_module"
 """What makes classes of the hyperparameters in a checkpoint."""
 
 
-def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[Path]:
+def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[VideoRecord]:
     """Yield the videos that paths name.
 
     Of folders, these are all files below them that are named like a video, or, if there is none, all folders
-    that hold pictures, which are its frames; of lists (.csv, .txt), all paths in them, relative to `root` or
-    else to the list's own folder.
+    that hold pictures, which are its frames; of lists (.csv, .txt), all paths in them, or the segments that
+    they name, relative to `root` or else to the list's own folder. Labels are of no account.
 
     Raises:
         ValueError: A path does not exist, or a folder or a list holds no video.
@@ -51,11 +52,11 @@ def find_videos(paths: Iterable[Path], *, root: Path | None = None) -> Iterator[
                 raise ValueError(
                     f"{path}: no video in this folder; looked for {' '.join(SUFFIXES)} and pictures"
                 )
-            yield from inside
+            yield from map(VideoRecord.unlabelled, inside)
         elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
-            yield from read_paths(path, root=root or path.parent)
+            yield from read_videos(path, root=root or path.parent)
         elif path.exists():
-            yield path
+            yield VideoRecord.unlabelled(path)
         else:
             raise ValueError(f"{path}: no such file or folder")
 
@@ -69,17 +70,23 @@ def _log_left_out(folder: Path) -> None:
         log.info("%s: left out %d files that are not named like videos: %s", folder, len(others), named)
 
 
-def unique_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """Name the files that are written of each video: its stem, numbered if another has the same."""
-    names: dict[Path, str] = {}
+def unique_names(videos: Iterable[VideoRecord]) -> dict[VideoRecord, str]:
+    """Name the files that are written of each video: its stem, numbered if another has the same.
+
+    Those of a segment have its bounds behind the stem.
+    """
+    names: dict[VideoRecord, str] = {}
     taken: set[str] = set()
-    for path in dict.fromkeys(paths):
-        name, number = path.stem, 1
+    for video in dict.fromkeys(videos):
+        own = video.path.stem
+        if video.segment is not None:
+            own += f"_{video.segment}".replace("=", "_").replace(",", "-")
+        name, number = own, 1
         while name in taken:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{own}-{number}"
         taken.add(name)
-        names[path] = name
+        names[video] = name
     return names
 
 

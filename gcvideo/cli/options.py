@@ -18,7 +18,7 @@ def add_videos(arguments: CommandParser, *, may_lack: bool = False) -> None:
         "videos",
         nargs="*" if may_lack else "+",
         type=Path,
-        help="Video files, folders of them, or lists of paths (.txt, .csv).",
+        help="Video files, folders of them, or lists of paths (.txt, .csv), with start,end of segments.",
     )
 
 

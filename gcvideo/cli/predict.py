@@ -101,6 +101,8 @@ def run(arguments: Sequence[str]) -> None:
 
     # Find the videos, the network and its views
     names = unique_names(find_videos(options.videos, root=options.root))
+    if options.annotate and any(video.segment is not None for video in names):
+        raise ValueError("annotate writes copies of whole videos, and a list names segments; leave it out")
     model, data = load(options.checkpoint, device=options.device, state=options.weights.state)
     views = chosen_views(options, data.test_views)
     if options.timeline:
@@ -117,7 +119,7 @@ def run(arguments: Sequence[str]) -> None:
                 unreadable.append(prediction)
                 continue
             done.append(prediction)
-            name = names[prediction.path]
+            name = names[prediction.video]
             if prediction.timeline is not None:
                 plot_timeline(prediction.timeline, title=name, file=options.out / "timelines" / f"{name}.png")
             if options.annotate:
@@ -125,8 +127,8 @@ def run(arguments: Sequence[str]) -> None:
                     file = options.out / "annotated" / f"{name}.mp4"
                     annotate(prediction, file, progress, frames=data.frames)
                 except DecodeError as error:  # in frames that the prediction did not need
-                    reason = str(error).removeprefix(f"{prediction.path}: ")
-                    unreadable.append(UnreadableVideo(prediction.path, f"has no annotated copy: {reason}"))
+                    reason = str(error).removeprefix(f"{prediction.video.path}: ")
+                    unreadable.append(UnreadableVideo(prediction.video, f"has no annotated copy: {reason}"))
 
     # Write and print
     write(options.out, done, unreadable, model.class_names)
@@ -157,7 +159,7 @@ def annotate(prediction: Prediction, file: Path, progress: Progress, *, frames: 
     task = progress.add_task(f"annotate {file.name}", total=None)
     try:
         write_annotated(
-            prediction.path,
+            prediction.video.path,
             file,
             prediction.top_at,
             frames=frames,
@@ -177,16 +179,16 @@ def write(
     table = PredictionTable(class_names)
     windows = []
     for prediction in done:
-        table.add([str(prediction.path)], prediction.probabilities[None])
+        table.add([prediction.video.video_id], prediction.probabilities[None])
         if prediction.timeline is not None:
-            windows += prediction.timeline.rows(str(prediction.path))
+            windows += prediction.timeline.rows(prediction.video.video_id)
     if done:
         table.write(folder / "predictions.csv")
     if windows:
         write_text(folder / "timeline.csv", pd.DataFrame(windows).map(quoted).to_csv(index=False))
     said = {
         "videos": [prediction.as_json() for prediction in done],
-        "unreadable": [{"video": str(path), "reason": reason} for path, reason in unreadable],
+        "unreadable": [{"video": video.video_id, "reason": reason} for video, reason in unreadable],
     }
     write_text(folder / "predictions.json", json.dumps(said, indent=2) + "\n")
 
@@ -205,7 +207,7 @@ def print_prediction(prediction: Prediction) -> None:
             for segment in prediction.timeline.segments()
         ]
     console = Terminal()
-    console.print(printable_lines(str(prediction.path)), style="bold", soft_wrap=True)
+    console.print(printable_lines(prediction.video.video_id), style="bold", soft_wrap=True)
     console.print(class_bars(lines))
 
 
@@ -217,7 +219,7 @@ def clock(seconds: float) -> str:
 
 def complaint(unreadable: Sequence[UnreadableVideo], *, num_videos: int) -> str:
     """Say which videos could not be read."""
-    reasons = [f"{path}: {reason}" for path, reason in unreadable]
+    reasons = [f"{video.video_id}: {reason}" for video, reason in unreadable]
     more = [f"and {len(reasons) - MOST_NAMED} more, in predictions.json"] if len(reasons) > MOST_NAMED else []
     return f"{len(reasons)} of {num_videos} videos could not be read:\n  " + "\n  ".join(
         [*reasons[:MOST_NAMED], *more]

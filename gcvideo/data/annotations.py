@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcvideo.clip import Segment, Verified
+from gcvideo.clip import Segment, Verified, VideoRecord
 from gcvideo.data.forms import (
     INTEGER,
     VERIFIED_COLUMNS,
@@ -91,19 +91,21 @@ def read_annotations(
     return records
 
 
-def read_paths(file: Path, *, root: Path) -> list[Path]:
-    """Return the videos of a list that may lack labels: one path a line, or any form of annotation file.
+def read_videos(file: Path, *, root: Path) -> list[VideoRecord]:
+    """Return the videos, or segments, of a list that may lack labels, which are of no account.
+
+    The list has one path a line, or any form of annotation file.
 
     Raises:
         AnnotationError: The file is missing or lists nothing, or a row is no path of a file here.
     """
     base = os.path.abspath(root)  # noqa: PTH100
-    paths: list[Path] = []
-    for some in read_rows(file, partial(_paths, base=base), _any_form):
-        paths += [root / path for path in some]
-    if not paths:
+    videos: list[VideoRecord] = []
+    for some in read_rows(file, partial(_videos, root=root, base=base), _any_form):
+        videos += some
+    if not videos:
         raise AnnotationError(f"{file}: lists no video; expected one path a line")
-    return paths
+    return videos
 
 
 def largest_label(file: Path, *, form_of_list: FormOfList = labelled_form, multi_label: bool = False) -> int:
@@ -154,10 +156,13 @@ def _rows(cells: Cells, *, root: Path, base: str, labels: Labels) -> Rows:
     return Rows(columns, array("q", map(hash, below)))
 
 
-def _paths(cells: Cells, *, base: str) -> list[str]:
-    if cells.bounds is not None:
-        raise RowError("segments of videos are not read here; drop their columns to take the whole videos")
-    return [local_path(path.strip(), base=base) for path in cells.path]
+def _videos(cells: Cells, *, root: Path, base: str) -> list[VideoRecord]:
+    paths = [root / local_path(path.strip(), base=base) for path in cells.path]
+    if cells.bounds is None:
+        return list(map(VideoRecord.unlabelled, paths))
+    bounds = zip(*segment_columns(cells.bounds), strict=True)
+    segments = [Segment(start, end, bool(in_frames)) for start, end, in_frames in bounds]
+    return list(map(VideoRecord.unlabelled, paths, segments))
 
 
 def _any_form(first: str) -> Form:

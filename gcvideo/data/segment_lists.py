@@ -11,7 +11,7 @@ from gcvideo.data.forms import Bounds, RowError
 
 
 def segment_columns(
-    bounds: Bounds | None, *, num_frames: Sequence[int], fps: Sequence[float]
+    bounds: Bounds | None, *, num_frames: Sequence[int] = (), fps: Sequence[float] = ()
 ) -> "tuple[array[Any], array[Any], array[Any]]":
     """Return start, end and unit of the segments of some rows.
 

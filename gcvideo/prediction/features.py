@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gcvideo.atomic import replacing, write_text
-from gcvideo.clip import Span
+from gcvideo.clip import Span, VideoRecord
 from gcvideo.prediction.reading import UnreadableVideo
 
 SUFFIXES = (".npz", ".parquet")
@@ -31,10 +31,10 @@ COLUMNS: dict[Per, tuple[str, ...]] = {
 class VideoFeatures(NamedTuple):
     """Features of one video, a row a clip."""
 
-    path: Path
+    video: VideoRecord
     features: Float[Tensor, "clips C"]
     spans: Sequence[Span]
-    """Of the clips."""
+    """Of the clips, by the clock of the video."""
 
 
 @torch.inference_mode()
@@ -93,7 +93,7 @@ class FeatureFile:
         *,
         per: Per,
         settings: dict[str, object],
-        videos: Sequence[Path],
+        videos: Sequence[VideoRecord],
         videos_per_part: int = 256,
     ) -> None:
         if file.suffix not in SUFFIXES:
@@ -105,11 +105,11 @@ class FeatureFile:
         self.folder = file.with_name(f"{file.name}.parts")
         self._claim(settings)
 
-    def missing(self) -> list[Sequence[Path]]:
+    def missing(self) -> list[Sequence[VideoRecord]]:
         """Return the videos of every part that is not there yet."""
         return [self._part_videos(part) for part in range(self._num_parts) if not self._part(part).exists()]
 
-    def write_part(self, videos: Sequence[VideoFeatures | UnreadableVideo], first: Path) -> None:
+    def write_part(self, videos: Sequence[VideoFeatures | UnreadableVideo], first: VideoRecord) -> None:
         """Write the part that begins with the video `first`."""
         read = [video for video in videos if isinstance(video, VideoFeatures)]
         rows = [
@@ -122,13 +122,16 @@ class FeatureFile:
             np.savez(
                 stream,
                 video=np.array(
-                    [str(video.path) for video, part in zip(read, rows, strict=True) for _ in part], dtype=str
+                    [one.video.video_id for one, part in zip(read, rows, strict=True) for _ in part],
+                    dtype=str,
                 ),
                 clip=np.array([clip for part in rows for clip in range(len(part))], dtype=np.int64),
                 start_seconds=spans[:, 0],
                 end_seconds=spans[:, 1],
                 features=torch.cat(rows).numpy() if rows else np.empty((0, 0), np.float32),
-                unreadable=np.array([f"{path}: {reason}" for path, reason in unreadable], dtype=str),
+                unreadable=np.array(
+                    [f"{video.video_id}: {reason}" for video, reason in unreadable], dtype=str
+                ),
             )
 
     def finish(self) -> list[str]:
@@ -154,7 +157,7 @@ class FeatureFile:
             )
 
     def _claim(self, settings: dict[str, object]) -> None:
-        listed = hashlib.sha256("\n".join(map(str, self.videos)).encode()).hexdigest()
+        listed = hashlib.sha256("\n".join(video.video_id for video in self.videos).encode()).hexdigest()
         wanted = {**settings, "per": self.per, "videos": len(self.videos), "list": listed}
         wanted["format"] = FORMAT_OF_PARTS
         wanted = json.loads(json.dumps(wanted | {"videos_per_part": self.videos_per_part}, default=str))
@@ -176,5 +179,5 @@ class FeatureFile:
     def _part(self, number: int) -> Path:
         return self.folder / f"{number:06d}.npz"
 
-    def _part_videos(self, number: int) -> Sequence[Path]:
+    def _part_videos(self, number: int) -> Sequence[VideoRecord]:
         return self.videos[number * self.videos_per_part : (number + 1) * self.videos_per_part]

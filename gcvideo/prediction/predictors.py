@@ -1,13 +1,13 @@
 """A trained classifier on videos that no list names: whole, or along their time."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from gcvideo.clip import VideoRecord
 from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.decoding import DecodeError
 from gcvideo.data.on_device import OnDevice
@@ -21,7 +21,7 @@ from gcvideo.training import VideoClassifier
 class Prediction(NamedTuple):
     """What a network sees in one video."""
 
-    path: Path
+    video: VideoRecord
     probabilities: Float[Tensor, " K"]
     top: list[Ranked]
     timeline: Timeline | None
@@ -32,7 +32,7 @@ class Prediction(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return the prediction as JSON holds it."""
-        said: dict[str, Any] = {"video": str(self.path), "top": [one.as_json() for one in self.top]}
+        said: dict[str, Any] = {"video": self.video.video_id, "top": [one.as_json() for one in self.top]}
         if self.timeline is not None:
             said["segments"] = [segment.as_json() for segment in self.timeline.segments()]
         return said
@@ -57,15 +57,15 @@ class VideoPredictor:
         self.num_workers = num_workers
         self.on_device = OnDevice(data, model.device)
 
-    def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
+    def __call__(self, videos: Sequence[VideoRecord]) -> Iterator[Prediction | UnreadableVideo]:
         """Yield every video's prediction, or why there is none, in the order given."""
-        for video in read_views(paths, self.data, self.views, num_workers=self.num_workers):
+        for video in read_views(videos, self.data, self.views, num_workers=self.num_workers):
             if isinstance(video, UnreadableVideo):
                 yield video
                 continue
             probabilities = classify(self.model, self.on_device, video.frames)[0]
             yield Prediction(
-                video.path, probabilities, likeliest(probabilities, self.model.class_names), None
+                video.video, probabilities, likeliest(probabilities, self.model.class_names), None
             )
 
 
@@ -93,21 +93,21 @@ class TimelinePredictor:
         self.hop_seconds = hop_seconds
         self.on_device = OnDevice(data, model.device)
 
-    def __call__(self, paths: Sequence[Path]) -> Iterator[Prediction | UnreadableVideo]:
+    def __call__(self, videos: Sequence[VideoRecord]) -> Iterator[Prediction | UnreadableVideo]:
         """Yield every video's prediction, or why there is none, in the order given."""
-        for path in paths:
+        for video in videos:
             try:
-                yield self.predict(path)
+                yield self.predict(video)
             except DecodeError as error:
-                yield UnreadableVideo(path, str(error).removeprefix(f"{path}: "))
+                yield UnreadableVideo(video, str(error).removeprefix(f"{video.path}: "))
 
-    def predict(self, path: Path) -> Prediction:
+    def predict(self, video: VideoRecord) -> Prediction:
         """Return the prediction of one video; raise DecodeError if it cannot be read."""
-        video = SlidingWindows(
-            path, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds, reader=self.open_any
+        sliding = SlidingWindows(
+            video, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds, reader=self.open_any
         )
         windows, parts = [], []
-        for group in video:
+        for group in sliding:
             probabilities = classify(self.model, self.on_device, group.views)
             parts.append(probabilities)
             windows += [
@@ -115,8 +115,10 @@ class TimelinePredictor:
                 for span, one in zip(group.spans, probabilities, strict=True)
             ]
         mean = torch.cat(parts).mean(dim=0)
-        timeline = Timeline(windows, duration_seconds=video.duration_seconds)
-        return Prediction(path, mean, likeliest(mean, self.model.class_names), timeline)
+        timeline = Timeline(
+            windows, duration_seconds=sliding.duration_seconds, start_seconds=sliding.start_seconds
+        )
+        return Prediction(video, mean, likeliest(mean, self.model.class_names), timeline)
 
 
 @torch.inference_mode()

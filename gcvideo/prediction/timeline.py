@@ -58,14 +58,17 @@ class Timeline:
 
     Args:
         windows: The windows, by rising start.
-        duration_seconds: Length of the video.
+        duration_seconds: Length of the video, or of the segment of it.
+        start_seconds: Where that begins in the video.
     """
 
-    def __init__(self, windows: Sequence[WindowPrediction], *, duration_seconds: float) -> None:
+    def __init__(
+        self, windows: Sequence[WindowPrediction], *, duration_seconds: float, start_seconds: float = 0.0
+    ) -> None:
         self.windows = windows
         middles = [(window.start_seconds + window.end_seconds) / 2 for window in windows]
         between = [(earlier + later) / 2 for earlier, later in pairwise(middles)]
-        self.boundaries = [0.0, *between, duration_seconds]
+        self.boundaries = [start_seconds, *between, start_seconds + duration_seconds]
         """Window i speaks for boundaries[i] .. boundaries[i + 1], in seconds."""
 
     def segments(self) -> list[Segment]:

@@ -33,7 +33,7 @@ def plot_timeline(timeline: Timeline, *, title: str, file: Path) -> None:
     for segment in segments:
         span = (segment.start_seconds, segment.end_seconds - segment.start_seconds)
         strip.broken_barh([span], (0, 1), color=colours.get(segment.name, "lightgrey"))
-    strip.set(yticks=[], xlabel="seconds", xlim=(0, timeline.boundaries[-1]))
+    strip.set(yticks=[], xlabel="seconds", xlim=(timeline.boundaries[0], timeline.boundaries[-1]))
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as unfinished:
         figure.savefig(unfinished, format="png", dpi=120)

@@ -1,16 +1,16 @@
 """A clip slid over a video of any length: where in time something happens."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
-from gcvideo.clip import Span
+from gcvideo.clip import Span, VideoRecord
 from gcvideo.data.dataset import Crops, decode_views
-from gcvideo.data.decoding import OpenReader, open_video
+from gcvideo.data.decoding import OpenReader, open_record
+from gcvideo.data.decoding.segments import boundaries_in_video
 from gcvideo.data.sampling import ClipFrames, VideoLength, clip_spans
 
 WINDOWS_PER_READ = 8
@@ -60,7 +60,7 @@ class SlidingWindows:
     decord is not for them, since it decodes ahead without bound while a video is open.
 
     Args:
-        path: The video.
+        video: The video, or a segment of one, whose times are those in the video.
         clip: Which frames make a window.
         crops: Spatial crops of frames [N 3 H W]: one as a tensor, or several as a list of tensors.
         hop_seconds: From the start of one window to the next, by the file's time stamps; by default half a
@@ -74,7 +74,7 @@ class SlidingWindows:
 
     def __init__(
         self,
-        path: Path,
+        video: VideoRecord,
         *,
         clip: ClipFrames,
         crops: Crops,
@@ -85,9 +85,10 @@ class SlidingWindows:
             raise ValueError(f"hop_seconds is {hop_seconds}; expected more than 0")
         self.clip = clip
         self.crops = crops
-        self.reader = open_video(path, reader or "pyav")
+        self.reader = open_record(video, reader or "pyav")
         self.boundaries = self.reader.boundaries()
-        self.duration_seconds = float(self.boundaries[-1])
+        self.in_video = boundaries_in_video(self.reader)
+        self.start_seconds, self.duration_seconds = float(self.in_video[0]), float(self.boundaries[-1])
         self.starts = window_starts(self.boundaries, clip, hop_seconds=hop_seconds)
 
     def __iter__(self) -> Iterator[Windows]:
@@ -95,4 +96,4 @@ class SlidingWindows:
             for starts in self.starts.split(WINDOWS_PER_READ):
                 frames = self.clip.at(starts, VideoLength(len(reader), reader.fps))
                 views = decode_views(reader, frames, self.crops)
-                yield Windows(clip_spans(self.boundaries, frames), views.unflatten(0, (len(starts), -1)))
+                yield Windows(clip_spans(self.in_video, frames), views.unflatten(0, (len(starts), -1)))

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gcvideo.clip import Verified, VideoRecord
-from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_paths
+from gcvideo.clip import Segment, Verified, VideoRecord
+from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_videos
 
 HEADER = "path,label\n"
 
@@ -13,6 +13,10 @@ def written(folder: Path, text: str | bytes, name: str = "list.csv") -> Path:
     file = folder / name
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return file
+
+
+def paths_of(file: Path, *, root: Path) -> list[Path]:
+    return [record.path for record in read_videos(file, root=root)]
 
 
 def rows(file: Path, num_classes: int = 400) -> list[tuple[str, int]]:
@@ -173,7 +177,7 @@ def test_the_home_folder_is_meant_by_its_sign(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     file = written(tmp_path, "path,label\n~/x.mp4,0\n")
     assert rows(file) == [(f"{tmp_path}/home/x.mp4", 0)]
-    assert read_paths(file, root=Path("/elsewhere")) == [tmp_path / "home/x.mp4"]
+    assert paths_of(file, root=Path("/elsewhere")) == [tmp_path / "home/x.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -186,17 +190,22 @@ def test_the_home_folder_is_meant_by_its_sign(tmp_path, monkeypatch):
 )
 def test_a_list_without_labels_has_one_path_a_line(tmp_path, text):
     expected = [tmp_path / name for name in ("a b.mp4", "c, d.mp4", "e 3.mp4")]
-    assert read_paths(written(tmp_path, text), root=tmp_path) == expected
+    assert paths_of(written(tmp_path, text), root=tmp_path) == expected
 
 
-def test_segments_are_refused_without_labels_too(tmp_path):
-    with pytest.raises(AnnotationError, match=r"list\.csv:2: segments of videos are not read here"):
-        read_paths(written(tmp_path, "path,start,end\na.mp4,0,3\n"), root=tmp_path)
+def test_a_list_without_labels_may_name_segments(tmp_path):
+    (first, second) = read_videos(
+        written(tmp_path, "path,start,end\na.mp4,0,3\na.mp4,3,4.5\n"), root=tmp_path
+    )
+    assert (first.path, first.segment) == (tmp_path / "a.mp4", Segment(0, 3, False))
+    assert second.video_id == f"{tmp_path}/a.mp4#t=3,4.5"
+    with pytest.raises(AnnotationError, match=r"list\.csv:2: segment t=3,3 is empty"):
+        read_videos(written(tmp_path, "path,start,end\na.mp4,3,3\n"), root=tmp_path)
 
 
 @pytest.mark.parametrize("form", ["{},run\n", "{};run\n", "{}\trun\n", "{} run\n", "path,label\n{},run\n"])
 def test_a_list_with_names_is_read_where_no_names_are_known(tmp_path, form):
-    assert read_paths(written(tmp_path, form.format("a b.mp4")), root=tmp_path) == [tmp_path / "a b.mp4"]
+    assert paths_of(written(tmp_path, form.format("a b.mp4")), root=tmp_path) == [tmp_path / "a b.mp4"]
 
 
 VERIFIED = "path,label,num_frames,fps,width,height,codec,rotation,stream,plain\n"

@@ -85,7 +85,7 @@ def test_data_sets_and_timelines_read_by_the_files_own_rate(tmp_path: Path) -> N
         dataset = VideoDataset(records, clips=UniformClips(clip, num_clips=1), crops=lambda frames: frames)
         shown = numbers_shown(dataset[0, 0].frames[0].numpy())
         assert np.diff(shown).tolist() == [step] * 3
-        windows = SlidingWindows(path, clip=clip, crops=lambda frames: frames)
+        windows = SlidingWindows(VideoRecord.unlabelled(path), clip=clip, crops=lambda frames: frames)
         views = torch.cat([group.views for group in windows])
         assert all(np.diff(numbers_shown(view[0].numpy())).tolist() == [step] * 3 for view in views)
         assert numbers_shown(views[-1, 0].numpy())[-1] == 59

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gcvideo.clip import Clip
-from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_paths
+from gcvideo.data.annotations import AnnotationError, largest_label, read_annotations, read_videos
 from gcvideo.data.dataset import collate
 from gcvideo.data.folds import Folds
 from gcvideo.data.forms import labelled_form
@@ -54,7 +54,7 @@ def test_label_sets_are_read_in_every_form(tmp_path, text):
     records = read(tmp_path, text)
     assert sorted((record.video_id, record.label) for record in records) == SETS
     if ",0,1" not in text and ",jump," not in text:  # of a column for each class, predict needs the classes
-        assert sorted(read_paths(tmp_path / "list.csv", root=tmp_path)) == [
+        assert sorted(record.path for record in read_videos(tmp_path / "list.csv", root=tmp_path)) == [
             tmp_path / "a b.mp4",
             tmp_path / "c.mp4",
         ]

@@ -10,7 +10,7 @@ import torch
 
 from gcvideo.cli import main
 from gcvideo.cli.inputs import load
-from gcvideo.clip import Span
+from gcvideo.clip import Span, VideoRecord
 from gcvideo.prediction import features as module
 from gcvideo.prediction.features import FeatureFile, VideoFeatures
 from tests.data.encoding import h264, write_video
@@ -87,14 +87,14 @@ def test_an_interrupted_extraction_goes_on_and_gives_the_same_file(
     assert not (tmp_path / "parts.npz").exists()
     done.clear()
     main([*arguments, "--out", str(tmp_path / "parts.npz")])
-    assert [path.name for path in done] == ["2.mp4"]
+    assert [video.path.name for video in done] == ["2.mp4"]
     with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "parts.npz") as parts:
         assert all(np.array_equal(whole[name], parts[name]) for name in ("video", "features"))
     assert not (tmp_path / "parts.npz.parts").exists()
 
 
 def test_parts_of_another_extraction_are_refused(tmp_path: Path) -> None:
-    videos = [Path("a.mp4"), Path("b.mp4")]
+    videos = [VideoRecord.unlabelled(Path(name)) for name in ("a.mp4", "b.mp4")]
     FeatureFile(tmp_path / "f.npz", per="video", settings={"views": 1}, videos=videos)
     with pytest.raises(ValueError, match=r"parts of another extraction \(views differ\)"):
         FeatureFile(tmp_path / "f.npz", per="video", settings={"views": 2}, videos=videos)
@@ -136,7 +136,7 @@ def test_bad_arguments_end_in_one_line(
 
 
 def test_rows_follow_the_list_even_where_videos_have_different_numbers_of_clips(tmp_path: Path) -> None:
-    videos = [Path("b.mp4"), Path("a.mp4")]
+    videos = [VideoRecord.unlabelled(Path(name)) for name in ("b.mp4", "a.mp4")]
     file = FeatureFile(tmp_path / "f.npz", per="clip", settings={}, videos=videos, videos_per_part=1)
     for number in (1, 0):  # the second part first
         rows = torch.full((number + 1, 2), float(number))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jaxtyping import UInt8
 from torch import Tensor
 
+from gcvideo.clip import Segment, VideoRecord
 from gcvideo.data.sampling import ClipFrames
 from gcvideo.prediction.windows import WINDOWS_PER_READ, SlidingWindows, window_starts
 from tests.data.encoding import h264, numbers_shown, write_video
@@ -59,7 +60,9 @@ def test_windows_stand_half_a_clip_apart_by_default(video_frames: int, clip: Cli
 def test_every_window_holds_the_frames_of_its_seconds(tmp_path: Path) -> None:
     times_ms = [40 * i for i in range(50)] + [2000 + 100 * i for i in range(47)]
     write_video(tmp_path / "a.mp4", num_frames=97, times_ms=times_ms, options=h264(keyint=12))
-    video = SlidingWindows(tmp_path / "a.mp4", clip=CLIP, crops=uncropped, hop_seconds=0.2)
+    video = SlidingWindows(
+        VideoRecord.unlabelled(tmp_path / "a.mp4"), clip=CLIP, crops=uncropped, hop_seconds=0.2
+    )
     assert video.duration_seconds == pytest.approx(6.64)  # the file says 40 ms of its last frame
     groups = list(video)
     assert len(groups) > 1
@@ -77,7 +80,7 @@ def test_every_window_holds_the_frames_of_its_seconds(tmp_path: Path) -> None:
 
 def test_a_video_shorter_than_a_window_is_one_window_that_holds_its_last_frame(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", num_frames=5, options=h264(keyint=12))
-    [group] = SlidingWindows(tmp_path / "a.mp4", clip=CLIP, crops=uncropped)
+    [group] = SlidingWindows(VideoRecord.unlabelled(tmp_path / "a.mp4"), clip=CLIP, crops=uncropped)
     assert numbers_shown(group.views[0, 0].numpy()) == [0, 3, 4, 4]
     assert group.spans == [pytest.approx((0, 0.2))]
 
@@ -88,11 +91,27 @@ def test_crops_of_a_window_stay_together(tmp_path: Path) -> None:
     def bright_and_dark(frames: UInt8[Tensor, "N 3 H W"]) -> list[Tensor]:
         return [frames, frames // 2]
 
-    for group in SlidingWindows(tmp_path / "a.mp4", clip=CLIP, crops=bright_and_dark):
+    for group in SlidingWindows(VideoRecord.unlabelled(tmp_path / "a.mp4"), clip=CLIP, crops=bright_and_dark):
         assert torch.equal(group.views[:, 1], group.views[:, 0] // 2)
 
 
 @pytest.mark.parametrize("hop_seconds", [0.0, -1.0, float("nan")])
 def test_a_hop_of_nothing_is_refused(hop_seconds: float, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"hop_seconds is {hop_seconds}; expected more than 0"):
-        SlidingWindows(tmp_path / "a.mp4", clip=CLIP, crops=uncropped, hop_seconds=hop_seconds)
+        SlidingWindows(
+            VideoRecord.unlabelled(tmp_path / "a.mp4"), clip=CLIP, crops=uncropped, hop_seconds=hop_seconds
+        )
+
+
+def test_windows_of_a_segment_lie_inside_it_and_have_the_times_of_the_video(tmp_path):
+    write_video(tmp_path / "a.mp4", num_frames=60, options=h264(keyint=12))
+    segment = VideoRecord.unlabelled(tmp_path / "a.mp4", Segment(0.8, 2.0, in_frames=False))  # frames 20..49
+    video = SlidingWindows(segment, clip=CLIP, crops=uncropped, hop_seconds=0.2)
+    assert (video.start_seconds, video.duration_seconds) == (pytest.approx(0.8), pytest.approx(1.2))
+    for group in video:
+        for span, views in zip(group.spans, group.views, strict=True):
+            shown = numbers_shown(views[0].numpy())
+            assert all(20 <= frame < 50 for frame in shown)
+            assert [span.start_seconds, span.end_seconds] == pytest.approx(
+                [shown[0] / 25, (shown[-1] + 1) / 25]
+            )
