@@ -34,6 +34,22 @@ class MeanColour(nn.Module):
         return self.scale * clip.mean(dim=(2, 3, 4))
 
 
+class LearntColour(nn.Module):
+    """Knows nothing at first, and may learn which class has which mean colour."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, num_classes)
+        nn.init.zeros_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+
+    def features(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B 3"]:
+        return clip.mean(dim=(2, 3, 4))
+
+    def forward(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B K"]:
+        return self.layer(self.features(clip))
+
+
 def write_checkpoint(folder: Path) -> Path:
     """Of MeanColour, on clips of 4 frames at stride 4."""
     root = write_dataset(folder / "data", train=2, val=2, test=2)
