@@ -1,3 +1,24 @@
-"""Video action recognition with global-context networks (Cao et al., arXiv:1904.11492)."""
+"""Video action recognition with global-context networks (Cao et al., arXiv:1904.11492).
+
+predict = gcvideo.load("runs/my_clips/checkpoints/best.ckpt")
+predict("match.mp4").top
+
+network = gcvideo.create("slow_r50_gc_all", num_classes=400)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gcvideo.predictor import Predictor, create, load
 
 __version__ = "0.1.0"
+__all__ = ["Predictor", "create", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what __all__ names when it is asked for, so that `gcvideo --help` does not wait for torch."""
+    if name not in __all__:
+        raise AttributeError(f"module 'gcvideo' has no attribute {name!r}")
+    import gcvideo.predictor
+
+    return getattr(gcvideo.predictor, name)
