@@ -125,6 +125,8 @@ class ClipBatch(NamedTuple):
     """Of each video's temporal clips, where that is asked for."""
     epoch: int = 0
     """Which the draws of training follow from."""
+    places: Sequence[int] = ()
+    """Of each video in the epoch's order, where that has videos several times; draws follow from it too."""
 
 
 @runtime_checkable

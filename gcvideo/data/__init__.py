@@ -12,23 +12,28 @@ from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.folds import Folds
 from gcvideo.data.kinetics import KineticsDataModule
 from gcvideo.data.sampling import ClipFrames, SlidingClips
+from gcvideo.data.train_order import ClassBalanced, ProgressivelyBalanced, SquareRoot, TrainOrder
 from gcvideo.data.transforms import AreaJitter, FrameTransform, ScaleJitter
 from gcvideo.data.views import EvaluationViews
 
 __all__ = [
     "AreaJitter",
     "Blending",
+    "ClassBalanced",
     "ClipFrames",
     "EvaluationViews",
     "Folds",
     "FrameDropping",
     "FrameTransform",
     "KineticsDataModule",
+    "ProgressivelyBalanced",
     "RandomErasing",
     "RandomStrideClip",
     "ScaleJitter",
     "SlidingClips",
+    "SquareRoot",
     "TimeReversal",
     "TimmRandAugment",
+    "TrainOrder",
     "VideoDataModule",
 ]

@@ -35,9 +35,9 @@ def read_batch(
     dataset: VideoDataset, keys: Sequence[SampleKey], *, watch: Watch, lost: Mapping[int, str]
 ) -> ReadBatch:
     """Return one batch; videos that cannot be read, or are lost already, are named in it and not replaced."""
-    clips, unreadable = [], []
+    clips, places, unreadable = [], [], []
     for key in keys:
-        index = key[1]
+        moment, index = key[:2]
         record = dataset.records[index]
         if index in lost:
             unreadable.append(Unreadable(record, lost[index]))
@@ -45,12 +45,18 @@ def read_batch(
         try:
             with watch(index):
                 clips.append(dataset[key])
+                places += moment[1:] if isinstance(moment, tuple) else ()
         except DecodeError as error:
             if lacks_files(error.__cause__):  # which is not the video's doing
                 raise OSError(shortage(error.__cause__)) from error
             unreadable.append(Unreadable(record, str(error).removeprefix(f"{record.path}: ")))
     batch = collate(clips, num_classes=dataset.num_classes) if clips else dataset.empty_batch()
-    batch = batch._replace(unreadable=tuple(unreadable), epoch=keys[0][0] if keys else 0)
+    first = keys[0][0] if keys else 0
+    batch = batch._replace(
+        unreadable=tuple(unreadable),
+        epoch=first[0] if isinstance(first, tuple) else first,
+        places=places,
+    )
     return ReadBatch(batch, Counter(clip.read_by for clip in clips))
 
 

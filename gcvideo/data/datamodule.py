@@ -27,6 +27,7 @@ from gcvideo.data.multigrid_loader import MultigridLoader, require_possible
 from gcvideo.data.packed_videos import PackedSet, PackedVideos
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
 from gcvideo.data.split_lists import SplitLists
+from gcvideo.data.train_order import DrawnOrder, ListLabels, TrainOrder
 from gcvideo.data.training_clips import Shared, TrainingDataset
 from gcvideo.data.training_settings import TrainingSettings
 from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, ScaleJitter
@@ -62,6 +63,9 @@ class VideoDataModule(ListedVideos):
         clip: Which frames make a clip.
         train_sampler: Rule that chooses the clip of a training video: RandomClip, anywhere (the default); or
             a ClipSampler of your own, made with clip.
+        train_order: Which videos an epoch reads and how often: ClassBalanced, SquareRoot,
+            ProgressivelyBalanced or a TrainOrder of your own, which draw rare classes more often; by default
+            each video once. An epoch has as many places as the list has videos, whatever is drawn.
         train_transform: Random crop and flip of training clips: ScaleJitter (the default),
             AreaJitter or a FrameTransform of one's own.
         augment: Augmentations of training clips, in order, behind crop and flip: transforms of
@@ -118,6 +122,7 @@ class VideoDataModule(ListedVideos):
         frames: FrameNames = FrameNames(),  # noqa: B008 (frozen)
         clip: ClipFrames = ClipFrames(),  # noqa: B008 (frozen)
         train_sampler: Callable[[ClipFrames], ClipSampler] = RandomClip,
+        train_order: TrainOrder | None = None,
         train_transform: FrameTransform | None = None,
         augment: list[nn.Module] | None = None,
         device_augment: list[nn.Module] | None = None,
@@ -166,6 +171,7 @@ class VideoDataModule(ListedVideos):
         self.frames = frames
         self.clip = clip
         self.train_sampler = train_sampler
+        self.train_order = train_order
         self.train_transform = train_transform or ScaleJitter()
         self.augment = ClipAugmentation(augment or [])
         self.device_augment = ClipAugmentation(device_augment or [])
@@ -341,7 +347,10 @@ class VideoDataModule(ListedVideos):
         unreadable: UnreadablePolicy,
         plan: MultigridPlan | None = None,
     ) -> VideoLoader:
-        order = Place.of(self.trainer).order(len(dataset), training=training, seed=self.seed)
+        drawn = None
+        if self.train_order is not None and training:
+            drawn = partial(DrawnOrder, self.train_order, ListLabels(dataset.records, self.class_names))
+        order = Place.of(self.trainer).order(len(dataset), training=training, seed=self.seed, drawn=drawn)
         order.set_epoch(self.trainer.current_epoch if plan is not None and self.trainer is not None else 0)
         kind = VideoLoader if plan is None else partial(MultigridLoader, plan=plan)
         loader = kind(

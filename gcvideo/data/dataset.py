@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 
 import numpy as np
 import torch
@@ -18,8 +19,11 @@ from gcvideo.data.sampling import ClipShape, VideoLength, clip_spans
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
 """Cuts frames to the size of the network: one crop [N 3 S S], or a list of several."""
 
-SampleKey = tuple[int, int] | tuple[int, int, ClipShape]
-"""(epoch, index of the video), and the shape of the clip where it varies.
+Moment = int | tuple[int, int]
+"""When a video is read: the epoch; and where that reads a video several times, the place in its order."""
+
+SampleKey = tuple[Moment, int] | tuple[Moment, int, ClipShape]
+"""(moment, index of the video), and the shape of the clip where it varies.
 
 All randomness of a sample comes from the seed and this.
 """
@@ -59,13 +63,23 @@ class EpochOrder(Sampler[SampleKey]):
         """Return the videos of the present epoch in their order."""
         order = torch.arange(self.num_videos)
         if self.shuffle:
-            generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
+            generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
             order = torch.randperm(self.num_videos, generator=generator)
         return order[self.share]
 
+    def moment(self, epoch: int, place: int) -> Moment:
+        """Return what tells the reading of a video, at a place of this process's order, from others of it."""
+        return epoch
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells orders of the same videos and seed from one another."""
+        return ""
+
     def __iter__(self) -> Iterator[SampleKey]:
-        epoch = self.epoch
-        return ((epoch, index) for part in self.indices().split(KEYS_AT_ONCE) for index in part.tolist())
+        epoch, places = self.epoch, count()
+        videos = (index for part in self.indices().split(KEYS_AT_ONCE) for index in part.tolist())
+        return ((self.moment(epoch, place), index) for place, index in zip(places, videos, strict=False))
 
     def __len__(self) -> int:
         return len(range(self.num_videos)[self.share])
@@ -108,10 +122,11 @@ class VideoDataset(Dataset[Clip]):
         return len(self.records)
 
     def __getitem__(self, key: SampleKey) -> Clip:
-        epoch, index = key[:2]
+        moment, index = key[:2]
+        when = moment if isinstance(moment, tuple) else (moment,)
         record = self.records[index]
         with (
-            _random_state(_mix(self.seed, epoch, index)),
+            _random_state(mixed(self.seed, *when, index)),
             open_record(record, self.backend) as reader,
         ):
             first = reader.frames.start if isinstance(reader, SegmentReader) else 0
@@ -190,7 +205,7 @@ def _labels(
     return shown
 
 
-def _mix(*numbers: int) -> int:
+def mixed(*numbers: int) -> int:
     """Return one seed from several numbers, such that neighbours have nothing in common."""
     # With their count, since SeedSequence takes (seed, epoch) and (seed, epoch, 0) for the same.
     sequence = np.random.SeedSequence([len(numbers), *numbers])

@@ -1,13 +1,14 @@
 """Where in a training a loader is made, and what its epochs then read."""
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gcvideo.data.dataset import EpochOrder, ListOrder
 from gcvideo.data.loader import VideoLoader
 from gcvideo.data.multigrid_loader import MultigridLoader
+from gcvideo.data.train_order import DrawnOrder
 from gcvideo.limits import limited
 
 log = logging.getLogger(__name__)
@@ -31,17 +32,26 @@ class Place(NamedTuple):
         overfits = trainer.overfit_batches > 0
         return cls(trainer.global_rank, trainer.world_size, trainer.limit_train_batches, overfits)
 
-    def order(self, num_videos: int, *, training: bool, seed: int) -> EpochOrder:
-        """Return the order in which this process reads the videos of an epoch."""
+    def order(
+        self, num_videos: int, *, training: bool, seed: int, drawn: Callable[..., EpochOrder] | None = None
+    ) -> EpochOrder:
+        """Return the order in which this process reads the videos of an epoch.
+
+        Args:
+            num_videos: Videos of the list.
+            training: Whether the order changes from epoch to epoch.
+            seed: What it derives from.
+            drawn: Makes it, where each video does not come once.
+        """
         shuffle = training and not self.overfits
-        return (EpochOrder if shuffle else ListOrder)(
-            num_videos,
-            shuffle=shuffle,
-            even=training,
-            seed=seed,
-            rank=self.rank,
-            num_processes=self.num_processes,
-        )
+        settings = {"seed": seed, "rank": self.rank, "num_processes": self.num_processes}
+        if drawn is not None and shuffle:
+            return drawn(shuffle=True, even=True, **settings)
+        if drawn is not None:
+            log.warning(
+                "trainer.overfit_batches repeats the first videos of the list; data.train_order waits"
+            )
+        return (EpochOrder if shuffle else ListOrder)(num_videos, shuffle=shuffle, even=training, **settings)
 
 
 def require_whole_batch(loader: VideoLoader, place: Place, *, file: Path) -> None:
@@ -73,6 +83,9 @@ def say_what_epochs_read(
             repeats * loader.batch_size,
             loader.batch_size,
         )
+    if isinstance(loader.sampler, DrawnOrder) and "order" not in said:
+        said["order"] = loader.sampler.fingerprint
+        log.info(loader.sampler.described())
     if isinstance(loader, MultigridLoader):
         described = loader.phase_described()
         if said.get("phase") != described:
@@ -80,7 +93,7 @@ def say_what_epochs_read(
             log.info(described)
         return
     used = limited(len(loader), place.limit) * loader.batch_size * place.num_processes
-    if used < len(loader.dataset):
+    if used < len(loader.dataset) and not isinstance(loader.sampler, DrawnOrder):
         log.info(
             "each epoch reads %d of %d training videos, in whole batches; %s",
             used,

@@ -85,12 +85,13 @@ class VideoLoader:
     def keys(self, epoch: int, number: int, order: Int64[Tensor, " N"]) -> list[SampleKey]:
         """Return the keys of batch `number` of an epoch whose videos stand in `order`."""
         first = number * self.batch_size
-        return [(epoch, index) for index in order[first : first + self.batch_size].tolist()]
+        videos = order[first : first + self.batch_size].tolist()
+        return [(self.sampler.moment(epoch, place), index) for place, index in enumerate(videos, first)]
 
     @cached_property
     def order_fingerprint(self) -> str:
-        """Return what the order of every epoch follows from: equal for equal videos, labels and seed."""
-        return order_digest(self.dataset.records, seed=self.sampler.seed)
+        """Return what the order of every epoch follows from: equal for equal videos, labels, seed, rule."""
+        return order_digest(self.dataset.records, seed=self.sampler.seed) + self.sampler.fingerprint
 
     def skip(self, num_batches: int) -> None:
         """Leave out this many batches of the iteration that begins next, without reading them."""

@@ -30,8 +30,8 @@ class MultigridDataset(VideoDataset):
 
     def __getitem__(self, key: SampleKey) -> Clip:
         assert len(key) == 3
-        epoch, index, shape = key
-        return self.of_shape[shape][epoch, index]
+        moment, index, shape = key
+        return self.of_shape[shape][moment, index]
 
 
 class MultigridLoader(VideoLoader):
@@ -86,8 +86,10 @@ class MultigridLoader(VideoLoader):
         """Return the keys of batch `number` of an epoch whose videos stand in `order`."""
         shape, num_clips = self.plan.batch(epoch, number)
         first = self.plan.first_clip(epoch, number) * self.batch_size
-        videos = order[first : first + num_clips * self.batch_size]
-        return [(epoch, index, shape) for index in videos.tolist()]
+        videos = order[first : first + num_clips * self.batch_size].tolist()
+        return [
+            (self.sampler.moment(epoch, place), index, shape) for place, index in enumerate(videos, first)
+        ]
 
     def phase_described(self) -> str:
         """Return how long the present shapes stay, and what they are."""

@@ -66,7 +66,8 @@ class TrainingTransform(DeviceTransform):
             for place, clip in enumerate(clips.split(1)):
                 number, video = divmod(place, len(batch.video_id))
                 name = crc32(batch.video_id[video].encode())
-                RandomState.of(self.seed, batch.epoch, name, purpose, number).use()
+                in_order = batch.places[video : video + 1]
+                RandomState.of(self.seed, batch.epoch, name, purpose, number, *in_order).use()
                 changed.append(change(clip))
         return torch.cat(changed)
 

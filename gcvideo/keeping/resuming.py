@@ -184,11 +184,14 @@ class ExactResume(Callback):
         if self.place.batches > 0:
             raise ValueError(
                 f"the checkpoint stands {self.place.batches} batches into epoch {self.place.epoch}, and the "
-                "training list (videos, checksums, labels or their order) or data.seed is another than "
-                "then, so that some videos would come twice and others never; put them back, or start a new "
-                "run from its weights: --model.weights.path"
+                "training list (videos, checksums, labels or their order), data.seed or data.train_order is "
+                "another than then, so that some videos would come twice and others never; put them back, or "
+                "start a new run from its weights: --model.weights.path"
             )
-        log.warning("the training list or data.seed has changed; epochs from here on follow the new ones")
+        log.warning(
+            "the training list, data.seed or data.train_order has changed; epochs from here on follow "
+            "the new ones"
+        )
 
 
 def _batches_counted(trainer: Trainer) -> dict[str, int]:

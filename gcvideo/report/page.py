@@ -1,7 +1,7 @@
 """The page: sections of tables and plots in one HTML file that needs no network."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -89,8 +89,17 @@ def settings(run: Run) -> dict[str, Any]:
         "epochs": trainer.get("max_epochs"),
         "batch": data.get("batch_size"),
         "learning rate": model.get("learning_rate"),
+        "balanced by": balanced_by(data, model.get("loss")),
         "data": data.get("root"),
     }
+
+
+def balanced_by(data: Mapping[str, Any], loss: Any) -> str:
+    """Return what makes up for classes of which the list has more videos than of others."""
+    order = str((data.get("train_order") or {}).get("class_path", "")).rpartition(".")[2]
+    weights = (loss.get("init_args") or {}).get("class_weights") if isinstance(loss, dict) else None
+    described = weights if isinstance(weights, str) else "as given" * (weights is not None)
+    return ", ".join(filter(None, [order, described and f"class weights {described}"])) or "-"
 
 
 def metrics(run: Run) -> dict[str, Any]:

@@ -165,6 +165,11 @@ def begin_with_counts(loss: nn.Module, data: Any, class_names: Sequence[str], de
             f"{type(asking[0]).__name__} weighs classes by their training videos, which a data module "
             "counts; give the trainer one with class_counts(), or leave class_weights out"
         )
+    if getattr(data, "train_order", None) is not None:
+        log.warning(
+            "data.train_order draws rare classes more often, and model.loss weighs them by how rare they are "
+            "in the list; either of the two balances them"
+        )
     for part in asking:
         part.begin_with(data.class_counts(), class_names, device)
 

@@ -233,6 +233,6 @@ def test_the_order_differs_between_epochs_and_seeds_and_is_kept_otherwise():
 
 
 def test_epochs_seeds_and_videos_never_share_a_seed():
-    mixed = [dataset_module._mix(*numbers) for numbers in np.ndindex(8, 8, 8)]
-    mixed += [dataset_module._mix(*numbers) for numbers in np.ndindex(8, 8)]
+    mixed = [dataset_module.mixed(*numbers) for numbers in np.ndindex(8, 8, 8)]
+    mixed += [dataset_module.mixed(*numbers) for numbers in np.ndindex(8, 8)]
     assert len(set(mixed)) == 8**3 + 8**2

@@ -51,7 +51,7 @@ def written_out(num_videos, *, batch_size, training, seed, rank, processes, epoc
     """Every key in a list, then every batch in a list, by torch's own BatchSampler."""
     order = list(range(num_videos))
     if training:
-        generator = torch.Generator().manual_seed(dataset_module._mix(seed, epoch))
+        generator = torch.Generator().manual_seed(dataset_module.mixed(seed, epoch))
         order = torch.randperm(num_videos, generator=generator).tolist()
         order = order[: num_videos - num_videos % processes]
     keys = [(epoch, index) for index in order[rank::processes]]

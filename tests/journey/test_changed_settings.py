@@ -199,7 +199,7 @@ def test_within_an_epoch_another_order_is_refused(folder, refused):
     stop = ("--trainer.max_steps", "2", "--trainer.val_check_interval", "1")
     main(["fit", "--config", str(config), "--run_dir", str(run), *stop])
     go_on = ("fit", "--config", str(run / "config.yaml"), "--resume", "auto", "--trainer.max_steps", "-1")
-    assert "data.seed is another than then" in refused([*go_on, "--data.seed", "7"])
+    assert "data.seed or data.train_order is another than then" in refused([*go_on, "--data.seed", "7"])
     train = folder / "videos" / "train.csv"
     header, first, *rest = train.read_text().splitlines()
     train.write_text("\n".join([header, *rest, first]) + "\n")
@@ -213,7 +213,7 @@ def test_between_epochs_another_order_is_said(folder, capsys):
     resume(folder, "--data.seed", "7", "--trainer.max_epochs", "3")
     said = capsys.readouterr().err
     assert "data.seed 7 (was 0)" in said
-    assert "the training list or data.seed has changed; epochs from here on follow the new ones" in said
+    assert "data.seed or data.train_order has changed; epochs from here on follow the new ones" in said
 
 
 def test_a_test_leaves_the_runs_config_as_it_is(folder):
