@@ -6,6 +6,7 @@ predict("match.mp4").top
 network = gcvideo.create("slow_r50_gc_all", num_classes=400)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,4 @@ def __getattr__(name: str) -> Any:
     """Import what __all__ names when it is asked for, so that `gcvideo --help` does not wait for torch."""
     if name not in __all__:
         raise AttributeError(f"module 'gcvideo' has no attribute {name!r}")
-    import gcvideo.predictor
-
-    return getattr(gcvideo.predictor, name)
+    return getattr(import_module("gcvideo.predictor"), name)
