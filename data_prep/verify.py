@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
@@ -29,8 +29,13 @@ from data_prep.videos.transcoding import why_not_transcoded
 from gcvideo.atomic import partial_of, write_table
 from gcvideo.paths import user_path
 
+if TYPE_CHECKING:
+    from data_prep.lists.packet_parts import PacketParts
+
 BAD_COLUMNS = ("path", "label", "list", "reason")
 NOT_PLAIN_COLUMNS = ("path", "reason")
+PACKETS = "packets"
+"""Under which a video's row of the packet index comes from the process that made it."""
 
 
 class FrameOptions(NamedTuple):
@@ -67,11 +72,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.dry_run:
         say(f"would decode {len(mine):,} videos under {root}; nothing was written")
         return 0
+    from data_prep.lists.packet_parts import (
+        PacketParts,  # here, since it imports PyTorch, which takes seconds
+    )
+
     # Decode what is not done
     with Journal(output, step="verify", shard=shard) as journal:
-        rows = verify(
+        packets = PacketParts(output, shard=shard)
+        rows, states = verify(
             mine,
             journal=journal,
+            packets=packets,
             num_workers=arguments.workers,
             time_limit_seconds=arguments.time_limit_seconds,
             retry_failed=arguments.retry_failed,
@@ -87,6 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_lists(lists, rows, root=root, frames=frames, output=output, shard=shard)
     if shard.num_shards == 1:
         copy_classes(arguments.lists, output, partial=partial_of(output / CLASSES))
+        bad = {path for path, row in rows.items() if "bad" in row}
+        good = [(path, states[path]) for path in rows if path not in bad]
+        num_indexed = packets.write_index(output, good, bad=bad, root=root)
+        say(f"{num_indexed:,} of {counted(len(good), 'video')} can be opened by the packet index")
     return 0
 
 
@@ -94,34 +109,54 @@ def verify(
     tasks: Sequence[VideoFile],
     *,
     journal: Journal,
+    packets: "PacketParts",
     num_workers: int,
     time_limit_seconds: float,
     retry_failed: bool,
-) -> dict[str, dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, FileState]]:
     """Examine videos in killable processes; those that were, and have not changed since, are left.
 
     Returns:
-        path -> the properties, or {"bad": reason}.
+        path -> the properties, or {"bad": reason}; and path -> what the video looks like.
     """
+    states: dict[str, FileState] = {}
+
+    def state_of(task: VideoFile) -> FileState:
+        states[task.path] = _state_of(task)
+        return states[task.path]
 
     def is_done(task: VideoFile, row: dict[str, Any]) -> bool:
-        is_examined = "crc32" in row and not (task.with_times and row.get("duration_seconds") is None)
+        is_examined = (
+            "crc32" in row
+            and not (task.with_times and row.get("duration_seconds") is None)
+            and packets.has(task.path, states[task.path])
+        )
         return is_examined or ("bad" in row and not retry_failed)
 
     def row_of(result: CallResult[VideoFile]) -> dict[str, Any]:
-        return result.results[-1] if result.results else {"bad": f"while it was decoded: {result.fault}"}
+        row: dict[str, Any] = (
+            result.results[-1] if result.results else {"bad": f"while it was decoded: {result.fault}"}
+        )
+        if "bad" not in row:
+            # Without, decoding it by the row crashed, or took too long.
+            of_packets = row.pop(PACKETS, row_that_says(str(result.fault)))
+            packets.add(result.item.path, state_of(result.item), of_packets)
+        return row
 
-    return run_unfinished(
+    from gcvideo.data.decoding.packet_row import row_that_says
+
+    rows = run_unfinished(
         verify_one,
         tasks,
         step="verify",
         journal=journal,
-        state_of=_state_of,
+        state_of=state_of,
         is_done=is_done,
         row_of=row_of,
         num_workers=num_workers,
         time_limit_seconds=time_limit_seconds,
     )
+    return rows, states
 
 
 def _state_of(task: VideoFile) -> FileState:
@@ -137,7 +172,8 @@ def _state_of(task: VideoFile) -> FileState:
 
 
 def verify_one(task: VideoFile) -> Iterator[dict[str, Any]]:
-    """Yield the properties of one video, or {"bad": reason}."""
+    """Yield the properties of one video, at last with its packets, or {"bad": reason}."""
+    from data_prep.videos.packet_rows import packet_row
     from data_prep.videos.whole_decode import examine  # here, since they import PyTorch, which takes seconds
     from gcvideo.data.decoding.frames import FrameNames
     from gcvideo.data.decoding.reader import DecodeError
@@ -147,8 +183,12 @@ def verify_one(task: VideoFile) -> Iterator[dict[str, Any]]:
         return
     try:
         frames = FrameNames(*task.frames)
+        found: dict[str, Any] = {}
         for properties in examine(task.file, frames=frames, with_times=task.with_times):
-            yield properties._asdict()
+            found = properties._asdict()
+            yield found
+        of_packets = b"" if task.file.is_dir() else packet_row(task.file, crc32=found["crc32"])
+        yield found | {PACKETS: of_packets}
     except (DecodeError, OSError, MemoryError) as error:
         yield {"bad": (str(error) or type(error).__name__).replace(f"{task.file}: ", "")}
 

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_record
 from gcvideo.data.decoding.segments import SegmentReader, boundaries_in_video
+from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipShape, VideoLength, clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]
@@ -127,11 +128,14 @@ class VideoDataset(Dataset[Clip]):
         record = self.records[index]
         with (
             _random_state(mixed(self.seed, *when, index)),
-            open_record(record, self.backend) as reader,
+            open_record(record, self.backend, packets=self._packets_of(record)) as reader,
         ):
             first = reader.frames.start if isinstance(reader, SegmentReader) else 0
             length = VideoLength(len(reader), reader.fps, first=first)
             return self.clip_of(record, reader, self.clips(length))
+
+    def _packets_of(self, record: VideoRecord) -> bytes | None:
+        return self.records.packets_of(record) if isinstance(self.records, VideoRecords) else None
 
     def clip_of(self, record: VideoRecord, reader: VideoReader, frames: Int64[Tensor, "V T"]) -> Clip:
         """Return the views of an open video."""

@@ -4,7 +4,7 @@ import hashlib
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
-from os.path import join, normpath
+from os.path import join, normpath, relpath
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -14,9 +14,12 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from gcvideo.clip import Segment, Verified, VideoRecord
+from gcvideo.data.decoding.packet_file import PacketFile
+from gcvideo.data.decoding.packet_row import row_that_says
 
 ROWS_AT_ONCE = 1 << 16
 NO_CHECKSUM = -1
+NOT_INDEXED = row_that_says("it is not in the packet index")
 SEGMENT, VERIFIED = slice(4, 7), slice(7, None)
 """Columns of RecordColumns."""
 DTYPES = {"q": torch.int64, "d": torch.float64, "b": torch.bool}
@@ -100,6 +103,8 @@ class VideoRecords(Sequence[VideoRecord]):
         """Start, end and unit; none where the list is of whole videos."""
         self.verified = _tensors(columns[VERIFIED])
         """Those of Verified, or the number of frames alone, or none."""
+        self.packets: PacketFile | None = None
+        """The packet index of the videos, if there is one."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "keys": None}  # strings have other hashes there
@@ -125,7 +130,15 @@ class VideoRecords(Sequence[VideoRecord]):
         for part, values in ((SEGMENT, self.segments), (VERIFIED, self.verified)):
             for column, of_all in zip(columns[part], values):  # noqa: B905 (all, some or none)
                 column.extend(of_all.numpy()[rows].tolist())
-        return VideoRecords(self.root, columns, keys=self.keys[rows])
+        records = VideoRecords(self.root, columns, keys=self.keys[rows])
+        records.packets = self.packets
+        return records
+
+    def packets_of(self, record: VideoRecord) -> bytes | None:
+        """Return a video's row of the packet index, or None where there is no index."""
+        if self.packets is None:
+            return None
+        return self.packets.row(relpath(record.path, self.root)) or NOT_INDEXED
 
     def labels(self, row: int) -> tuple[int, ...]:
         """Return the labels of a video, of which there may be several, or none."""

@@ -9,6 +9,7 @@ from gcvideo.agreement import digest_of_file, digest_of_values
 from gcvideo.data.annotations import largest_label, read_annotations
 from gcvideo.data.class_files import read_class_names
 from gcvideo.data.classes import Numbering, Trained, match, numbers
+from gcvideo.data.decoding.packet_file import PACKET_INDEX, PacketFile, mapped
 from gcvideo.data.folds import Folds
 from gcvideo.data.forms import FormOfList, labelled_form
 from gcvideo.data.frame_lists import frame_folder_form
@@ -69,6 +70,7 @@ class SplitLists:
         self.packed = packed
         self._trained: Trained | None = None
         self._records: dict[str, VideoRecords] = {}
+        self._packets: dict[Path, PacketFile | None] = {}
 
     def follow(self, trained: Trained) -> None:
         """Take the numbers that a trained network gives to classes, from now on."""
@@ -107,7 +109,16 @@ class SplitLists:
         )
         if output is not None:
             records.relabel(output)
+        if not self.of_folders:
+            records.packets = self._packets_beside(file)
         return records
+
+    def _packets_beside(self, file: Path) -> PacketFile | None:
+        """Return the packet index that data_prep/verify.py writes beside its lists."""
+        path = file.parent / PACKET_INDEX
+        if path not in self._packets:
+            self._packets[path] = mapped(path)
+        return self._packets[path]
 
     def look_for_videos(self, splits: Sequence[str], *, max_training_share: float) -> list[str]:
         """Return what to warn of: videos that are not there, or that are in two lists.

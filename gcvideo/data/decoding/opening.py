@@ -90,13 +90,17 @@ def open_video(
     return reader
 
 
-def open_record(record: VideoRecord, backend: Backend | OpenReader = "pyav") -> VideoReader:
+def open_record(
+    record: VideoRecord, backend: Backend | OpenReader = "pyav", *, packets: bytes | None = None
+) -> VideoReader:
     """Open a listed video, or the segment of it that is listed.
 
     Raises:
         DecodeError: It cannot be read, or is not as its list says.
     """
-    reader = open_video(record.path, backend, verified=record.verified, num_frames=record.num_frames)
+    reader = open_video(
+        record.path, backend, verified=record.verified, num_frames=record.num_frames, packets=packets
+    )
     if record.segment is None:
         return reader
     return SegmentReader(reader, record.segment, path=record.path)

@@ -30,8 +30,11 @@ class VideoReader(Protocol):
 
     fps: float
     """Frames per second, averaged over the video."""
-    name: str
-    """The decoder, and why not a faster one."""
+
+    @property
+    def name(self) -> str:
+        """The decoder, and why not a faster one."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -34,12 +34,15 @@ class SegmentReader:
         self.video = video
         self.fps = video.fps
         """Of the whole video."""
-        self.name = video.name
         try:
             self.frames = frames_of(segment, video, path=path)
         except DecodeError:
             video.close()
             raise
+
+    @property
+    def name(self) -> str:
+        return self.video.name
 
     def __len__(self) -> int:
         return len(self.frames)
