@@ -103,3 +103,18 @@ def test_what_cannot_be_folded_is_refused(folder, chosen, words):
 
     with pytest.raises(ValueError, match=re.escape(words)):
         fold()
+
+
+@pytest.mark.parametrize("group", [None, r"(.)\.mp4$"])
+def test_segments_of_one_video_are_in_one_fold(tmp_path, group):
+    rows = "".join(f"{row % 7}.mp4,{row},{row + 1.5},{row % 2}\n" for row in range(70))
+    file = tmp_path / "list.csv"
+    file.write_text(f"path,start,end,label\n{rows}")
+    records = read_annotations(file, root=tmp_path, num_classes=2)
+    assigned = Folds(0, num_folds=3, group=group).assign(records)
+    assert all(len(set(assigned[video::7].tolist())) == 1 for video in range(7))
+    assert set(assigned.tolist()) == {0, 1, 2}
+    held = Folds(1, num_folds=3, group=group).split(records)["val"]
+    assert [record.segment for record in held] == [
+        records[row].segment for row in np.flatnonzero(assigned == 1).tolist()
+    ]

@@ -1,16 +1,27 @@
 """A segment is read as a video of its own: none of its samples ever shows a frame outside."""
 
+from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from gcvideo.clip import Segment, VideoRecord
 from gcvideo.data.dataset import TimedVideoDataset, VideoDataset
-from gcvideo.data.decoding import DecodeError, open_record
+from gcvideo.data.decoding import (
+    AscendingReader,
+    DecodeError,
+    FrameFolderReader,
+    FrameNames,
+    open_record,
+)
+from gcvideo.data.decoding.segments import frames_of
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip, SlidingClips, UniformClips, VideoLength
 from gcvideo.data.training_clips import OtherClips, SameClip
 from tests.data.annotated import verified
@@ -167,3 +178,62 @@ def test_times_of_clips_are_those_in_the_video(video):
     )
     spans = dataset[0, 0].spans
     assert [time for span in spans for time in span] == pytest.approx([0.8, 0.96, 1.24, 1.4])
+
+
+class Numbered(AscendingReader):
+    """Pictures as bright as their numbers, so many a second."""
+
+    def __init__(self, path: Path, num_frames: int = 20, rate: Fraction = Fraction(10)) -> None:
+        super().__init__(path, num_frames=num_frames, fps=float(rate), size=(8, 8), name="numbered")
+        self.rate = rate
+
+    def boundaries(self):
+        times = [float(number / self.rate) for number in range(len(self) + 1)]
+        return torch.tensor(times, dtype=torch.float64)
+
+    def decode(self, ascending, part_size):
+        yield torch.stack([torch.full((8, 8, 3), number, dtype=torch.uint8) for number in ascending])
+
+    def close(self) -> None:
+        pass
+
+
+@given(
+    fps=st.sampled_from(
+        [Fraction(n) for n in (15, 24, 25, 30, 50, 60)] + [Fraction(30000, 1001), Fraction(24000, 1001)]
+    ),
+    num_frames=st.integers(1, 3000),
+    bounds=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    digits=st.sampled_from([3, 6, 17]),
+)
+def test_times_of_frames_mean_these_frames_also_when_they_are_rounded_to_milliseconds(
+    fps, num_frames, bounds, digits
+):
+    first, last = sorted(int(bound * (num_frames - 1)) for bound in bounds)
+    segment = Segment(round(float(first / fps), digits), round(float((last + 1) / fps), digits), False)
+    path = Path("a.mp4")
+    assert frames_of(segment, Numbered(path, num_frames, fps), path=path) == range(first, last + 1)
+
+
+def test_segments_of_folders_of_pictures_are_read_likewise(tmp_path):
+    for number in range(12):
+        picture = np.full((40, 48, 3), 10 * number, dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"img_{number:05}.png")
+    backend = partial(FrameFolderReader, names=FrameNames(fps=4.0))
+    for segment in (Segment(1.0, 2.0, False), Segment(4, 8, True)):
+        record = VideoRecord(tmp_path, 0, f"a#{segment}", num_frames=12, segment=segment)
+        dataset = VideoDataset(
+            [record], clips=UniformClips(ClipFrames(4, 1), num_clips=1), crops=whole, backend=backend
+        )
+        assert dataset[0, 0].frames[0, :, 0, 0, 0].tolist() == [40, 50, 60, 70]
+
+
+def test_a_reader_of_ones_own_reads_segments_too(video):
+    segment = Segment(0.5, 1.5, False)
+    dataset = VideoDataset(
+        [record_of(video, segment)],
+        clips=UniformClips(ClipFrames(3, 4), num_clips=1),
+        crops=whole,
+        backend=Numbered,
+    )
+    assert dataset[0, 0].frames[0, :, 0, 0, 0].tolist() == [5, 9, 13]

@@ -1,11 +1,11 @@
 """A segment of a video, read as if it were a video of its own."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
@@ -97,8 +97,9 @@ def frames_of(segment: Segment, video: VideoReader, *, path: Path) -> range:
         is_past = end > len(video)
     else:
         boundaries = video.boundaries()
-        *starts, duration = boundaries.tolist()
-        first, end = (bisect_left(starts, bound - CLOCK_ERROR) for bound in segment[:2])
+        duration = float(boundaries[-1])
+        bounds = boundaries.new_tensor(segment[:2]) - CLOCK_ERROR
+        first, end = torch.searchsorted(boundaries[:-1].contiguous(), bounds).tolist()
         is_past = segment.end > duration + END_SLACK_SECONDS
     if is_past:
         said = past_end(segment, num_frames=len(video), duration_seconds=duration)
