@@ -8,8 +8,10 @@ from data_prep.lists.manifest import VideoProperties
 from data_prep.lists.video_lists import IN_FRAMES, ListedVideo, VideoList
 from gcvideo.clip import Segment
 from gcvideo.data.decoding import DecodeError, OpenAny
-from gcvideo.data.decoding.segments import CLOCK_ERROR, END_SLACK_SECONDS, frames_of, past_end
+from gcvideo.data.decoding.segments import CLOCK_ERROR, END_SLACK_SECONDS, frames_of
+from gcvideo.data.forms import Bounds, RowError
 from gcvideo.data.rows import lines_of_rows
+from gcvideo.data.segment_lists import segment_columns
 
 
 class JudgedRow(NamedTuple):
@@ -75,21 +77,21 @@ def why_no_sample(
         return f"its list says {video.num_frames} frames, and it has {num_frames}; correct the list"
     if segment is None:
         return None
+    try:  # as training will when it reads the list of what is good
+        start, end = ([bound] for bound in video.segment)
+        bounds = Bounds(start, end, segment.in_frames)
+        segment_columns(bounds, num_frames=[num_frames], fps=[properties.fps])
+    except RowError as error:
+        return str(error)
     if segment.in_frames:
-        is_past = segment.end > num_frames
-        return (
-            f"segment {past_end(segment, num_frames=num_frames, duration_seconds=0.0)}" if is_past else None
-        )
+        return None
     # What is longer than every frame holds the start of one.
     duration, longest = properties.duration_seconds, properties.longest_frame_seconds
     assert duration is not None  # both are asked for where a list has seconds
     assert longest is not None
-    start, end, _ = segment
-    if (
-        end - start > longest
-        and start + longest < duration - CLOCK_ERROR
-        and end <= duration + END_SLACK_SECONDS
-    ):
+    is_long = segment.end - segment.start > longest
+    starts_before_last = segment.start + longest < duration - CLOCK_ERROR
+    if is_long and starts_before_last and segment.end <= duration + END_SLACK_SECONDS:
         return None
     try:
         with opened(file) as reader:

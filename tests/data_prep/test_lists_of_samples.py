@@ -108,6 +108,19 @@ def test_a_video_that_was_verified_whole_is_asked_for_its_times_when_a_list_has_
     assert [row["end"] for row in read_table(out / "train.csv")] == ["2"]
 
 
+def test_a_list_that_was_verified_is_read_also_where_the_last_frame_is_shown_long(tmp_path: Path) -> None:
+    """The duration is by the time stamps; the list knows the number of frames and their rate alone."""
+    (tmp_path / "in").mkdir()
+    write_video(tmp_path / "in/a.mkv", num_frames=20, times_ms=[*(40 * n for n in range(19)), 5000])
+    rows = "".join(f"a.mkv,0,{end},0\n" for end in (1, 5, 5.2, 5.4, 5.6, 5.8, 6, 9))
+    text = f"path,start,end,label\n{rows}"
+    out = verified(tmp_path / "in", tmp_path / "out", "--lists", listed(tmp_path / "lists", text))
+    kept = [row["end"] for row in read_table(out / "train.csv")]
+    assert kept
+    assert len(kept) + len(read_table(out / "bad.csv")) == 8
+    assert [name for name, _ in frames_of(tmp_path / "in", out)] == [f"a.mkv#t=0,{end}" for end in kept]
+
+
 def test_segments_in_frames_are_held_to_the_number_of_frames(videos: Path, tmp_path: Path) -> None:
     text = "path,start_frame,end_frame,label\na.mp4,3,60,0\na.mp4,3,61,0\nb.mp4,5,7,1\n"
     out = verified(videos, tmp_path / "out", "--lists", listed(tmp_path / "lists", text))
