@@ -89,6 +89,10 @@ class RunFolder:
         """Return the file of its figures, and of the protocol that they are of."""
         return self.path / f"{evaluated}_metrics.json"
 
+    def class_figures(self, evaluated: Evaluated) -> Path:
+        """Return the table of what a validation or a test of several labels has found of every class."""
+        return self.path / f"{evaluated}_classes.csv"
+
     @property
     def predictions(self) -> Path:
         """Return the table of predictions, one row a test video."""

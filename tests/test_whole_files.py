@@ -31,7 +31,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "map.mp4": lambda file: write_mp4(PICTURES, file),
     "channels.png": lambda file: draw_channels(torch.rand(3), file, title="weights"),
     "predictions.csv": write_predictions,
-    "predictions.json": lambda file: write(file.parent, [], [], ["one", "two"]),
+    "predictions.json": lambda file: write(file.parent, [], [], PredictionTable(["one", "two"])),
     "model.pt2": lambda file: write_program(nn.Flatten(), torch.zeros(2, 3, 2, 4, 4), file, opset=18),
     "model.onnx": lambda file: write_onnx(nn.Flatten(), torch.zeros(2, 3, 2, 4, 4), file, opset=18),
     "model.safetensors": lambda file: write_state(file, {"weight": torch.zeros(2)}),

@@ -46,7 +46,7 @@ class Drawing:
     def draw_grad_cam(self, view: RecordedView, video: str, stages: Mapping[str, nn.Module]) -> None:
         """Draw Grad-CAM of the likeliest class at each stage."""
         for name, stage in stages.items():
-            layers = grad_cam_layers(self.model.network, stage, view.clip, self.model.class_names)
+            layers = grad_cam_layers(self.model.network, stage, view.clip, self.model.task)
             title = f"{_short(view)}   Grad-CAM of {name}"
             self._draw(view, layers, f"gradcam_{video}_{name}", title=title)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gcvideo.attention.maps import Layer, Layers
 from gcvideo.backbones.protocols import pathways, shown_stages
+from gcvideo.training.tasks import Task
 
 
 def stage_of(network: nn.Module, name: str) -> nn.Module:
@@ -39,7 +40,7 @@ def stage_of(network: nn.Module, name: str) -> nn.Module:
 
 
 def grad_cam_layers(
-    network: nn.Module, stage: nn.Module, clip: Float[Tensor, "1 3 T H W"], class_names: list[str]
+    network: nn.Module, stage: nn.Module, clip: Float[Tensor, "1 3 T H W"], task: Task
 ) -> Layers:
     """Return Grad-CAM of the likeliest class, over its peak.
 
@@ -48,7 +49,7 @@ def grad_cam_layers(
     left: list[object] = []
     handle = stage.register_forward_hook(lambda _, __, output: left.append(output))
     with torch.inference_mode():
-        probabilities = network(clip).softmax(dim=1)[0]
+        probabilities = task.probabilities(network(clip)[:, None])[0]
     handle.remove()
     if not left or not isinstance(left[0], Tensor) or left[0].ndim != 5:
         kind = type(stage).__name__
@@ -60,6 +61,6 @@ def grad_cam_layers(
     values = LayerAttribution.interpolate(
         cast(Tensor, found).detach(), tuple(clip.shape[2:]), interpolate_mode="trilinear"
     )[0, 0]
-    title = f"{class_names[likeliest]} {probabilities[likeliest]:.0%}"
+    title = f"{task.class_names[likeliest]} {probabilities[likeliest]:.0%}"
     peak = values.max().clamp_min(torch.finfo(values.dtype).tiny)
     return Layers([Layer(title, values / peak, None)], "Grad-CAM relative to its peak")

@@ -127,7 +127,7 @@ def run(arguments: Sequence[str]) -> None:
         },
         "mean": data.normalize.mean.flatten().tolist(),
         "std": data.normalize.std.flatten().tolist(),
-        "output": {"name": "logits", "classes": model.class_names},
+        "output": {"name": "logits", "classes": model.class_names, **model.task.as_plain()},
         "opset": options.opset,
         "batch_norms_folded": options.fold_batch_norms,
         "relative_differences": differences,

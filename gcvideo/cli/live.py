@@ -35,7 +35,7 @@ from gcvideo.terminal import Terminal
 log = logging.getLogger(__name__)
 
 ONLY_LIVE = ("every", "smoothing_seconds", "window", "reconnect_seconds", "source_options")
-NEVER_LIVE = ("root", "num_clips", "timeline", "hop_seconds", "num_workers")
+NEVER_LIVE = ("threshold", "root", "num_clips", "timeline", "hop_seconds", "num_workers")
 TERMINATED = 128 + signal.SIGTERM
 
 

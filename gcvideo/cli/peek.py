@@ -15,6 +15,7 @@ from gcvideo.cli.options import add_out
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.run_classes import settle
 from gcvideo.cli.run_options import run_options
+from gcvideo.cli.run_task import task_defaults
 from gcvideo.clip import Unreadable, ViewBatch
 from gcvideo.data import VideoDataModule
 from gcvideo.data.grid import captions, clip_film, clip_grid
@@ -51,6 +52,7 @@ def run(arguments: Sequence[str]) -> None:
     """Draw the clips that `arguments` name."""
     settled = settle(arguments[1:])
     commands = parser(settled.data)
+    commands.set_defaults(task_defaults(settled.task, ("data",)))
     options = commands.parse_args(settled.arguments)
     data: VideoDataModule = commands.instantiate_classes(options)["data"]
     limit = (options.trainer or {}).get("limit_train_batches")

@@ -1,4 +1,4 @@
-"""`gcvideo predict`: the five likeliest classes of videos, from a checkpoint alone."""
+"""`gcvideo predict`: the classes of videos, from a checkpoint alone."""
 
 import json
 import logging
@@ -28,13 +28,15 @@ from gcvideo.cli.options import (
 )
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.decoding import DecodeError, FrameNames
-from gcvideo.evaluation import PredictionTable
+from gcvideo.evaluation import MultiLabelTable, PredictionTable, Thresholds
 from gcvideo.prediction.annotated import write_annotated
 from gcvideo.prediction.predictors import Prediction, TimelinePredictor, VideoPredictor
 from gcvideo.prediction.reading import UnreadableVideo
 from gcvideo.prediction.timeline_plot import plot_timeline
-from gcvideo.printable import printable_lines
+from gcvideo.printable import printable, printable_lines
 from gcvideo.terminal import Terminal, progress_bar
+from gcvideo.training import VideoClassifier
+from gcvideo.training.tasks import MultiLabel
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ def parser() -> CommandParser:
     """Return the parser of the command's arguments."""
     arguments = CommandParser(
         prog="gcvideo predict",
-        description="Print and save the five likeliest classes of videos. The network, its class names and "
+        description="Print and save the five likeliest classes of videos, or all that a network of several "
+        "labels finds in them. The network, its class names and "
         "the views come from the checkpoint. Writes predictions.csv and predictions.json, and what else is "
         "asked for. Videos that cannot be read are named at the end and make the exit code 1; the others "
         "are done. With --live it watches a camera or a stream instead.",
@@ -59,6 +62,14 @@ def parser() -> CommandParser:
     add_out(arguments, Path("predictions"))
     add_root(arguments)
     add_views(arguments)
+
+    arguments.add_argument(
+        "--threshold",
+        type=float | Path | None,
+        default=None,
+        help="Of a network of several labels: the probability above which a class is there, 0.5 if unset; or "
+        "a file that has one for every class, as the val_classes.csv that `gcvideo validate` writes.",
+    )
 
     # What else to write
     add_switch(
@@ -105,10 +116,13 @@ def run(arguments: Sequence[str]) -> None:
         raise ValueError("annotate writes copies of whole videos, and a list names segments; leave it out")
     model, data = load(options.checkpoint, device=options.device, state=options.weights.state)
     views = chosen_views(options, data.test_views)
+    thresholds = chosen_thresholds(options.threshold, model)
     if options.timeline:
-        predict = TimelinePredictor(model, data, views, hop_seconds=options.hop_seconds)
+        predict = TimelinePredictor(
+            model, data, views, hop_seconds=options.hop_seconds, thresholds=thresholds
+        )
     else:
-        predict = VideoPredictor(model, data, views, num_workers=options.num_workers)
+        predict = VideoPredictor(model, data, views, num_workers=options.num_workers, thresholds=thresholds)
 
     # Predict, and draw and annotate on the way
     done: list[Prediction] = []
@@ -131,7 +145,7 @@ def run(arguments: Sequence[str]) -> None:
                     unreadable.append(UnreadableVideo(prediction.video, f"has no annotated copy: {reason}"))
 
     # Write and print
-    write(options.out, done, unreadable, model.class_names)
+    write(options.out, done, unreadable, table_of(model, thresholds))
     for prediction in done[:MOST_SHOWN]:
         print_prediction(prediction)
     log.info("wrote %d predictions to %s", len(done), options.out)
@@ -154,6 +168,29 @@ def check(options: Any) -> None:
         raise ValueError(f"out is {options.out}; expected a folder, which gets predictions.csv and .json")
 
 
+def chosen_thresholds(asked: float | Path | None, model: VideoClassifier) -> Thresholds | None:
+    """Return above which probabilities classes are there; None for a network of one class a video.
+
+    Raises:
+        ValueError: One is asked for of such a network, or there is no such threshold.
+    """
+    if isinstance(model.task, MultiLabel):
+        if isinstance(asked, Path):
+            return Thresholds.read(asked, model.class_names)
+        return Thresholds.even(len(model.class_names), *([] if asked is None else [asked]))
+    if asked is not None:
+        raise ValueError(
+            f"threshold is {asked}, and the network was trained for one class a video (model.task "
+            f"{model.task.name}), the likeliest; leave it out"
+        )
+    return None
+
+
+def table_of(model: VideoClassifier, thresholds: Thresholds | None) -> PredictionTable:
+    """Return an empty table of predictions."""
+    return model.task.table() if thresholds is None else MultiLabelTable(model.class_names, thresholds)
+
+
 def annotate(prediction: Prediction, file: Path, progress: Progress, *, frames: FrameNames) -> None:
     """Write an annotated copy of the video, under a progress bar of its own."""
     task = progress.add_task(f"annotate {file.name}", total=None)
@@ -161,7 +198,7 @@ def annotate(prediction: Prediction, file: Path, progress: Progress, *, frames: 
         write_annotated(
             prediction.video.path,
             file,
-            prediction.top_at,
+            prediction.shown_at,
             frames=frames,
             report=lambda frames, of: progress.update(task, completed=frames, total=of),
         )
@@ -173,10 +210,9 @@ def write(
     folder: Path,
     done: Sequence[Prediction],
     unreadable: Sequence[UnreadableVideo],
-    class_names: Sequence[str],
+    table: PredictionTable,
 ) -> None:
     """Write predictions.csv and predictions.json; of timelines, every window in timeline.csv."""
-    table = PredictionTable(class_names)
     windows = []
     for prediction in done:
         table.add([prediction.video.video_id], prediction.probabilities[None])
@@ -196,7 +232,7 @@ def write(
 def print_prediction(prediction: Prediction) -> None:
     """Print a video's likeliest classes with bars; of a timeline, what is seen from when to when."""
     if prediction.timeline is None:
-        lines = [("", name, probability) for name, probability in prediction.top]
+        lines = [("", name, probability) for name, probability in prediction.shown]
     else:
         lines = [
             (
@@ -208,6 +244,9 @@ def print_prediction(prediction: Prediction) -> None:
         ]
     console = Terminal()
     console.print(printable_lines(prediction.video.video_id), style="bold", soft_wrap=True)
+    if not lines:
+        likeliest = printable(prediction.top[0].name)
+        console.print(f"no class is above its threshold; the likeliest is {likeliest}", markup=False)
     console.print(class_bars(lines))
 
 

@@ -98,6 +98,7 @@ def _put_together(arguments: Sequence[str], launched: LaunchedRank) -> tuple[Pre
         cli = PreflightCLI(
             settled.model,
             settled.data,
+            task=settled.task,
             args=settled.arguments,
             parser_class=RunParser,
             save_config_callback=None,

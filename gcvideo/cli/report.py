@@ -13,6 +13,7 @@ from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import DecodeError
 from gcvideo.report import Cost, Quartiles, Run, read_run, write_report
 from gcvideo.report.page import MOST_MISTAKES
+from gcvideo.report.run import task_of
 from gcvideo.report.thumbnails import thumbnail
 from gcvideo.run_folder import RunFolder
 from gcvideo.terminal import progress_bar
@@ -50,6 +51,7 @@ def run(arguments: Sequence[str]) -> None:
     options = parser().parse_args(list(arguments[1:]))
     runs = [read_run(folder) for folder in options.runs]
     distinguish(runs)
+    require_one_task(runs)
     subjects: dict[str, Subject] = {}
     with progress_bar(transient=True) as progress:
         for one in progress.track(runs, description="look into runs"):
@@ -90,12 +92,20 @@ def distinguish(runs: Sequence[Run]) -> None:
             one.name = str(one.folder)
 
 
+def require_one_task(runs: Sequence[Run]) -> None:
+    """Raise ValueError where the videos of one run have several labels, and those of another one."""
+    of_task = {task_of(one.config): one.name for one in runs}
+    if len(of_task) > 1:
+        named = " and ".join(f"{name} {task}" for task, name in of_task.items())
+        raise ValueError(f"model.task of {named}: they have no figure in common; write a report on each")
+
+
 def look_into(one: Run, checkpoint: Path) -> Subject:
     """Fill in pictures of what the run mistook, where its videos are; return its network and its view."""
     model, data = load(checkpoint, device="cpu")
     mistakes = one.mistakes().head(MOST_MISTAKES)
     if len(mistakes):
-        one.thumbnails = thumbnails(mistakes["video"].tolist(), data)
+        one.thumbnails = thumbnails(mistakes["video"].unique().tolist(), data)
     size = data.test_views.crop_size
     return Subject(model.network, (data.clip.num_frames, size, size))
 

@@ -20,6 +20,7 @@ from gcvideo.cli.run_config import (
 )
 from gcvideo.keeping.checkpoint_file import newest_checkpoint, read_training_state
 from gcvideo.run_folder import RunFolder
+from gcvideo.training.tasks import require_same_task, task_of
 
 log = logging.getLogger(__name__)
 
@@ -101,10 +102,14 @@ def known_classes(
         fits: Whether it is to be trained further.
 
     Raises:
-        ValueError: Something is asked that cannot be changed, or the file is no checkpoint of a run.
+        ValueError: Something is asked that cannot be changed, as the task, or the file is no checkpoint of
+            a run.
     """
     state = read_training_state(checkpoint)
     names = class_names_in(state, checkpoint)
+    require_same_task(
+        task_of(state["hyper_parameters"]), config.model.get("task", "single_label"), checkpoint
+    )
     before = config_in(state)
     if before is not None:
         asked = as_asked(parser, config)

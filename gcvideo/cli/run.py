@@ -23,6 +23,7 @@ def run(arguments: Sequence[str]) -> None:
         VideoCLI(
             settled.model,
             settled.data,
+            task=settled.task,
             args=settled.arguments,
             parser_class=RunParser,
             trainer_defaults={

@@ -12,14 +12,20 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from gcvideo.cli.options import add_weights_state
 from gcvideo.cli.parser import RunParser
+from gcvideo.cli.run_task import task_defaults
 from gcvideo.data import VideoDataModule
 from gcvideo.keeping import Safeguard
 from gcvideo.private_names import actions_of, set_type, type_of
 from gcvideo.run_folder import RunFolder
+from gcvideo.training.tasks import TaskName
 
 
 def add_run_arguments(
-    parser: RunParser, *, classes: Mapping[str, type], class_names: Callable[[VideoDataModule], list[str]]
+    parser: RunParser,
+    *,
+    classes: Mapping[str, type],
+    class_names: Callable[[VideoDataModule], list[str]],
+    task: TaskName,
 ) -> None:
     """Add them to the parser of a subcommand.
 
@@ -27,6 +33,7 @@ def add_run_arguments(
         parser: That of the subcommand, with the arguments of trainer, model and data.
         classes: By section those of model and data that are not the default.
         class_names: What the model is told of the data.
+        task: What a video's classes are.
 
     Raises:
         ValueError: A class of the user's own takes less than the one that it stands for.
@@ -50,7 +57,6 @@ def add_run_arguments(
     parser.add_class_arguments(Safeguard, "safeguard")
     parser.set_defaults(
         {
-            "checkpoint.monitor": "val/top1",
             "checkpoint.mode": "max",
             "checkpoint.filename": RunFolder(Path()).best.stem,
             "checkpoint.enable_version_counter": False,
@@ -61,11 +67,17 @@ def add_run_arguments(
     read_counts_as_counts(parser)
     parser.classes = dict(classes)
     try:
+        parser.set_defaults(task_defaults(task))
         parser.link_arguments("data.batch_size", "model.batch_size")
         parser.link_arguments("data", "model.class_names", compute_fn=class_names, apply_on="instantiate")
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
+        lacking = (
+            "batch_size or class_names"
+            if task == "single_label"
+            else "batch_size, class_names, task or multi_label"
+        )
         raise ValueError(
-            "model or data takes no batch_size or class_names; let the __init__ of your class take "
+            f"model or data takes no {lacking}; let the __init__ of your class take "
             "**kwargs and hand them on to that of VideoClassifier or VideoDataModule"
         ) from error
 

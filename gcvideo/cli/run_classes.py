@@ -15,50 +15,66 @@ from jsonargparse import ArgumentParser
 
 from gcvideo.cli.config_forms import sections_with_class
 from gcvideo.cli.run_config import with_config_of_checkpoint
+from gcvideo.cli.run_task import KEYS as TASK_KEYS
+from gcvideo.cli.run_task import NamedTask
 from gcvideo.cli.trust import distrusted_name
 from gcvideo.data import VideoDataModule
 from gcvideo.paths import user_path
 from gcvideo.training import VideoClassifier
+from gcvideo.training.tasks import TaskName
 
 DEFAULTS: dict[str, type] = {"model": VideoClassifier, "data": VideoDataModule}
 
 
 class Settled(NamedTuple):
-    """The classes of a run, and the arguments without their names."""
+    """The classes of a run, its task, and the arguments without the names of the classes."""
 
     model: type[VideoClassifier]
     data: type[VideoDataModule]
     arguments: list[str]
+    task: TaskName
 
 
 def settle(arguments: Sequence[str]) -> Settled:
-    """Find the classes that arguments, their config files or their checkpoint name; the last one counts.
+    """Find the classes and the task that arguments, their config files or their checkpoint name.
+
+    The last one counts.
 
     Raises:
         ValueError: A name is of no such class.
     """
     names: dict[str, str] = {}
     others: list[str] = []
+    task = NamedTask()
     rest = iter(with_config_of_checkpoint(arguments))
     for argument in rest:
         key, is_one, value = argument.partition("=")
         section = key.removeprefix("--").removesuffix(".class_path")
         if key in ("--config", "-c"):
             value = value if is_one else next(rest, "")
-            names |= _named_in(value)
+            content = _content(value)
+            names |= {
+                section: str(named["class_path"]) for section, named in sections_with_class(content).items()
+            }
+            task.read_config(content)
             others += [key, value]
         elif key.startswith("--") and section in DEFAULTS and key not in ("--model.help", "--data.help"):
             value = value if is_one else next(rest, "")
             if user_path(value).is_file() or value.lstrip().startswith(
                 "{"
             ):  # settings, as jsonargparse has it
+                task.read_config({section: _content(value)})
                 others += [key, value]
             else:
                 names[section] = value
         else:
-            others.append(key.replace(".init_args.", ".", 1) + is_one + value if _of(key) else argument)
+            key = key.replace(".init_args.", ".", 1) if _of(key) else key
+            others.append(key + is_one + value)
+            if key.removeprefix("--") in TASK_KEYS:
+                others += [] if is_one else [value := next(rest, "")]
+                task.read(key, value)
     found = {section: imported(section, names.get(section)) for section in DEFAULTS}
-    return Settled(found["model"], found["data"], others)
+    return Settled(found["model"], found["data"], others, task.name)
 
 
 def imported(section: str, name: str | None) -> type:
@@ -89,12 +105,12 @@ def _of(key: str) -> bool:
     return key.startswith(tuple(f"--{section}.init_args." for section in DEFAULTS))
 
 
-def _named_in(config: str) -> dict[str, str]:
-    """Return the class names in a config file, or in the text of one."""
-    file = Path(config).expanduser() if "\n" not in config else None
+def _content(config: str) -> Mapping[str, Any]:
+    """Return what is in a config file, or in the text of one."""
+    is_text = "\n" in config or config.lstrip().startswith("{")
+    file = None if is_text else Path(config).expanduser()
     try:
         content = yaml.safe_load(config if file is None else file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):  # which the parser says
         return {}
-    sections = sections_with_class(content if isinstance(content, Mapping) else {})
-    return {section: str(named["class_path"]) for section, named in sections.items()}
+    return content if isinstance(content, Mapping) else {}

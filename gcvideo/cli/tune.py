@@ -130,6 +130,7 @@ def run(arguments: Sequence[str]) -> None:
     cli = TuneCLI(
         settled.model,
         settled.data,
+        task=settled.task,
         args=settled.arguments,
         parser_class=RunParser,
         trainer_defaults={"enable_model_summary": False},

@@ -11,6 +11,7 @@ from torch import nn
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.run_classes import settle
 from gcvideo.cli.run_options import run_options
+from gcvideo.cli.run_task import task_defaults
 from gcvideo.data import VideoDataModule
 from gcvideo.training import VideoClassifier
 
@@ -54,7 +55,7 @@ def read_configs(command: str, configs: Sequence[str], overrides: Sequence[str])
     parser.add_argument("--model.network", type=Callable[[int], nn.Module])
     parser.add_argument("--model.weights")
     parser.add_class_arguments(settled.data, "data")
-    parser.set_defaults({"data.root": Path()})
+    parser.set_defaults({"data.root": Path(), **task_defaults(settled.task, ("model", "data"))})
     for other in sorted(run_options() - {"config", "model", "data"}):
         parser.add_argument(f"--{other}")
     options = parser.parse_args(settled.arguments)

@@ -41,7 +41,7 @@ from gcvideo.paths import user_path
 from gcvideo.private_names import parser_of, settings_are_those_given
 from gcvideo.run_folder import Evaluated, RunFolder
 from gcvideo.training import Distillation
-from gcvideo.training.losses import require_takes_targets
+from gcvideo.training.tasks import TaskName, require_same_labels
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ HANDOVER_SECONDS = 60.0
 class VideoCLI(LightningCLI):
     """LightningCLI whose runs live in one folder: config, logs, checkpoints, predictions."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, task: TaskName = "single_label", **kwargs: Any) -> None:
+        self.task: TaskName = task
         self.lock: RunLock | None = None
         try:
             super().__init__(*args, **kwargs)
@@ -68,7 +69,7 @@ class VideoCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         assert isinstance(parser, RunParser)
         classes = own_classes(self.model_class, self.datamodule_class)
-        add_run_arguments(parser, classes=classes, class_names=self._class_names)
+        add_run_arguments(parser, classes=classes, class_names=self._class_names, task=self.task)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -83,6 +84,9 @@ class VideoCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.config.subcommand]
+        require_same_labels(
+            config.model.get("task", "single_label"), multi_label=config.data.get("multi_label")
+        )
         require_supported_arguments(config.trainer, subcommand=self.config.subcommand, run_dir=config.run_dir)
         if config.run_dir is None:
             run = run_of(config)
@@ -193,9 +197,7 @@ class VideoCLI(LightningCLI):
         # Before a callback copies the weights, as averaging does.
         if self.config_init["fit"].ckpt_path is None:
             self.model.start_from_weights()
-        require_takes_targets(
-            self.model.loss, num_classes=len(self.model.class_names), blended=bool(self.datamodule.blend)
-        )
+        self.model.task.require_loss(self.model.loss, blended=bool(self.datamodule.blend))
         if isinstance(self.model.loss, Distillation) and self.trainer.is_global_zero:
             warn_of_other_input(self.model.loss.weights, self.datamodule)
 

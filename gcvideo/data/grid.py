@@ -54,7 +54,7 @@ def clip_film(
 
 
 def captions(batch: ViewBatch, class_names: Sequence[str]) -> list[str]:
-    """Return for every clip its class, or the classes that are blended with their shares, and its video."""
+    """Return for every clip its classes, with their shares where clips are blended, and its video."""
     targets = [_said(target, class_names) for target in batch.target.cpu()]
     return [f"{target}   ({video})" for target, video in zip(targets, batch.video_id, strict=True)]
 
@@ -64,8 +64,12 @@ def _said(target: Tensor, class_names: Sequence[str]) -> str:
         return class_names[int(target)]
     shares: Float[Tensor, " K"] = target
     present = sorted((-float(share), k) for k, share in enumerate(shares) if share > NEGLIGIBLE)
-    if len(present) == 1:
-        return class_names[present[0][1]]
+    if not present:
+        return "no label"
+    if len(present) == 1 or all(
+        round(-share, 2) == 1 for share, _ in present
+    ):  # of one clip, or several alike
+        return " + ".join(class_names[k] for _, k in present)
     return " + ".join(f"{-share:.2f} {class_names[k]}" for share, k in present)
 
 

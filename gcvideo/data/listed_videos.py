@@ -44,6 +44,11 @@ class ListedVideos(LightningDataModule):
         return self.split_lists.class_names
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a video may have several labels, or none."""
+        return self.split_lists.multi_label
+
+    @property
     def num_set_classes(self) -> int | None:
         """K, where videos may have several labels; None where each has one."""
         return len(self.class_names) if self.split_lists.multi_label else None

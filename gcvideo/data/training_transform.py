@@ -85,7 +85,7 @@ def separate(batch: ClipBatch) -> ClipBatch:
     num_clips = batch.frames.shape[1]
     return batch._replace(
         frames=rearrange(batch.frames, "B R T H W C -> (R B) 1 T H W C"),
-        label=batch.label.repeat(num_clips),
+        label=torch.cat([batch.label] * num_clips),
         video_id=batch.video_id * num_clips,
         unreadable=batch.unreadable * num_clips,
     )

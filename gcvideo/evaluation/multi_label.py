@@ -1,7 +1,9 @@
 """Metrics of the probabilities of videos that have any number of classes, or none."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -10,7 +12,7 @@ from torchmetrics.classification import BinaryF1Score
 from torchmetrics.functional.classification import binary_average_precision
 
 from gcvideo.evaluation.metrics import LEAST_PROBABILITY, MeanOverVideos
-from gcvideo.evaluation.thresholds import THRESHOLD
+from gcvideo.evaluation.thresholds import THRESHOLD, best_thresholds
 
 
 class BinaryLogLoss(MeanOverVideos):
@@ -93,6 +95,25 @@ class MeanAveragePrecision(AveragePrecisions):
     def compute(self) -> Float[Tensor, ""]:
         p, y = self.videos()
         return average_precisions(p, y)[y.any(dim=0)].mean()
+
+
+class ClassFigures(AveragePrecisions):
+    """Of every class: number of videos, average precision, the threshold of the best F1, and that F1."""
+
+    def compute(self) -> Float[Tensor, "K 4"]:
+        p, y = self.videos()
+        thresholds, f1 = best_thresholds(p, y)
+        columns = y.sum(dim=0).cpu(), average_precisions(p, y).cpu(), thresholds, f1
+        return torch.stack(columns, dim=1)
+
+
+def class_table(figures: Float[Tensor, "K 4"], class_names: Sequence[str]) -> pd.DataFrame:
+    """Return them as a table, whose column threshold `Thresholds.read` reads; empty cells are unknown."""
+    names = ["videos", "average_precision", "threshold", "f1"]
+    table = pd.DataFrame(figures.tolist(), columns=pd.Index(names))
+    table["videos"] = table["videos"].astype(int)
+    table.insert(0, "class", [*class_names])
+    return table.round({"average_precision": 6, "f1": 6})
 
 
 def average_precisions(

@@ -30,7 +30,7 @@ TICKS_PER_SECOND = 90_000
 def write_annotated(
     source: Path,
     target: Path,
-    top_at: Callable[[float], Sequence[Ranked]],
+    shown_at: Callable[[float], Sequence[Ranked]],
     *,
     frames: FrameNames = FrameNames(),  # noqa: B008 (frozen)
     report: Callable[[int, int], None],
@@ -42,7 +42,7 @@ def write_annotated(
     Args:
         source: The video, or a folder of its frames.
         target: The file to write. Replaced whole when done, and as it was if that fails.
-        top_at: The likeliest classes at a moment, in seconds.
+        shown_at: The classes at a moment, in seconds.
         frames: How pictures are named, where the source is a folder of them.
         report: Called now and then with the number of frames written, and of all frames.
 
@@ -73,7 +73,7 @@ def write_annotated(
         for first in range(0, len(reader), chunk):
             numbers = range(first, min(first + chunk, len(reader)))
             for number, picture in zip(numbers, reader.frames_at(numbers), strict=True):
-                top = top_at(float(by_clock[number] - by_clock[0]))
+                top = shown_at(float(by_clock[number] - by_clock[0]))
                 frame = captioned_frame(picture.numpy(), top, start=ticks[number], end=ticks[number + 1])
                 container.mux(stream.encode(frame))
                 sound.write_until(ticks[number] / TICKS_PER_SECOND)

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
+from gcvideo.evaluation import Thresholds
+from gcvideo.evaluation.predictions import BETWEEN
+
 
 class Ranked(NamedTuple):
     """A class and its probability."""
@@ -30,16 +33,25 @@ def likeliest(
     ]
 
 
+def told(
+    probabilities: Float[Tensor, " K"], class_names: Sequence[str], thresholds: Thresholds
+) -> list[Ranked]:
+    """Return the classes above their thresholds, the most probable first."""
+    return [Ranked(class_names[k], float(probabilities[k])) for k in thresholds.above(probabilities)]
+
+
 class WindowPrediction(NamedTuple):
     """The classes of one window of a video."""
 
     start_seconds: float
     end_seconds: float
     top: list[Ranked]
+    told: list[Ranked] | None = None
+    """The classes above their thresholds, where a video may have several."""
 
 
 class Segment(NamedTuple):
-    """A stretch of a video over which one class stays the likeliest."""
+    """A stretch of a video over which one class stays the likeliest, or above its threshold."""
 
     start_seconds: float
     end_seconds: float
@@ -81,6 +93,14 @@ class Timeline:
             joined.append(Segment(spans[0][0], spans[-1][1], name, probability))
         return joined
 
+    def shown_at(self, seconds: float) -> list[Ranked]:
+        """Return the likeliest classes at a moment."""
+        return self.window_at(seconds).top
+
+    def rows_of(self, names: Sequence[str]) -> dict[str, int]:
+        """Return in which row of a picture each class stands: in one, where only one is seen at a time."""
+        return dict.fromkeys(names, 0)
+
     def window_at(self, seconds: float) -> WindowPrediction:
         """Return the window that speaks for a moment of the video."""
         for window, end in zip(self.windows, self.boundaries[1:], strict=True):
@@ -95,6 +115,7 @@ class Timeline:
                 "video": video,
                 "start_seconds": round(window.start_seconds, 3),
                 "end_seconds": round(window.end_seconds, 3),
+                **self._told(window),
                 **{
                     key: value
                     for rank, (name, probability) in enumerate(window.top, start=1)
@@ -106,3 +127,34 @@ class Timeline:
             }
             for window in self.windows
         ]
+
+    @staticmethod
+    def _told(window: WindowPrediction) -> dict[str, object]:
+        """Return what a table says of a window beside its likeliest classes."""
+        return {}
+
+
+class MultiLabelTimeline(Timeline):
+    """The windows of a video in which several classes may be seen at once, each from when to when."""
+
+    def segments(self) -> list[Segment]:
+        """Join neighbouring windows that have a class in common, class by class; the earliest first."""
+        found: list[Segment] = []
+        for name in dict.fromkeys(one.name for window in self.windows for one in window.told or ()):
+            of_class = [dict(window.told or ()).get(name) for window in self.windows]
+            spoken = zip(of_class, pairwise(self.boundaries), strict=True)
+            for is_there, run in groupby(spoken, key=lambda one: one[0] is not None):
+                if is_there:
+                    known, spans = zip(*run, strict=True)
+                    found.append(Segment(spans[0][0], spans[-1][1], name, sum(known) / len(known)))
+        return sorted(found, key=lambda segment: segment[:2])
+
+    def shown_at(self, seconds: float) -> list[Ranked]:
+        return self.window_at(seconds).told or []
+
+    def rows_of(self, names: Sequence[str]) -> dict[str, int]:
+        return {name: len(names) - 1 - place for place, name in enumerate(names)}
+
+    @staticmethod
+    def _told(window: WindowPrediction) -> dict[str, object]:
+        return {"prediction": BETWEEN.join(one.name for one in window.told or ())}

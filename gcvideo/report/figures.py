@@ -23,9 +23,12 @@ CURVES = {
     "val/top1": "Validation top-1",
     "val/top5": "Validation top-5",
     "val/mean_class": "Validation mean over classes",
+    "val/map": "Validation mAP",
+    "val/sample_map": "Validation mAP over videos",
+    "val/f1_micro": "Validation F1 at 0.5",
     "lr": "Learning rate",
 }
-SHARES_OF_ONE = ("val/top1", "val/top5", "val/mean_class")
+SHARES_OF_ONE = ("val/top1", "val/top5", "val/mean_class", "val/map", "val/sample_map", "val/f1_micro")
 SHADES = sequential.Blues
 """Of shares in the confusion matrix, from 0 to 1 by their square root."""
 MOST_NAMES = 60

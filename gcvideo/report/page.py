@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from gcvideo import __version__
 from gcvideo.atomic import write_text
+from gcvideo.evaluation.figures import TITLES
 from gcvideo.report import figures
 from gcvideo.report.confusion import (
     class_accuracy,
@@ -21,12 +22,13 @@ from gcvideo.report.confusion import (
     most_confused,
     order_by_confusion,
 )
-from gcvideo.report.run import Run
+from gcvideo.report.run import MOST_OF_A_KIND, MultiLabelRun, Run
 
 MOST_MISTAKES = 24
 MOST_PAIRS = 15
-TEST_METRICS = ("test/top1", "test/top5", "test/mean_class", "test/loss")
-VAL_METRICS = ("val/top1", "val/top5", "val/mean_class", "val/loss")
+FIGURES = ("top1", "top5", "mean_class", "map", "sample_map", "f1_micro", "loss")
+TEST_METRICS = tuple(f"test/{name}" for name in FIGURES)
+VAL_METRICS = tuple(f"val/{name}" for name in FIGURES)
 
 
 class Confusions(NamedTuple):
@@ -39,8 +41,18 @@ class Confusions(NamedTuple):
     mistakes: list[dict[str, Any]]
 
 
+class Findings(NamedTuple):
+    """How one run's test of several labels went: class by class, and what it got wrong."""
+
+    run: MultiLabelRun
+    classes: Markup
+    accuracies: pd.DataFrame
+    false_positives: list[dict[str, Any]]
+    missed: list[dict[str, Any]]
+
+
 def write_report(runs: Sequence[Run], file: Path) -> None:
-    """Write the report on `runs` to an HTML file, replaced whole."""
+    """Write the report on `runs`, which are of one task, to an HTML file, replaced whole."""
     environment = Environment(
         loader=PackageLoader("gcvideo.report", ""),
         autoescape=True,
@@ -49,8 +61,11 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
         lstrip_blocks=True,
     )
     # What several parts of the page share
-    confusions = [confusions_of(run) for run in runs if run.predictions is not None]
-    tables = {one.run.name: one.accuracies for one in confusions}
+    of_one = [run for run in runs if not isinstance(run, MultiLabelRun)]
+    confusions = [confusions_of(run) for run in of_one if run.predictions is not None]
+    of_several = [run for run in runs if isinstance(run, MultiLabelRun)]
+    findings = [findings_of(run) for run in of_several if run.classes is not None]
+    tables = {one.run.name: one.accuracies for one in (*confusions, *findings)}
     colours = figures.colours_of(runs)
     # The page, with plotly inside
     page = environment.get_template("page.html.j2").render(
@@ -64,7 +79,9 @@ def write_report(runs: Sequence[Run], file: Path) -> None:
         protocols=html_table(pd.DataFrame([row for run in runs for row in protocols(run)])),
         curves=[plot(figure) for figure in figures.curves(runs, colours).values()],
         class_accuracies=plot(figures.class_accuracies(tables, colours)) if tables else None,
+        several=not of_one,
         confusions=confusions,
+        findings=findings,
         shades=figures.SHADES,
         costs=html_table(costs(runs)),
         trade_offs=[plot(figure) for figure in trade_offs(runs, colours)],
@@ -187,15 +204,17 @@ def _with_quartiles(median: float, lower: float, upper: float) -> str:
 
 def trade_offs(runs: Sequence[Run], colours: figures.Colours) -> list[go.Figure]:
     """Plot accuracy against FLOPs and against time, where both are known of several runs."""
-    known = {run.name: run.cost for run in runs if run.cost is not None and "test/top1" in run.metrics}
+    figure = "test/map" if any(isinstance(run, MultiLabelRun) for run in runs) else "test/top1"
+    said = f"test {TITLES[figure.removeprefix('test/')]}"
+    known = {run.name: run.cost for run in runs if run.cost is not None and figure in run.metrics}
     if len(known) < 2:
         return []
-    accuracies = {run.name: run.metrics["test/top1"] for run in runs if run.name in known}
+    accuracies = {run.name: run.metrics[figure] for run in runs if run.name in known}
     flops = {name: cost.flops_per_view / 1e9 for name, cost in known.items()}
     times = {name: cost.forward_seconds.median * 1e3 for name, cost in known.items()}
     return [
-        figures.accuracy_against(flops, accuracies, colours, cost="GFLOPs per view", accuracy="test top-1"),
-        figures.accuracy_against(times, accuracies, colours, cost="ms per view", accuracy="test top-1"),
+        figures.accuracy_against(flops, accuracies, colours, cost="GFLOPs per view", accuracy=said),
+        figures.accuracy_against(times, accuracies, colours, cost="ms per view", accuracy=said),
     ]
 
 
@@ -217,6 +236,29 @@ def confusions_of(run: Run) -> Confusions:
         pairs=html_table(most_confused(counts, names, number=MOST_PAIRS)),
         accuracies=class_accuracy(counts, names),
         mistakes=mistakes,
+    )
+
+
+def findings_of(run: MultiLabelRun) -> Findings:
+    """Return the classes' average precisions, and the most confident mistakes of both kinds."""
+    assert run.classes is not None
+    known = run.classes.loc[run.classes["videos"] > 0]
+    ranked = known.sort_values(by=["average_precision", "class"], ascending=[False, True])
+    shares = ranked.select_dtypes("float").columns
+    shown = ranked.assign(**{str(name): ranked[name].map("{:.3f}".format) for name in shares})
+    told, missed = (
+        [
+            {**row, "thumbnail": run.thumbnails.get(row["video"])}
+            for row in table.head(MOST_OF_A_KIND).to_dict("records")
+        ]
+        for table in (run.false_positives(), run.missed_labels())
+    )
+    return Findings(
+        run=run,
+        classes=html_table(shown.rename(columns=lambda name: str(name).replace("_", " "))),
+        accuracies=ranked.rename(columns={"average_precision": "accuracy"}),
+        false_positives=told,
+        missed=missed,
     )
 
 

@@ -2,7 +2,9 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +12,12 @@ import pandas as pd
 import yaml
 
 from gcvideo.cells import unquoted
+from gcvideo.report.several import false_positives, missed_labels, told_and_labelled
 from gcvideo.run_folder import PLOT_OF_BLOCK, Evaluated, RunFolder
 
 EVALUATED: tuple[Evaluated, ...] = ("test", "val")
+MOST_OF_A_KIND = 12
+"""Mistakes of each kind that are shown, where a video has several labels."""
 PICTURE_KINDS = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -90,6 +95,33 @@ class Run:
         )
 
 
+@dataclass
+class MultiLabelRun(Run):
+    """One run on videos that have several labels each.
+
+    Attributes:
+        classes: test_classes.csv: videos, average precision and more of every class, or none.
+    """
+
+    classes: pd.DataFrame | None = None
+
+    def false_positives(self) -> pd.DataFrame:
+        """Return classes that are told of test videos and are not there, the most confident first."""
+        return false_positives(told_and_labelled(self._read()))
+
+    def missed_labels(self) -> pd.DataFrame:
+        """Return labels of test videos that are not told, the least probable first."""
+        return missed_labels(told_and_labelled(self._read()))
+
+    def mistakes(self) -> pd.DataFrame:
+        kinds = self.false_positives(), self.missed_labels()
+        return pd.concat([of_kind.head(MOST_OF_A_KIND) for of_kind in kinds])
+
+    def _read(self) -> pd.DataFrame:
+        columns = pd.Index(["video", "prediction", "probability", "label", "label_probability"])
+        return pd.DataFrame(columns=columns) if self.predictions is None else self.predictions
+
+
 def read_run(folder: Path) -> Run:
     """Read a run's folder.
 
@@ -107,20 +139,30 @@ def read_run(folder: Path) -> Run:
         for evaluated in EVALUATED
         if "protocol" in figures[evaluated]
     }
-    return Run(
+    config = _read_yaml(run.config)
+    several = task_of(config) == "multi_label"
+    kind = partial(MultiLabelRun, classes=_read_classes(run.class_figures("test"))) if several else Run
+    read_predictions = _read_several if several else _read_predictions
+    return kind(
         name=folder.resolve().name,
         folder=folder,
-        config=_read_yaml(run.config),
+        config=config,
         curves=_read_curves(run.curves),
         metrics=figures["val"] | figures["test"],
         protocols=protocols,
-        predictions=_read_predictions(run.predictions) if run.predictions.is_file() else None,
+        predictions=read_predictions(run.predictions) if run.predictions.is_file() else None,
         attention={
             file.name: data_uri(file.read_bytes(), PICTURE_KINDS[file.suffix])
             for file in sorted(run.attention.glob("*"))
             if file.suffix in PICTURE_KINDS and not file.name.startswith(PLOT_OF_BLOCK)
         },
     )
+
+
+def task_of(config: Mapping[str, Any]) -> str:
+    """Return what the videos of a run have, single_label or multi_label, by its configuration."""
+    model = config.get("model") or {}
+    return model.get("init_args", model).get("task") or "single_label"
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -166,6 +208,23 @@ def _read_curves(file: Path) -> pd.DataFrame:
     if "step" not in log:
         raise ValueError(f"{file}: is not a log of `gcvideo fit`: it has no column step")
     return log
+
+
+def _read_classes(file: Path) -> pd.DataFrame | None:
+    if not file.is_file():
+        return None
+    table = pd.read_csv(file, dtype={"class": str})
+    if missing := {"class", "videos", "average_precision"} - set(table.columns):
+        raise ValueError(f"{file}: has no column {', '.join(sorted(missing))}; run `gcvideo test` again")
+    return table.map(unquoted)
+
+
+def _read_several(file: Path) -> pd.DataFrame:
+    table = pd.read_csv(file, dtype=str)
+    if missing := {"video", "label", "label_probability", "prediction", "probability"} - set(table.columns):
+        raise ValueError(f"{file}: has no column {', '.join(sorted(missing))}; run `gcvideo test` again")
+    read = table.loc[table["unreadable"].isna()] if "unreadable" in table else table
+    return read.map(unquoted)
 
 
 def _read_predictions(file: Path) -> pd.DataFrame:

@@ -34,6 +34,14 @@ from gcvideo.training.optimisation import (
 )
 from gcvideo.training.optimizer_state import keep_state_by_name, kind_of
 from gcvideo.training.schedules import HalfCosine, Schedule
+from gcvideo.training.tasks import (
+    Pooling,
+    TaskName,
+    make_task,
+    require_same_labels,
+    require_same_task,
+    task_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +78,13 @@ class VideoClassifier(EvaluatedNetwork):
         lr_schedule: Course of the learning rate: HalfCosine, StepDecay, another Schedule, or a class of
             torch.optim.lr_scheduler.
         lr_interval: How often a schedule of torch's steps; a Schedule gives the rate of every step.
+        task: What a video's classes are: single_label, one of K; or multi_label, any number of them, which
+            data.multi_label follows.
+        over_views: Of several labels, what a video's probability is of those of its views: mean, or max, as
+            PySlowFast tests on Charades.
         loss: A class whose instance gives, for logits [B K] and labels [B], or targets [B K] where clips are
-            blended, the mean over the clips; label_smoothing is a setting of torch.nn.CrossEntropyLoss.
+            blended or have several labels, the mean over the clips; label_smoothing is a setting of
+            torch.nn.CrossEntropyLoss. By default that, and of several labels BinaryCrossEntropy.
         views_per_forward: Views that pass the network together in evaluation; bounds memory.
         channels_last: Keep activations in channels_last_3d order.
     """
@@ -91,11 +104,14 @@ class VideoClassifier(EvaluatedNetwork):
         optimizer: Callable[[ParamsT, float], Optimizer] = NesterovSGD,
         lr_schedule: Schedule | Callable[[Optimizer], LRScheduler] = HalfCosine(),  # noqa: B008 (frozen)
         lr_interval: Literal["step", "epoch"] = "epoch",
-        loss: Callable[[], nn.Module] = nn.CrossEntropyLoss,
+        task: TaskName = "single_label",
+        over_views: Pooling = "mean",
+        loss: Callable[[], nn.Module] | None = None,
         views_per_forward: int = 30,
         channels_last: bool = True,
     ) -> None:
-        super().__init__(class_names, views_per_forward=views_per_forward)
+        made = make_task(task, class_names, over_views=over_views)
+        super().__init__(made, views_per_forward=views_per_forward)
         if not 0 < layer_decay <= 1:
             raise ValueError(f"layer_decay is {layer_decay}; expected more than 0, up to 1")
         self.save_hyperparameters()
@@ -110,7 +126,7 @@ class VideoClassifier(EvaluatedNetwork):
         self.optimizer = shared_by_copies(optimizer)
         self.lr_schedule = lr_schedule if isinstance(lr_schedule, Schedule) else shared_by_copies(lr_schedule)
         self.lr_interval = lr_interval
-        self.loss = loss()
+        self.loss = (loss or made.loss)()
         if any(True for _ in self.loss.parameters()):
             raise ValueError(
                 f"model.loss is {type(self.loss).__name__}, which has weights to train, and the optimizer "
@@ -124,10 +140,12 @@ class VideoClassifier(EvaluatedNetwork):
         """Take a checkpoint's weights.
 
         Raises:
-            ValueError: It is of another network, or of another number of classes.
+            ValueError: It is of another network, another task, or another number of classes.
         """
         self.weights = None
-        names = checkpoint.get("hyper_parameters", {}).get("class_names", self.class_names)
+        hyperparameters = checkpoint.get("hyper_parameters", {})
+        require_same_task(task_of(hyperparameters), self.task.name, "the checkpoint")
+        names = hyperparameters.get("class_names", self.class_names)
         if len(names) != len(self.class_names):
             raise ValueError(
                 f"the checkpoint knows {len(names)} classes ({names[0]}, ...), and the data "
@@ -142,6 +160,8 @@ class VideoClassifier(EvaluatedNetwork):
             self.weights = None
 
     def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        require_same_labels(self.task.name, multi_label=getattr(data, "multi_label", None))
         num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
         placed = f", {describe_placed(self.network)}" if shown_stages(self.network) else ""
         log.info("%s: %.2f M parameters%s", type(self.network).__name__, num_parameters / 1e6, placed)

@@ -5,43 +5,50 @@ from pathlib import Path
 
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from gcvideo.atomic import write_text
+from gcvideo.cells import quoted
 from gcvideo.clip import ViewBatch
 from gcvideo.distributed import gather_rows, totals
-from gcvideo.evaluation import PredictionTable, video_metrics, video_probabilities, view_logits
-from gcvideo.run_folder import RunFolder
+from gcvideo.evaluation import view_logits
+from gcvideo.evaluation.multi_label import class_table
+from gcvideo.run_folder import Evaluated, RunFolder
+from gcvideo.training.tasks import Task
 
 log = logging.getLogger(__name__)
 
 
 class EvaluatedNetwork(LightningModule):
-    """A network, and the figures and predictions of videos by the mean over their views.
+    """A network, and the figures and predictions of videos from all of their views.
 
     Args:
-        class_names: The K class names.
+        task: What the classes of a video are.
         views_per_forward: Views that pass the network together in evaluation; bounds memory.
     """
 
     network: nn.Module
 
-    def __init__(self, class_names: list[str], *, views_per_forward: int) -> None:
+    def __init__(self, task: Task, *, views_per_forward: int) -> None:
         super().__init__()
         if views_per_forward < 1:
             raise ValueError(f"views_per_forward is {views_per_forward}; expected at least 1")
-        self.class_names = class_names
+        self.task = task
+        self.class_names = list(task.class_names)
         self.views_per_forward = views_per_forward
-        self.val_metrics = video_metrics(len(class_names)).clone(prefix="val/")
-        self.test_metrics = video_metrics(len(class_names)).clone(prefix="test/")
-        self.predictions = PredictionTable(class_names)
+        self.val_metrics = task.metrics().clone(prefix="val/")
+        self.test_metrics = task.metrics().clone(prefix="test/")
+        self.class_figures = task.class_figures()
+        self.predictions = task.table()
         self.num_views: int | None = None
         self.num_read = self.num_unreadable = 0
 
     def forward(self, views: Float[Tensor, "B V 3 T H W"]) -> Float[Tensor, "B K"]:
-        """Return class probabilities of videos, averaged over their views."""
+        """Return class probabilities of videos, from all of their views."""
         logits = view_logits(self.network, views, views_per_forward=self.views_per_forward)
-        return video_probabilities(logits)
+        return self.task.probabilities(logits)
 
     def validation_step(self, batch: ViewBatch, batch_idx: int) -> Float[Tensor, "B K"]:
         probabilities = self._evaluate(batch, self.val_metrics)
@@ -57,6 +64,7 @@ class EvaluatedNetwork(LightningModule):
     def on_validation_epoch_start(self) -> None:
         self.num_views = None
         self.num_read = self.num_unreadable = 0
+        self._forget_classes()
 
     def on_validation_epoch_end(self) -> None:
         """Refuse figures of no video, from which a best checkpoint would be chosen.
@@ -71,10 +79,13 @@ class EvaluatedNetwork(LightningModule):
             raise ValueError(
                 f"none of the {unreadable} validation videos could be read; the lines above name them"
             )
+        if self.trainer.state.fn == TrainerFn.VALIDATING:
+            self._write_classes("val")
 
     def on_test_epoch_start(self) -> None:
         self.num_views = None
-        self.predictions = PredictionTable(self.class_names)
+        self.predictions = self.task.table()
+        self._forget_classes()
 
     def on_test_epoch_end(self) -> None:
         rows = gather_rows(self.predictions.rows)
@@ -82,6 +93,7 @@ class EvaluatedNetwork(LightningModule):
             file = RunFolder(Path(self.trainer.default_root_dir)).predictions
             self.predictions.write(file, rows)
             log.info("wrote %d rows to %s", len(rows), file)
+        self._write_classes("test")
         self._log_with_unreadable(rows)
 
     def _log_with_unreadable(self, rows: list[dict[str, object]]) -> None:
@@ -91,8 +103,9 @@ class EvaluatedNetwork(LightningModule):
             raise ValueError(f"none of the {len(rows)} test videos could be read; see predictions.csv")
         share_read = 1 - num_unreadable / len(rows)
         figures = {"test/videos": float(len(rows)), "test/unreadable": float(num_unreadable)}
-        for name in ("test/top1", "test/top5"):
-            figures[f"{name}_unreadable_wrong"] = share_read * float(self.test_metrics[name].compute())
+        for name in self.task.wrong_if_unreadable:
+            figure = float(self.test_metrics[f"test/{name}"].compute())
+            figures[f"test/{name}_unreadable_wrong"] = share_read * figure
         self.log_dict(figures, sync_dist=True)
 
     def _evaluate(self, batch: ViewBatch, metrics: MetricCollection) -> Float[Tensor, "B K"]:
@@ -101,9 +114,30 @@ class EvaluatedNetwork(LightningModule):
             self._require_same_views(batch)
             probabilities = self(batch.views)
             metrics.update(probabilities, batch.target)
+            if self.class_figures is not None and self.trainer.state.fn != TrainerFn.FITTING:
+                self.class_figures.update(probabilities, batch.target)
         for name, metric in metrics.items():  # of every process, since they are put together at the end
-            self.log(name, metric, prog_bar=name.endswith(("loss", "top1")), batch_size=len(probabilities))
+            self.log(
+                name,
+                metric,
+                prog_bar=name.endswith(("/loss", f"/{self.task.figure}")),
+                batch_size=len(probabilities),
+            )
         return probabilities
+
+    def _forget_classes(self) -> None:
+        if self.class_figures is not None:
+            self.class_figures.reset()
+
+    def _write_classes(self, evaluated: Evaluated) -> None:
+        """Write what is known of every class, of all ranks."""
+        if self.class_figures is None:
+            return
+        figures = self.class_figures.compute()
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+            file = RunFolder(Path(self.trainer.default_root_dir)).class_figures(evaluated)
+            write_text(file, class_table(figures, self.class_names).map(quoted).to_csv(index=False))
+            log.info("average precision and best threshold of every class: %s", file)
 
     def _require_same_views(self, batch: ViewBatch) -> None:
         num_views = batch.views.shape[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
@@ -18,7 +19,9 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from gcvideo.atomic import replacing
 from gcvideo.clip import ViewBatch
+from gcvideo.evaluation.multi_label import AveragePrecisions
 from gcvideo.run_folder import RunFolder
+from gcvideo.training.tasks import MultiLabel
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -38,6 +41,8 @@ class DrawsClips(Protocol):
 class LogPictures(Callback):
     """Draw the first training batch of an epoch, and the confusion matrix of every validation.
 
+    Of several labels a video it is the average precision of every class in place of confusions.
+
     The newest of both are PNG files in the run's folder. All are given to TensorBoard, W&B and MLflow, and to
     a logger of one's own that has W&B's log_image(key, images, step). No random generator is used.
 
@@ -53,7 +58,7 @@ class LogPictures(Callback):
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs is {every_n_epochs}; expected at least 1")
         self.every_n_epochs = every_n_epochs
-        self.confusion: MulticlassConfusionMatrix | None = None
+        self.of_classes: ConfusionPicture | PrecisionPicture | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = getattr(trainer, "datamodule", None)
@@ -74,8 +79,9 @@ class LogPictures(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
-            num_classes = len(pl_module.class_names)  # pyright: ignore[reportArgumentType]
-            self.confusion = MulticlassConfusionMatrix(num_classes, normalize="true").to(pl_module.device)
+            names: list[str] = pl_module.class_names  # pyright: ignore[reportAssignmentType]
+            several = isinstance(getattr(pl_module, "task", None), MultiLabel)
+            self.of_classes = (PrecisionPicture if several else ConfusionPicture)(names, pl_module.device)
 
     def on_validation_batch_end(
         self,
@@ -86,7 +92,7 @@ class LogPictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if self.confusion is None:
+        if self.of_classes is None:
             return
         if not isinstance(outputs, Tensor):
             raise ValueError(
@@ -94,16 +100,15 @@ class LogPictures(Callback):
                 f"and that of {type(pl_module).__name__} returns {type(outputs).__name__}; return them"
             )
         if len(outputs):
-            self.confusion.update(outputs, batch.target)
+            self.of_classes.metric.update(outputs, batch.target)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.confusion is None:
+        if self.of_classes is None:
             return
-        shares = self.confusion.compute()  # of all processes
-        self.confusion = None
+        picture, self.of_classes = self.of_classes, None
+        found = picture.metric.compute()  # of all processes
         if trainer.is_global_zero and not trainer.sanity_checking:
-            names: Sequence[str] = pl_module.class_names  # pyright: ignore[reportAssignmentType]
-            self._show(trainer, "confusion", draw_confusion(shares.cpu().numpy(), names))
+            self._show(trainer, picture.name, picture.draw(found.cpu().numpy()))
 
     def _show(self, trainer: Trainer, name: str, picture: Picture) -> None:
         """Write a picture into the run's folder, and give it to the loggers."""
@@ -121,6 +126,47 @@ class LogPictures(Callback):
                 logger.experiment.log_image(logger.run_id, picture, artifact_file=file)
             elif callable(log_image := getattr(logger, "log_image", None)):
                 log_image(f"pictures/{name}", [picture], step=step)
+
+
+class ConfusionPicture:
+    """Which classes are taken for which."""
+
+    name = "confusion"
+
+    def __init__(self, class_names: Sequence[str], device: torch.device) -> None:
+        self.class_names = class_names
+        self.metric = MulticlassConfusionMatrix(len(class_names), normalize="true").to(device)
+
+    def draw(self, shares: Float[np.ndarray, "K K"]) -> Picture:
+        """Draw what the metric has computed."""
+        return draw_confusion(shares, self.class_names)
+
+
+class PrecisionPicture:
+    """How well every class is found, where a video may have several."""
+
+    name = "average_precision"
+
+    def __init__(self, class_names: Sequence[str], device: torch.device) -> None:
+        self.class_names = class_names
+        self.metric = AveragePrecisions(len(class_names)).to(device)
+
+    def draw(self, precisions: Float[np.ndarray, " K"]) -> Picture:
+        """Draw what the metric has computed."""
+        return draw_precisions(precisions, self.class_names)
+
+
+def draw_precisions(precisions: Float[np.ndarray, " K"], names: Sequence[str]) -> Picture:
+    """Draw the average precision of every class that a video has as a bar, the highest first."""
+    known = [k for k in np.argsort(-precisions, kind="stable") if not np.isnan(precisions[k])]
+    named = len(known) <= MOST_NAMES
+    figure = Figure(figsize=(8.0, 1.5 + (0.22 * len(known) if named else 6.0)), layout="constrained", dpi=100)
+    canvas, axes = FigureCanvasAgg(figure), figure.subplots()
+    axes.barh(range(len(known)), precisions[known], height=0.8 if named else 1.0)
+    axes.set(xlabel="average precision", xlim=(0, 1), ylim=(len(known) - 0.5, -0.5))
+    axes.set_yticks(range(len(known)) if named else [], [str(names[k]) for k in known] if named else [])
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def draw_confusion(shares: Float[np.ndarray, "K K"], names: Sequence[str]) -> Picture:

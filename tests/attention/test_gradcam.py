@@ -5,6 +5,9 @@ import torch
 
 from gcvideo.attention import grad_cam_layers, stage_of
 from gcvideo.backbones import VideoResNet
+from gcvideo.training.tasks import SingleLabel
+
+TASK = SingleLabel(list("abcde"))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def test_grad_cam_is_the_sum_of_channels_weighed_by_their_mean_gradient(
     expected = (alpha * kept["A"]).sum(dim=1).relu()[0]  # T H W
     assert expected.max() > 0
 
-    (layer,) = grad_cam_layers(network, stage_of(network, stage), clip, list("abcde")).layers
+    (layer,) = grad_cam_layers(network, stage_of(network, stage), clip, TASK).layers
     assert layer.values.shape == (4, 64, 64)
     # A frame of 64 pixels and 8 or 2 cells: a corner pixel lies beyond all middles, with its cell's value.
     corners = layer.values[:, ::63, ::63]
@@ -40,9 +43,9 @@ def test_grad_cam_is_the_sum_of_channels_weighed_by_their_mean_gradient(
 
 def test_a_frozen_network_has_grad_cam_too(network: VideoResNet) -> None:
     clip = torch.randn(1, 3, 4, 64, 64, generator=torch.Generator().manual_seed(1))
-    free = grad_cam_layers(network, network.stages["res4"], clip, list("abcde")).layers[0].values
+    free = grad_cam_layers(network, network.stages["res4"], clip, TASK).layers[0].values
     network.requires_grad_(False)
-    frozen = grad_cam_layers(network, network.stages["res4"], clip, list("abcde")).layers[0].values
+    frozen = grad_cam_layers(network, network.stages["res4"], clip, TASK).layers[0].values
     network.requires_grad_(True)
     torch.testing.assert_close(frozen, free)
 

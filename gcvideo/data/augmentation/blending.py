@@ -55,6 +55,9 @@ class Blending:
 class ChosenBlend(nn.Module):
     """A way to blend, chosen anew for every batch; one draw of it and of the share is for the whole batch.
 
+    Targets are blended as clips are: of several labels a class has the sum of the shares of those clips that
+    have it.
+
     Every frame of a clip is blended with the same frame of the clip before it in the batch (the first with
     the last), cutmix with the same box in all frames.
 
@@ -72,7 +75,7 @@ class ChosenBlend(nn.Module):
         self.unblended = Unblended(num_classes)
 
     def forward(
-        self, views: Float[Tensor, "B 1 3 T H W"], label: Int64[Tensor, " B"]
+        self, views: Float[Tensor, "B 1 3 T H W"], label: Int64[Tensor, " B"] | Float[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "B 1 3 T H W"], Float[Tensor, "B K"]]:
         # torchvision blends a Video of [B T C H W]; it looks at B, H and W only.
         blended, target = self.choice(tv_tensors.Video(views.squeeze(1)), label)
@@ -129,6 +132,6 @@ class Unblended(nn.Module):
         self.num_classes = num_classes
 
     def forward(
-        self, clips: Float[Tensor, "B ..."], label: Int64[Tensor, " B"]
+        self, clips: Float[Tensor, "B ..."], label: Int64[Tensor, " B"] | Float[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B K"]]:
-        return clips, one_hot(label, self.num_classes).float()
+        return clips, one_hot(label, self.num_classes).float() if label.ndim == 1 else label
