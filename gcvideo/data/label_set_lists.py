@@ -35,9 +35,8 @@ def label_set_form(first: str, *, is_row: IsRow) -> Form:
         columns = header(cells)
         if columns is not None and columns.label is None:
             columns = _with_classes(columns, cells, is_row)
-            if columns.classes:
-                split = partial(by_class, separator=separator, columns=columns, width=len(cells))
-                return Form(split, has_header=True, has_labels=True)
+            split = partial(by_class, separator=separator, columns=columns, width=len(cells))
+            return Form(split, has_header=True, has_labels=True)
     words = first.rsplit(None, 1)
     if len(words) == 2 and ";" in words[1] and not words[0].endswith((",", ";")) and is_row(*words):
         return Form(by_space_sets, has_header=False, has_labels=True)
@@ -58,16 +57,20 @@ def frame_folder_label_set_form(first: str, *, is_row: IsRow) -> Form:
 
 
 def _with_classes(columns: Columns, cells: Sequence[str], is_row: IsRow) -> Columns:
-    """Return the columns with one for every class, if others than path and segment are called as classes.
+    """Return the columns with one for every class: those beside path and segment, called as the classes.
 
     Raises:
-        RowError: Some are and others are not.
+        RowError: Some are and others are not, or none of several is.
     """
     known = {columns.path, *(columns.bounds or ())}
     others = [(place, name) for place, name in enumerate(cells) if place not in known]
     classes = [(place, name) for place, name in others if is_row("", name)]
     if not classes:
-        return columns
+        names = ", ".join(repr(name) for _, name in others)
+        raise RowError(
+            f"the header has path and {names or 'nothing else'}; expected a column label, or one for each "
+            "class, named as in the class list (data.classes)"
+        )
     strange = [name for _, name in others if not is_row("", name) and name.lower() not in VERIFIED_COLUMNS]
     if strange:
         raise RowError(

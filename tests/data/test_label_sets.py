@@ -104,6 +104,7 @@ def test_folders_of_frames_have_the_number_of_frames_first_as_in_rawframes(tmp_p
             1,
             "the header names classes, as 'walk', and 'jmup', which is none",
         ),
+        ("path,wlak,rnu\na.mp4,0,1\n", 1, "path and 'wlak', 'rnu'; expected a column label, or one for each"),
         ("path,walk,run\na.mp4,0,2\n", 2, "column 'run' of 'a.mp4' is '2'; expected 0 or 1"),
         (
             "path,label\na.mp4,0;3\na.mp4,1\n",

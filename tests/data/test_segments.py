@@ -22,7 +22,16 @@ from gcvideo.data.decoding import (
     open_record,
 )
 from gcvideo.data.decoding.segments import frames_of
-from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip, SlidingClips, UniformClips, VideoLength
+from gcvideo.data.sampling import (
+    ClipFrames,
+    ClipSampler,
+    ClipShape,
+    RandomClip,
+    RandomStride,
+    SlidingClips,
+    UniformClips,
+    VideoLength,
+)
 from gcvideo.data.training_clips import OtherClips, SameClip
 from tests.data.annotated import verified
 from tests.data.encoding import h264, numbers_shown, write_video
@@ -57,6 +66,9 @@ SAMPLERS = {
     "uniform": lambda clip: UniformClips(clip, num_clips=4),
     "before the end": lambda clip: UniformClips(clip, num_clips=3, start_rule="before_end"),
     "sliding": lambda clip: SlidingClips(clip, 20, hop_frames=3),
+    "random stride": lambda clip: RandomStride(
+        clip, shape=ClipShape(clip.num_frames, 1, clip.stride, 32), sampler=RandomClip
+    ),
     "same": lambda clip: SameClip(RandomClip(clip), num_repeats=2),
     "others": lambda clip: OtherClips(RandomClip(clip), num_repeats=2),
 }

@@ -136,15 +136,35 @@ def test_a_network_is_measured_before_training_from_its_configs(dataset: Path, t
     assert {file.stem.split("_")[0] for file in tmp_path.glob("*.png")} == {"channels", "distances"}
 
 
-def test_a_list_of_videos_needs_no_data_set(dataset: Path, tmp_path: Path) -> None:
-    videos = pd.read_csv(dataset / "val.csv")["path"][:2]
-    (tmp_path / "list.csv").write_text("path\n" + "\n".join(videos) + "\n")
+def test_a_list_of_segments_needs_no_data_set_and_its_pictures_name_them(
+    dataset: Path, tmp_path: Path
+) -> None:
+    video = pd.read_csv(dataset / "val.csv")["path"][0]
+    rows = [f"{video},{start},{start + 8}" for start in (0, 8)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,start_frame,end_frame", *rows]) + "\n")
     network = ["--config", str(CONFIGS / "paper" / "slow_r50_gc5.yaml"), *SMALL]
     views = ["--data.test_views.short_side", "64", "--data.test_views.crop_size", "64"]
     there = ["--data", str(tmp_path / "list.csv"), "--root", str(dataset), "--out", str(tmp_path)]
-    main(["attention", *network, *views, *there, "--data.clip.stride", "2", "--maps", "0"])
+    main(
+        [
+            "attention",
+            *network,
+            *views,
+            *there,
+            "--data.clip.stride",
+            "1",
+            "--maps",
+            "2",
+            "--blocks",
+            "res4.5",
+        ]
+    )
     table = pd.read_csv(tmp_path / "distances.csv")
     assert (table["num_clips"] == 2).all()
+    stem = Path(video).stem
+    assert sorted(file.name for file in tmp_path.glob("map_*.png")) == [
+        f"map_{stem}_frames_{bounds}_res4.5.png" for bounds in ("0-8", "8-16")
+    ]
     assert (table["num_frames"] == 8).all()
 
 
