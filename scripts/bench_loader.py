@@ -8,7 +8,8 @@ Sections:
     lists     made-up lists of 240,000 and 10,000,000 rows: seconds from the list to the first batch after
               imports, and the memory that belongs to each loader process alone
     workers   clips per second for each number of loader processes
-    growth    memory of a loader process while it reads 2,000 videos
+    growth    memory of a loader process while it reads 2,000 videos, as data_prep/transcode.py leaves them
+              and of 1920 x 1080 as downloaded, above that of one that has read eight videos of 64 x 64
     views     test videos (10 clips x 3 crops) per second of a loader process that keeps the memory it frees
               (gcvideo/memory.py), and of one that does not; the two take turns
 """
@@ -28,7 +29,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from bench_reading import KINDS, encode
+import av
+from bench_reading import DOWNLOADED, KINDS, TRAINING_FILES, drifting_noise, encode
 from benchmark import benchmark_parser, describe_machine, with_quartiles
 from rich.console import Console
 from rich.progress import track
@@ -70,10 +72,9 @@ def main() -> None:
 
 
 def make_videos(arguments: argparse.Namespace, folder: Path) -> list[Path]:
-    """Make clips of 10 s at 340 x 256, with B-frames and a GOP of 16, as data_prep/transcode.py does."""
-    (options,) = (options for kind, options in KINDS.items() if "transcode" in kind)
+    """Make clips of 10 s at 340 x 256, as data_prep/transcode.py does."""
     arguments.num_videos = VIDEOS_OF_A_FOLDER
-    return encode(arguments, folder, 0, options)
+    return encode(arguments, folder, 0, KINDS[TRAINING_FILES])
 
 
 def start(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
@@ -191,19 +192,55 @@ def workers(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> 
 
 def growth(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
     """Weigh a loader process while it reads many videos."""
-    table = Table("videos read", "MB of the loader process", title="memory over videos", title_justify="left")
-    root = small_set(folder / "growth", videos, repeats=arguments.growth_videos // len(videos) + 1)
-    loader = loader_of(root, num_workers=1)
-    marks = [arguments.growth_videos * part // 8 for part in range(1, 9)]
-    total = marks[-1] // BATCH_SIZE
-    for number, _ in enumerate(
-        track(islice(endless(loader), total), "growth", total=total, console=Console(stderr=True)), start=1
-    ):
-        if marks and number * BATCH_SIZE >= marks[0]:
-            (process,) = workers_of(loader)
-            table.add_row(f"{marks.pop(0):,}", f"{resident_bytes(process) / 1e6:.1f}")
-    close(loader)
+    sources = {
+        "64 x 64": sized_videos(folder / "tiny", 64, 64),
+        "340 x 256": videos,
+        "1920 x 1080": sized_videos(folder / "large", 1920, 1080),
+    }
+    numbers = {name: BATCH_SIZE if name == "64 x 64" else arguments.growth_videos for name in sources}
+    weights = {name: list(weigh(folder / name, sources[name], numbers[name])) for name in sources}
+    (_, baseline), *_ = weights.pop("64 x 64")
+    table = Table(
+        "videos read",
+        *weights,
+        title=f"MB of a loader process above the {baseline / 1e6:.0f} it has at first",
+    )
+    for rows in zip(*weights.values(), strict=True):
+        table.add_row(f"{rows[0][0]:,}", *(f"{(num_bytes - baseline) / 1e6:.0f}" for _, num_bytes in rows))
     return table
+
+
+def weigh(root: Path, videos: list[Path], num_videos: int) -> Iterator[tuple[int, int]]:
+    """Yield how many videos a loader process has read, and its most memory since it was last weighed."""
+    small_set(root, videos, repeats=num_videos // len(videos) + 1)
+    loader = loader_of(root, num_workers=1)
+    total = num_videos // BATCH_SIZE
+    marks, most = {total * part // 8 for part in range(1, 9)}, 0
+    batches = track(islice(endless(loader), total), root.name, total=total, console=Console(stderr=True))
+    for number, _ in enumerate(batches, start=1):
+        (process,) = workers_of(loader)
+        most = max(most, resident_bytes(process))
+        if number in marks:
+            yield number * BATCH_SIZE, most
+            most = 0
+    close(loader)
+
+
+def sized_videos(folder: Path, width: int, height: int) -> list[Path]:
+    """Make two videos of 3 s as they are downloaded, of noise that drifts."""
+    folder.mkdir()
+    files = [folder / f"{number}.mp4" for number in range(2)]
+    for seed, file in enumerate(files):
+        with av.open(str(file), "w") as container:
+            stream = container.add_stream(
+                "libx264", rate=30, options=KINDS[DOWNLOADED] | {"preset": "veryfast"}
+            )
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for picture in islice(drifting_noise(seed), 90):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                container.mux(stream.encode(frame.reformat(width=width, height=height, format="yuv420p")))
+            container.mux(stream.encode())
+    return files
 
 
 def views(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> Table:
@@ -270,7 +307,7 @@ def workers_of(loader: VideoLoader) -> list[int]:
 
 def close(loader: VideoLoader) -> None:
     if loader._pool is not None:
-        loader._pool.close()
+        loader._pool._pool.close()
 
 
 def private_bytes(process: int | str) -> int:

@@ -1,31 +1,41 @@
 """From a video file to the frames of one sample: gcvideo beside the ways of MMAction2 and pytorchvideo.
 
-Each way has a process of one thread, as a loader's is, and all share one processor, in turns. gcvideo's keeps
-the memory it frees, as its loader processes do. Resizing and cropping are torchvision's on uint8 for all
-but pytorchvideo, whose clips are float32 before that; normalisation is on the device and not counted, but
-for pytorchvideo, which does it here.
+Each way has a process of one thread, as a loader's is, and all share one processor, in turns; what counts is
+the CPU time of that process. gcvideo's keeps the memory it frees, as its loader processes do. Resizing and
+cropping are torchvision's on uint8 for all but pytorchvideo, whose clips are float32 before that;
+normalisation is on the device and not counted, but for pytorchvideo, which does it here.
+
+Every file is read as it was downloaded, and as data_prep/transcode.py leaves it for training and in general;
+times are divided by those of gcvideo on files for training. Then the parts of a training clip: what it takes
+to open a file, to decode the packets of a clip and nothing else (the floor), and the rest.
 
     python scripts/bench_reading.py                          # on clips that it encodes itself
     python scripts/bench_reading.py --videos FOLDER          # on 10 s cut from your own videos
-    python scripts/bench_reading.py --only testing           # the thirty views of a test
+    python scripts/bench_reading.py --only testing           # the thirty views of a test; or training, parts
 """
 
 import argparse
 import os
 import random
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
 
 import av  # before decord, which brings FFmpeg libraries of its own
 import decord
 import numpy as np
 import torch
-from benchmark import add_save, benchmark_parser, describe_machine, save
+from benchmark import add_save, benchmark_parser, describe_machine, save, with_quartiles
 from pytorchvideo.data.encoded_video import EncodedVideo
 from rich.console import Console
 from rich.progress import track
@@ -33,23 +43,41 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from gcvideo.complexity.turns import in_turns, spread, times_faster
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_prep.videos.x264 import DEFAULTS, x264_options
+from gcvideo.complexity.turns import spread, times_faster
 from gcvideo.data.dataset import decode_views
-from gcvideo.data.decoding import Backend, open_video
+from gcvideo.data.decoding import open_video
+from gcvideo.data.decoding.index import index_stream
+from gcvideo.data.decoding.packets import PacketIndex
+from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.loader_process import MEMORY_KEPT
+from gcvideo.data.random_state import RandomState
 from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
+from gcvideo.data.training_clips import decode_clips
 from gcvideo.data.transforms import ScaleJitter, UniformCrops
 from gcvideo.memory import keep_freed_memory
 
 console = Console(width=140)
 CLIP = ClipFrames(8, 8)
+OURS = "gcvideo"
 SECONDS = 10
 MEAN, STD = [0.45] * 3, [0.225] * 3
+DOWNLOADED, GENERAL, TRAINING_FILES = "as downloaded", "transcode.py --for general", "--for training"
 KINDS = {
-    "B-frames, GOP 250 (as downloaded)": {"bf": "3", "g": "250", "sc_threshold": "40"},
-    "B-frames, GOP 16 (data_prep/transcode.py)": {"bf": "3", "g": "16", "sc_threshold": "0"},
-    "no B-frames, GOP 250": {"bf": "0", "g": "250"},
+    DOWNLOADED: {
+        "preset": "medium",
+        "threads": "1",
+        "crf": "23",
+        "bf": "3",
+        "g": "250",
+        "sc_threshold": "40",
+    },
+    GENERAL: x264_options(DEFAULTS["general"]),
+    TRAINING_FILES: x264_options(DEFAULTS["training"]),
 }
+"""Options of x264; groups of 250 frames are its default."""
 
 
 def main() -> None:
@@ -68,6 +96,8 @@ def main() -> None:
         if arguments.only in (None, "testing"):
             rounds = max(arguments.rounds // 4, 1)
             report("test video of 10 clips x 3 crops", TESTING, clips, rounds, arguments.save)
+        if arguments.only in (None, "parts"):
+            report_parts(clips, arguments.rounds)
 
 
 def report(
@@ -77,40 +107,97 @@ def report(
     rounds: int,
     file: Path | None,
 ) -> None:
-    """Time some ways of reading on every kind of clip, and print and save their ratios to ours."""
+    """Time some ways of reading on every kind of file, and print and save their ratios to ours."""
     calls = {name: in_own_process(way, keeps=name.startswith("gcvideo")) for name, way in ways.items()}
     table = Table(
-        "way", *(f"ms, {kind}" for kind in clips), title=f"{title}: ms \\[quartiles], times as slow as ours"
+        "way", *clips, title=f"{title}: ms of CPU time \\[quartiles], times ours on files {TRAINING_FILES}"
     )
 
-    # All ways take turns on each clip
-    seconds: dict[str, dict[str, list[float]]] = {}
-    for kind, paths in clips.items():
-        together = [
-            in_turns({n: partial(call, path) for n, call in calls.items()}, rounds=rounds) for path in paths
-        ]
-        seconds[kind] = {name: [s for one in together for s in one[name]] for name in ways}
+    # All ways take turns on all kinds of each clip
+    pairs = [(name, kind) for kind in clips for name in ways]
+    seconds: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    for of_one in zip(*clips.values(), strict=True):
+        paths = dict(zip(clips, of_one, strict=True))
+        for number in track(range(-1, rounds), title, console=Console(stderr=True)):
+            for name, kind in pairs[:: 1 if number % 2 else -1]:
+                taken = calls[name](paths[kind])
+                if number >= 0:  # the first call allocates
+                    seconds[name, kind].append(taken)
 
     # Ratios within a round
-    ratios = {
-        kind: {name: times_faster(taken, of_kind["gcvideo, pyav"]) for name, taken in of_kind.items()}
-        for kind, of_kind in seconds.items()
-    }
-    for kind, of_kind in ratios.items():
-        save(file, f"{title}, {kind}", of_kind)
+    ours = seconds[OURS, TRAINING_FILES]
+    ratios = {pair: times_faster(taken, ours) for pair, taken in seconds.items()}
+    for kind in clips:
+        save(file, f"{title}, {kind}", {name: ratios[name, kind] for name in ways})
 
     # A row for each way
     for name in ways:
         cells = []
         for kind in clips:
-            ratio = ratios[kind][name]
-            ms = spread([1e3 * s for s in seconds[kind][name]])
-            cells.append(f"{ms.median:.1f} \\[{ms.lower:.1f} - {ms.upper:.1f}]  {ratio.median:.2f} x")
+            ms = spread([1e3 * s for s in seconds[name, kind]])
+            cells.append(
+                f"{ms.median:.1f} \\[{ms.lower:.1f} - {ms.upper:.1f}]  {with_quartiles(ratios[name, kind])} x"
+            )
         table.add_row(name, *cells)
     console.print(table)
 
 
-def in_own_process(way: Callable[[Path], object], *, keeps: bool) -> Callable[[Path], None]:
+def report_parts(clips: dict[str, list[Path]], rounds: int) -> None:
+    """Print what each part of reading a training clip takes on every kind of file."""
+    call = in_own_process(parts_of_clip, keeps=True)
+    table = Table("part", *clips, title="parts of a training clip: ms of CPU time, share")
+    found: dict[str, dict[str, list[float]]] = {kind: {} for kind in clips}
+    for _ in track(range(rounds), "parts", console=Console(stderr=True)):
+        for kind, paths in clips.items():
+            for path in paths:
+                for name, seconds in call(path).items():
+                    found[kind].setdefault(name, []).append(seconds)
+    means = {kind: {name: 1e3 * median(s) for name, s in parts.items()} for kind, parts in found.items()}
+    for name in next(iter(means.values())):
+        cells = [f"{parts[name]:.2f}  {parts[name] / sum(parts.values()):.0%}" for parts in means.values()]
+        table.add_row(name, *cells)
+    table.add_row("all", *(f"{sum(parts.values()):.2f}" for parts in means.values()))
+    console.print(table)
+
+
+def parts_of_clip(path: Path) -> dict[str, float]:
+    """Return the CPU seconds of each part; what is decoded is the same each time."""
+    planned: list[int] = []
+    reader = PyAVReader(index_stream(path))
+    with reader:
+        frames = RandomClip(CLIP)(len(reader))
+        wanted = frames[0].tolist()
+        with patch.object(PacketIndex, "plan", lambda _, positions: planned.extend(positions)):
+            first = cpu_seconds(lambda: [*reader.parts_at(wanted)])
+        context = reader.index.context
+        surplus = context.reorder_depth + 1  # planned, and not decoded where the last frame is out before
+        packets = [reader.index.packets[position] for position in planned[:-surplus]]
+
+        def decode() -> None:
+            context.flush_buffers()
+            for packet in packets:
+                context.decode(packet)
+
+        floor = min(cpu_seconds(decode), cpu_seconds(decode))
+        read = min(first, cpu_seconds(lambda: [*reader.parts_at(wanted)]))
+        jitter, state = ScaleJitter().transform, [RandomState.now()]
+        whole = cpu_seconds(lambda: decode_clips(reader, frames, jitter, state))
+    opening = cpu_seconds(lambda: open_video(path).close())
+    return {
+        "open, demux": opening,
+        "decode (the floor)": floor,
+        "choose packets, RGB": max(read - floor, 0.0),
+        "resize, crop, flip, put together": max(whole - read, 0.0),
+    }
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def in_own_process(way: Callable[[Path], Any], *, keeps: bool) -> Callable[[Path], Any]:
     pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=prepare, initargs=(keeps,))
     return lambda path: pool.submit(read, way, path).result()
 
@@ -124,13 +211,18 @@ def prepare(keeps: bool) -> None:
     decord.bridge.set_bridge("native")
 
 
-def read(way: Callable[[Path], object], path: Path) -> None:
-    way(path)
+def read(way: Callable[[Path], Any], path: Path) -> Any:
+    """Return the CPU seconds of a way of reading, or what it says itself of its parts."""
+    began = time.process_time()
+    found = way(path)
+    return found if isinstance(found, dict) else time.process_time() - began
 
 
-def ours(path: Path, *, backend: Backend) -> Tensor:
-    with open_video(path, backend) as reader:
-        return decode_views(reader, RandomClip(CLIP)(len(reader)), ScaleJitter().transform)
+def ours(path: Path, *, align: int = 1) -> Tensor:
+    clip = replace(CLIP, align=align)
+    with open_video(path) as reader:
+        frames = RandomClip(clip)(len(reader))
+        return decode_clips(reader, frames, ScaleJitter().transform, [RandomState.now()])
 
 
 def decord_clip(path: Path) -> Tensor:
@@ -156,8 +248,8 @@ def pytorchvideo_clip(path: Path, *, decoder: str) -> Tensor:
     return resized[..., top : top + 224, left : left + 224]
 
 
-def ours_test(path: Path, *, backend: Backend) -> Tensor:
-    with open_video(path, backend) as reader:
+def ours_test(path: Path) -> Tensor:
+    with open_video(path) as reader:
         return decode_views(reader, UniformClips(CLIP, num_clips=10)(len(reader)), THREE_CROPS)
 
 
@@ -205,13 +297,14 @@ def pyav_per_view(path: Path) -> Tensor:
 
 THREE_CROPS = UniformCrops(short_side=256, crop_size=256, num_crops=3)
 TRAINING: dict[str, Callable[[Path], object]] = {
-    "gcvideo, pyav": partial(ours, backend="pyav"),
+    OURS: ours,
+    "gcvideo, clip.align 8": partial(ours, align=8),
     "MMAction2's way (decord)": decord_clip,
     "pytorchvideo (decord)": partial(pytorchvideo_clip, decoder="decord"),
     "pytorchvideo (its default, pyav)": partial(pytorchvideo_clip, decoder="pyav"),
 }
 TESTING: dict[str, Callable[[Path], object]] = {
-    "gcvideo, pyav": partial(ours_test, backend="pyav"),
+    OURS: ours_test,
     "MMAction2's way (get_batch of 80)": decord_test,
     "one decode per view (decord)": decord_per_view,
     "PySlowFast's way (pyav)": pyav_per_view,
@@ -219,13 +312,12 @@ TESTING: dict[str, Callable[[Path], object]] = {
 
 
 def encode(arguments: argparse.Namespace, folder: Path, kind: int, options: dict[str, str]) -> list[Path]:
-    """Write 10 s at 340 x 256 and 30 frames per second, H.264 at CRF 23."""
+    """Write 10 s at 340 x 256 and 30 frames per second."""
     files = []
     for number, pictures in enumerate(sources(arguments)):
         file = folder / f"{kind}-{number}.mp4"
         with av.open(str(file), "w") as container:
-            settings = {"crf": "23", "preset": "medium", "threads": "2", **options}
-            stream = container.add_stream("libx264", rate=Fraction(30), options=settings)
+            stream = container.add_stream("libx264", rate=Fraction(30), options=options)
             stream.width, stream.height, stream.pix_fmt = 340, 256, "yuv420p"
             for picture in pictures:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -274,7 +366,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
     parser.add_argument("--num-videos", type=int, default=4, help="clips of each kind")
     add_save(parser)
-    parser.add_argument("--only", choices=["training", "testing"], help="(default: both)")
+    parser.add_argument("--only", choices=["training", "testing", "parts"], help="(default: all)")
     return parser
 
 

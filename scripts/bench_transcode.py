@@ -1,16 +1,19 @@
-"""data_prep/transcode.py beside the ffmpeg command, and what training gains from the result.
+"""What data_prep/transcode.py makes for training and in general, beside the originals and the ffmpeg command.
 
-1. Frames per second of one core: what a worker of transcode.py does with a video (decode, scale,
-   encode, check the result), and `ffmpeg -threads 1 -vf scale -c:v libx264` with the same settings,
-   in turns, each in the CPU time of its own process, so that other work on the machine does not
-   count. ffmpeg starts anew for each video, which short videos feel: it is also counted without.
-2. Clips per second of one core that training reads from the originals and from the result, each
-   with the decoder that verify.py chooses for it.
+All in CPU time, in turns, so that other work on the machine does not count.
 
     python scripts/bench_transcode.py --videos FOLDER --short-side 256 --num-videos 12
+
+Sections:
+    kinds     both kinds: size; PSNR and SSIM (of FFmpeg) against the frames that
+              were encoded, means over the frames; and beside the originals how fast clips and tests are read
+    encoders  frames per second of what a worker of transcode.py does with a video (decode, scale, encode,
+              check the result), and of `ffmpeg -threads 1 -vf scale -c:v libx264` in general settings; ffmpeg
+              starts anew for each video, which short videos feel: it is also counted without
 """
 
 import argparse
+import math
 import random
 import resource
 import shutil
@@ -18,37 +21,56 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
+from typing import Any, NamedTuple
 
-from benchmark import benchmark_parser
+import av
+from av.filter import Graph
+from bench_reading import ours, ours_test
+from benchmark import benchmark_parser, describe_machine, with_quartiles
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
+from sections import parse_sections
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_prep.videos.encoding import upright_frames
 from data_prep.videos.transcoding import Task, transcode_one
 from data_prep.videos.whole_decode import examine
-from data_prep.videos.x264 import EncodingSettings
-from gcvideo.clip import Verified
-from gcvideo.data.decoding import open_video
+from data_prep.videos.x264 import DEFAULTS, EncodingSettings
+from gcvideo.complexity.turns import times_faster
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
+from gcvideo.data.loader_process import MEMORY_KEPT
+from gcvideo.memory import keep_freed_memory
 from gcvideo.video_files import video_names
 
-console = Console()
+console = Console(width=140)
+READ: dict[str, Callable[[Path], object]] = {"clip 8x8": ours, "10 clips x 3 crops": ours_test}
+
+
+class Quality(NamedTuple):
+    """How near a video's frames are to those that were encoded."""
+
+    psnr: float
+    """In decibels."""
+    ssim: float
 
 
 def main() -> None:
-    arguments = _parser().parse_args()
-    if shutil.which("ffmpeg") is None:
-        sys.exit("ffmpeg is not there to compare with; on Debian: apt-get install ffmpeg")
-    settings = EncodingSettings(arguments.short_side, arguments.gop, arguments.crf, arguments.preset)
+    arguments = parse_sections(_parser(), SECTIONS)
     larger_than = max(arguments.short_side, arguments.larger_than)
+    console.print(describe_machine())
+    keep_freed_memory(at_most=MEMORY_KEPT)
     originals = _choose(arguments.videos, arguments.num_videos, larger_than=larger_than)
-    with tempfile.TemporaryDirectory() as folder:
-        results = _compare_encoders(originals, settings, Path(folder), rounds=arguments.rounds)
-        _compare_reading(originals, results, num_frames=8, stride=8, rounds=arguments.rounds)
+    for name in arguments.sections:
+        with tempfile.TemporaryDirectory() as folder:
+            SECTIONS[name](originals, arguments, Path(folder))
 
 
 def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
@@ -61,7 +83,7 @@ def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
             index = index_stream(path)
             is_large = min(index.context.width, index.context.height) > larger_than
             index.close()
-            if is_large and _verified(path):  # a damaged one raises
+            if is_large and [*examine(path)]:  # a damaged one raises
                 chosen.append(path)
         except DecodeError:
             continue
@@ -72,33 +94,135 @@ def _choose(folder: Path, num_videos: int, *, larger_than: int) -> list[Path]:
     return chosen
 
 
-def _compare_encoders(
-    originals: list[Path], settings: EncodingSettings, folder: Path, *, rounds: int
-) -> list[Path]:
-    """Encode all videos with both, print the table, and return what transcode.py made."""
+def _compare_kinds(originals: list[Path], arguments: argparse.Namespace, folder: Path) -> None:
+    """Make both kinds of all videos, and print how large, how good and how fast to read they are."""
+    files = {"originals": originals}
+    qualities: dict[str, list[Quality]] = {"originals": []}
+    for purpose, defaults in DEFAULTS.items():
+        settings = defaults._replace(short_side=arguments.short_side, preset=arguments.preset)
+        name = f"--for {purpose}, CRF {settings.crf}"
+        files[name] = [folder / f"{purpose}-{n}.mp4" for n in range(len(originals))]
+        qualities[name] = []
+        for original, result in track(
+            [*zip(originals, files[name], strict=True)], name, console=Console(stderr=True)
+        ):
+            _transcode(original, result, settings)
+            qualities[name].append(_quality(original, result, short_side=arguments.short_side))
+
+    # Each video is read from all files in turn
+    seconds: dict[str, dict[str, list[float]]] = {way: {name: [] for name in files} for way in READ}
+    for _ in track(range(arguments.rounds), "read", console=Console(stderr=True)):
+        for of_one in zip(*files.values(), strict=True):
+            for way, read in READ.items():
+                for name, path in zip(files, of_one, strict=True):
+                    seconds[way][name].append(_seconds(partial(read, path)))
+
+    # A row for each
+    columns = [f"ms, {way}" for way in READ]
+    table = Table("", "MB", "PSNR, dB", "SSIM", *columns, title=f"{len(originals)} videos; times as fast")
+    for name, paths in files.items():
+        psnrs, ssims = zip(*qualities[name], strict=True) if qualities[name] else ((), ())
+        quality = (f"{fmean(psnrs):.2f}", f"{fmean(ssims):.4f}") if psnrs else ("", "")
+        cells = []
+        for way in READ:
+            ratio = times_faster(seconds[way]["originals"], seconds[way][name])
+            cells.append(f"{1e3 * median(seconds[way][name]):.1f}  {with_quartiles(ratio)}")
+        size = sum(path.stat().st_size for path in paths) / 1e6
+        table.add_row(name, f"{size:.1f}", *quality, *cells)
+    console.print(table)
+    general, training = list(files)[2], list(files)[1]
+    for way in READ:
+        ratio = times_faster(seconds[way][general], seconds[way][training])
+        console.print(f"{way}: {training} is read {with_quartiles(ratio)} times as fast as {general}")
+    sizes = [
+        a.stat().st_size / b.stat().st_size for a, b in zip(files[training], files[general], strict=True)
+    ]
+    console.print(
+        f"size, {training} / {general}: mean {fmean(sizes):.2f} ({min(sizes):.2f} .. {max(sizes):.2f})"
+    )
+
+
+def _transcode(original: Path, result: Path, settings: EncodingSettings) -> int:
+    """Write a video as transcode.py does, and return its number of frames."""
+    [row] = transcode_one(Task(original.name, original, result, result.with_suffix(".partial"), settings))
+    if row["status"] != "encoded":
+        sys.exit(f"{original}: {row['status']} {row['reason']}")
+    return int(row["num_frames"])
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def _quality(original: Path, result: Path, *, short_side: int) -> Quality:
+    """Compare every frame with the one that went into the encoder."""
+    source = index_stream(original)
+    errors, ssims = [], []
+    with av.open(str(result)) as container:
+        decoded = container.decode(video=0)
+        graphs = {}
+        for number, frame in enumerate(upright_frames(source, short_side=short_side)):
+            pair = next(decoded), frame
+            for name in ("psnr", "ssim"):
+                if name not in graphs:
+                    graphs[name] = _comparison(name, frame)
+                _, inputs, sink = graphs[name]
+                for given, into in zip(pair, inputs, strict=True):
+                    given.pts, given.time_base = number, Fraction(1, 30)
+                    into.push(given)
+                said = sink.pull().metadata
+                if name == "psnr":
+                    errors.append(float(said["lavfi.psnr.mse_avg"]))
+                else:
+                    ssims.append(float(said["lavfi.ssim.All"]))
+    source.close()
+    return Quality(fmean(10 * math.log10(255**2 / max(error, 1e-3)) for error in errors), fmean(ssims))
+
+
+def _comparison(name: str, like: av.VideoFrame) -> tuple[Graph, tuple[Any, Any], Any]:
+    """Return a filter that compares frames, its two inputs and its end, which live as long as the filter."""
+    graph = Graph()
+    given = {"width": like.width, "height": like.height, "format": like.format, "time_base": Fraction(1, 30)}
+    inputs = graph.add_buffer(**given), graph.add_buffer(**given)
+    compare, sink = graph.add(name), graph.add("buffersink")
+    for number, one in enumerate(inputs):
+        one.link_to(compare, 0, number)
+    compare.link_to(sink)
+    graph.configure()
+    return graph, inputs, sink
+
+
+def _compare_encoders(originals: list[Path], arguments: argparse.Namespace, folder: Path) -> None:
+    """Encode all videos with both, and print the table."""
+    if shutil.which("ffmpeg") is None:
+        console.print("ffmpeg is not there to compare with; on Debian: apt-get install ffmpeg")
+        return
+    settings = DEFAULTS["general"]._replace(short_side=arguments.short_side, preset=arguments.preset)
     results = [folder / f"{n}.mp4" for n in range(len(originals))]
     rates: dict[str, list[float]] = {"transcode.py": [], "ffmpeg": [], "ffmpeg, once started": []}
     starting = median(_cpu_seconds(["ffmpeg", "-v", "error", "-version"]) for _ in range(5))
     num_bytes: dict[str, int] = {}
+    num_frames = 0
 
     # In every round each video is encoded by both, one after the other
-    for _ in range(rounds):
-        num_frames, ours, theirs = 0, 0.0, 0.0
+    for _ in range(arguments.rounds):
+        num_frames, mine, theirs = 0, 0.0, 0.0
         num_bytes = dict.fromkeys(rates, 0)
         for original, result in zip(originals, results, strict=True):
-            task = Task(original.name, original, result, result.with_suffix(".partial"), settings)
             start = time.process_time()
-            [row] = transcode_one(task)
-            ours += time.process_time() - start
-            if row["status"] != "encoded":
-                sys.exit(f"{original}: {row['status']} {row['reason']}")
-            num_frames += row["num_frames"]
+            frames = _transcode(original, result, settings)
+            mine += time.process_time() - start
+            num_frames += frames
+            with av.open(str(result)) as container:
+                size = container.streams.video[0].width, container.streams.video[0].height
             other = folder / "ffmpeg.mp4"
-            theirs += _cpu_seconds(_ffmpeg(original, other, row["width"], row["height"], settings))
+            theirs += _cpu_seconds(_ffmpeg(original, other, *size, settings))
             num_bytes["transcode.py"] += result.stat().st_size
             num_bytes["ffmpeg"] += other.stat().st_size
         num_bytes["ffmpeg, once started"] = num_bytes["ffmpeg"]
-        rates["transcode.py"].append(num_frames / ours)
+        rates["transcode.py"].append(num_frames / mine)
         rates["ffmpeg"].append(num_frames / theirs)
         rates["ffmpeg, once started"].append(num_frames / (theirs - starting * len(originals)))
 
@@ -117,7 +241,6 @@ def _compare_encoders(
     for name in ("ffmpeg", "ffmpeg, once started"):
         ratios = [a / b for a, b in zip(rates["transcode.py"], rates[name], strict=True)]
         console.print(f"transcode.py / {name}: {median(ratios):.3f} ({min(ratios):.3f} .. {max(ratios):.3f})")
-    return results
 
 
 def _ffmpeg(original: Path, target: Path, width: int, height: int, settings: EncodingSettings) -> list[str]:
@@ -140,51 +263,18 @@ def _cpu_seconds(command: list[str]) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def _compare_reading(
-    originals: list[Path], results: list[Path], *, num_frames: int, stride: int, rounds: int
-) -> None:
-    """Read one random clip of each video, as training does with the lists of verify.py."""
-    table = Table(title=f"one clip of {num_frames} frames, {stride} apart", title_justify="left")
-    for column in ("", "clips/s of one core", "MB on the disk"):
-        table.add_column(column, justify="right")
-    rates = {}
-    for name, paths in (("originals", originals), ("result", results)):
-        videos = [(path, _verified(path)) for path in paths]
-        draw = random.Random(0)
-        start, num_clips = time.process_time(), 0
-        for _ in range(rounds * 4):
-            for path, verified in videos:
-                with open_video(path, verified=verified) as reader:
-                    first = draw.randrange(max(1, len(reader) - (num_frames - 1) * stride))
-                    last = len(reader) - 1
-                    reader.frames_at([min(last, first + n * stride) for n in range(num_frames)])
-                num_clips += 1
-        rates[name] = num_clips / (time.process_time() - start)
-        num_bytes = sum(path.stat().st_size for path in paths)
-        table.add_row(name, f"{rates[name]:.1f}", f"{num_bytes / 1e6:.1f}")
-    console.print(table)
-    console.print(f"training reads the result {rates['result'] / rates['originals']:.2f} times as fast")
-
-
-def _verified(path: Path) -> Verified:
-    """Return what verify.py says of a video, which decides which decoder training reads it with."""
-    *_, findings = examine(path)
-    size = (findings.width, findings.height)
-    return Verified(findings.num_frames, findings.fps, *size, plain=not findings.not_plain)
+SECTIONS = {"kinds": _compare_kinds, "encoders": _compare_encoders}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = benchmark_parser(__doc__, rounds=3)
-    defaults = EncodingSettings()
     parser.add_argument("--videos", type=Path, required=True, help="folder of originals")
     parser.add_argument("--num-videos", type=int, default=12, help="how many of them (default: 12)")
-    parser.add_argument("--short-side", type=int, default=defaults.short_side, help="(default: 256)")
+    parser.add_argument("--short-side", type=int, default=256, help="(default: 256)")
     parser.add_argument(
         "--larger-than", type=int, default=0, help="take videos whose short side exceeds this (default: 0)"
     )
-    parser.add_argument("--gop", type=int, default=defaults.gop, help="(default: 16)")
-    parser.add_argument("--crf", type=int, default=defaults.crf, help="(default: 23)")
-    parser.add_argument("--preset", default=defaults.preset, help="(default: medium)")
+    parser.add_argument("--preset", default="medium", help="(default: medium)")
     return parser
 
 
