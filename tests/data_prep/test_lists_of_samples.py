@@ -108,6 +108,18 @@ def test_a_video_that_was_verified_whole_is_asked_for_its_times_when_a_list_has_
     assert [row["end"] for row in read_table(out / "train.csv")] == ["2"]
 
 
+def test_shards_divide_segments_by_their_videos(videos: Path, tmp_path: Path) -> None:
+    options = ("--lists", listed(tmp_path / "lists", SEGMENTS))
+    found = []
+    for shard in "01":
+        out = verified(videos, tmp_path / "out", *options, "--shard", shard, "--num-shards", "2")
+        found.append([row["path"] for row in read_table(out / f"train.{shard}-of-2.csv")])
+    assert found == [["a.mp4", "a.mp4", "b.mp4", "a.mp4", "a.mp4"], []]  # the other shard's is bad.mp4
+    verified(videos, tmp_path / "out", *options)
+    assert len(read_table(tmp_path / "out/train.csv")) == 5
+    assert len(read_table(tmp_path / "out/bad.csv")) == 4
+
+
 def test_a_list_that_was_verified_is_read_also_where_the_last_frame_is_shown_long(tmp_path: Path) -> None:
     """The duration is by the time stamps; the list knows the number of frames and their rate alone."""
     (tmp_path / "in").mkdir()

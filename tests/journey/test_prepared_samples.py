@@ -71,3 +71,39 @@ def test_segments_of_activitynet_are_converted_trained_on_and_tested(tmp_path: P
         ("v_ccccccccccc.mp4#t=0,1.6", "0.0", "1.6", "Surfing"),
         ("v_ccccccccccc.mp4#t=0.3,0.9", "0.3", "0.9", "Ballet"),
     ]
+
+
+CHARADES = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"
+
+
+def test_label_sets_of_charades_are_converted_trained_on_and_tested(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    actions = {
+        "46GP8": "c002 0.50 1.20;c000 0.00 1.60;c002 1.30 2.00",
+        "N11GT": "",
+        "0IH69": "c001 0.10 1.10;c000 3.00 4.00",
+        "YSKX3": "c001 0.00 2.40;c000 0.00 1.00",
+    }
+    for name in actions:
+        write_video(videos / f"{name}.mp4", num_frames=60, options=h264(keyint=250))
+    for split, names in {"train": ("46GP8", "N11GT", "YSKX3"), "test": ("0IH69",)}.items():
+        rows = [f'{name},S,Den,6,7,Yes,"A, b; c",bag,,{actions[name]},2.40' for name in names]
+        (tmp_path / f"{split}.csv").write_text("\n".join([CHARADES, *rows, ""]))
+    (tmp_path / "classes.txt").write_text("c000 Sitting\nc001 Walking\nc002 Opening a door\n")
+    official = ("--train", tmp_path / "train.csv", "--val", tmp_path / "test.csv")
+    small = prepared(tmp_path, "charades", *official, "--classes", tmp_path / "classes.txt")
+    assert [row["label"] for row in read_table(small / "train.csv")] == ["0;2", "", "0;1"]
+    assert [row["clip"] for row in read_table(tmp_path / "lists/refused.csv")] == ["0IH69#t=3,4"]
+    assert read_table(small / "label_pairs.csv")[0] == {
+        **{"class": "Sitting", "and class": "Walking", "samples": "1"},
+    }
+
+    data = {"test": "val.csv", "multi_label": True}
+    sections = {"data": data, "trainer": {"max_epochs": 1}}
+    config = str(write_config(tmp_path / "fit", small, **sections))
+    main(["fit", "--config", config])
+    checkpoint = str(tmp_path / "fit/run/checkpoints/last.ckpt")
+    main(["test", "--config", config, "--ckpt_path", checkpoint])
+    (row,) = read_table(tmp_path / "fit/run/predictions.csv")
+    assert (row["video"], row["label"]) == ("0IH69.mp4", "Walking")

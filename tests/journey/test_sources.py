@@ -10,11 +10,9 @@ from gcvideo.cli import main
 from tests.data.sources import SOURCES
 from tests.training.runs import differences, fault, last_checkpoint, run, said, write_config
 
-WITH_ONE_LABEL = [name for name, source in SOURCES.items() if "multi_label" not in source.settings]
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", WITH_ONE_LABEL)
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_run_goes_on_exactly_and_every_command_takes_its_samples(source: str, tmp_path: Path) -> None:
     root = tmp_path / "data"
     data = SOURCES[source].make(root)
