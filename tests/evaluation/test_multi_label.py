@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from gcvideo.evaluation import multi_label_metrics
-from gcvideo.evaluation.multi_label import AveragePrecisions
+from gcvideo.evaluation.multi_label import AveragePrecisions, average_precisions
 from gcvideo.evaluation.thresholds import Thresholds, best_thresholds
 
 N, K = 57, 9
@@ -72,6 +73,14 @@ def test_metrics_equal_plain_loops_over_uneven_batches():
     clamped = p.double().clamp(1e-12, 1 - 1e-12)
     loss = -(y * clamped.log() + (1 - y) * (1 - clamped).log()).mean()
     assert found["loss"] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_average_precisions_are_those_of_scikit_learn():
+    p, y = scores_and_labels()
+    present = [k for k in range(K) if k != 4]
+    found = average_precisions(p, y)[present]
+    expected = average_precision_score(y[:, present].numpy(), p[:, present].numpy(), average=None)
+    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_map_is_that_of_charades_where_every_video_has_a_label():

@@ -14,6 +14,7 @@ from gcvideo.cli import main
 from tests.evaluation.test_multi_label import average_precision
 from tests.journey.several import CLASS_NAMES, write_videos
 from tests.journey.trained import CONFIGS
+from tests.training.runs import run
 
 VIEWS = "{num_clips: %d, num_crops: 1, short_side: 32, crop_size: 32}"
 
@@ -220,3 +221,19 @@ def test_other_commands_know_the_task_of_data_and_checkpoint(folder, capsys):
     )
     output = json.loads((folder / "export" / "export.json").read_text())["output"]
     assert (output["task"], output["of_views"]) == ("multi_label", "sigmoid")
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(folder):
+    found = []
+    for processes in (1, 2):
+        here = ("--data.root", str(folder / "videos"), "--run_dir", str(folder / "run"))
+        arguments = ("--ckpt_path", checkpoint(folder), "--trust", "tests", *here)
+        config = folder / "run" / "config.yaml"
+        assert run(config, *arguments, command="test", processes=processes) == [0] * processes
+        classes = pd.read_csv(folder / "run" / "test_classes.csv")
+        figures = json.loads((folder / "run" / "test_metrics.json").read_text())
+        found.append((classes, {name: figures[name] for name in figures if name != "protocol"}))
+    (of_one, one), (of_two, two) = found
+    pd.testing.assert_frame_equal(of_one, of_two, atol=1e-6)
+    assert two == pytest.approx(one, abs=1e-6)

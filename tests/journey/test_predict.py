@@ -40,6 +40,13 @@ def test_a_device_that_cannot_be_used_is_named(
     assert f"device '{device}' cannot be used here" in said.splitlines()[-1]
 
 
+def test_a_threshold_is_for_several_labels_alone(
+    clips: Path, checkpoint: str, refused: Callable[..., str]
+) -> None:
+    line = refused(["predict", str(clips), "--checkpoint", checkpoint, "--threshold", "0.5"])
+    assert "threshold is 0.5, and the network was trained for one class a video" in line
+
+
 def test_a_folder_becomes_a_table_a_json_file_and_bars(
     clips: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

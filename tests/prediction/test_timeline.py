@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcvideo.prediction.timeline import Ranked, Timeline, WindowPrediction, likeliest
+from gcvideo.prediction.timeline import MultiLabelTimeline, Ranked, Timeline, WindowPrediction, likeliest
 
 
 def window(start: float, end: float, name: str, probability: float = 0.5) -> WindowPrediction:
@@ -65,3 +65,23 @@ def test_the_likeliest_classes_fall_in_probability() -> None:
     top = likeliest(torch.tensor([0.1, 0.6, 0.3]), ["a", "b", "c"], num_classes=2)
     assert [one.name for one in top] == ["b", "c"]
     assert [one.probability for one in top] == pytest.approx([0.6, 0.3])
+
+
+def test_each_of_several_classes_is_seen_from_when_to_when() -> None:
+    told = [
+        [Ranked("run", 0.9), Ranked("red", 0.6)],
+        [Ranked("red", 0.8)],
+        [],
+        [Ranked("red", 0.7), Ranked("run", 0.6)],
+    ]
+    windows = [
+        WindowPrediction(float(start), start + 2.0, [Ranked("run", 0.9)], of_window)
+        for start, of_window in enumerate(told)
+    ]
+    timeline = MultiLabelTimeline(windows, duration_seconds=5.0)
+    found = [(one.name, one.start_seconds, one.end_seconds) for one in timeline.segments()]
+    assert found == [("run", 0.0, 1.5), ("red", 0.0, 2.5), ("run", 3.5, 5.0), ("red", 3.5, 5.0)]
+    assert timeline.segments()[1].probability == pytest.approx(0.7)
+    assert [one.name for one in timeline.shown_at(2.0)] == ["red"]
+    assert timeline.shown_at(3.0) == []
+    assert [row["prediction"] for row in timeline.rows("a.mp4")] == ["run;red", "red", "", "red;run"]
