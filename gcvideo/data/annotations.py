@@ -12,22 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcvideo.clip import Segment, Verified, VideoRecord
-from gcvideo.data.forms import (
-    INTEGER,
-    VERIFIED_COLUMNS,
-    Cells,
-    Form,
-    FormOfList,
-    RowError,
-    by_line,
-    by_space,
-    form_of,
-    label_parts,
-    labelled_form,
-)
+from gcvideo.data.forms import Form, FormOfList, form_of, labelled_form
 from gcvideo.data.frame_lists import COUNTED, counts_frames
 from gcvideo.data.label_set_lists import by_space_sets
 from gcvideo.data.labels import Labels, LabelSets
+from gcvideo.data.list_cells import INTEGER, Cells, RowError, by_line, by_space, label_parts
+from gcvideo.data.list_headers import VERIFIED_COLUMNS
 from gcvideo.data.listed_paths import are_usual, local_path, path_below
 from gcvideo.data.records import NO_CHECKSUM, RecordColumns, VideoRecords
 from gcvideo.data.rows import AnnotationError, lines_of_rows, read_rows

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gcvideo.data.forms import INTEGER, JSON, split_cells
+from gcvideo.data.forms import JSON
+from gcvideo.data.list_cells import INTEGER, split_cells
 from gcvideo.data.rows import AnnotationError, read_lines
 
 HEADERS = {"id", "index", "label", "label_id", "label_index", "class", "classes", "class_id", "class_index"}

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from gcvideo.data.forms import INTEGER, SEPARATORS, Cells, Form, IsRow, RowError, labelled_form, split_cells
+from gcvideo.data.forms import Form, IsRow, labelled_form
+from gcvideo.data.list_cells import INTEGER, SEPARATORS, Cells, RowError, split_cells
 
 
 def counted_by_space(lines: Sequence[str]) -> Cells:

@@ -3,25 +3,22 @@
 from collections.abc import Sequence
 from functools import partial
 
-from gcvideo.data.forms import (
+from gcvideo.data.forms import Form, IsRow, labelled_form
+from gcvideo.data.frame_lists import counts_frames
+from gcvideo.data.list_cells import (
     INTEGER,
     SEPARATORS,
-    VERIFIED_COLUMNS,
     Cells,
     Columns,
-    Form,
-    IsRow,
     RowError,
     by_separator,
     by_space,
     csv_rows,
-    header,
-    labelled_form,
     no_row,
     split_cells,
     unquoted_path,
 )
-from gcvideo.data.frame_lists import counts_frames
+from gcvideo.data.list_headers import VERIFIED_COLUMNS, header
 
 
 def label_set_form(first: str, *, is_row: IsRow) -> Form:

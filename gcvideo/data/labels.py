@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from gcvideo.cells import unquoted
-from gcvideo.data.forms import INTEGER, RowError, label_parts
+from gcvideo.data.list_cells import INTEGER, RowError, label_parts
 
 
 class Labels:

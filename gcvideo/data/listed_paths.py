@@ -6,7 +6,7 @@ from os.path import expanduser, join, lexists, normpath
 from pathlib import Path
 
 from gcvideo.cells import unquoted
-from gcvideo.data.forms import RowError
+from gcvideo.data.list_cells import RowError
 
 # Signs that tell of thousands of paths at once whether one of them needs a second look.
 STARTS = {"", ".", "/", "~", "$", "'"}

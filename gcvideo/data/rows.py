@@ -6,7 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from gcvideo.data.forms import Cells, Form, RowError
+from gcvideo.data.forms import Form
+from gcvideo.data.list_cells import Cells, RowError
 
 LINES_AT_ONCE = 1 << 12
 """More would be slower: every list that lives costs Python's garbage collection."""

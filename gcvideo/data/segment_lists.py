@@ -7,7 +7,7 @@ from typing import Any
 
 from gcvideo.clip import Segment
 from gcvideo.data.decoding.segments import END_SLACK_SECONDS, past_end
-from gcvideo.data.forms import Bounds, RowError
+from gcvideo.data.list_cells import Bounds, RowError
 
 
 def segment_columns(
