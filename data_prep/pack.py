@@ -158,6 +158,17 @@ def write_set(
             with replacing(output / file.name) as partial:
                 shutil.copyfile(file, partial)
     copy_classes(lists, output, partial=partial_of(output / CLASSES))
+    _copy_packet_index({file.parent for file in lists}, output)
+
+
+def _copy_packet_index(folders: set[Path], output: Path) -> None:
+    """Copy what lies beside the lists, by which training fetches no more of a video than it decodes."""
+    from gcvideo.data.decoding.packet_file import PACKET_INDEX  # here, since it imports PyTorch
+
+    found = [folder / PACKET_INDEX for folder in folders if (folder / PACKET_INDEX).is_file()]
+    if len(found) == len(folders) == 1 and found[0].resolve() != (output / PACKET_INDEX).resolve():
+        with replacing(output / PACKET_INDEX) as partial:
+            shutil.copyfile(found[0], partial)
 
 
 def _bytes(text: str) -> int:

@@ -250,7 +250,7 @@ class VideoDataModule(ListedVideos):
     @property
     def open_any(self) -> OpenAny:
         """What opens videos that no list names, files and folders of pictures alike."""
-        return OpenAny(self.reader, self.frames)
+        return OpenAny(self.reader, self.frames, self.packed)
 
     @property
     def opens_listed(self) -> Backend | OpenReader:

@@ -202,8 +202,13 @@ class VideoRecords(Sequence[VideoRecord]):
             segment,
         )
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether the list is one of data_prep/verify.py; the number of frames alone is nobody's finding."""
+        return len(self.verified) == len(Verified._fields)
+
     def _verified(self, position: int) -> Verified | None:
-        if len(self.verified) < len(Verified._fields):  # the number of frames alone is nobody's finding
+        if not self.is_verified:
             return None
         found = Verified._make(column[position].item() for column in self.verified)
         return found._replace(crc32=None) if found.crc32 == NO_CHECKSUM else found

@@ -111,6 +111,12 @@ class SplitLists:
             records.relabel(output)
         if not self.of_folders:
             records.packets = self._packets_beside(file)
+            if records.is_verified and not (file.parent / PACKET_INDEX).exists():
+                log.info(
+                    "%s has no %s beside it, which data_prep/verify.py writes: all videos are demuxed",
+                    file,
+                    PACKET_INDEX,
+                )
         return records
 
     def _packets_beside(self, file: Path) -> PacketFile | None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from pathlib import Path
 
 import av
@@ -10,7 +11,9 @@ import pytest
 import torch
 from av.error import FFmpegError
 
+from data_prep.videos.packet_rows import packet_row
 from gcvideo.data.decoding import DecodeError, open_video
+from gcvideo.data.decoding.checksum import crc32_of
 from tests.data.annotated import open_verified
 
 REAL_VIDEOS = Path(
@@ -89,3 +92,28 @@ def test_a_frame_asked_for_alone_is_as_good_as_one_of_many(path: Path) -> None:
 @pytest.mark.parametrize("path", FIGHTS, ids=lambda path: path.name)
 def test_both_backends_agree_with_a_decode_in_order_on_every_clip(path: Path) -> None:
     assert_both_backends_agree_with_a_decode_in_order(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [*ASSORTED, *FIGHTS[::10]], ids=lambda path: path.name)
+def test_the_packet_index_gives_the_frames_and_the_errors_of_demuxing(path):
+    packets = packet_row(path, crc32=crc32_of(path))
+    draw = random.Random(path.name)
+    try:
+        demuxed = open_video(path)
+    except DecodeError as error:
+        with pytest.raises(DecodeError, match=re.escape(str(error))):
+            open_video(path, packets=packets)
+        return
+    with demuxed, open_video(path, packets=packets) as indexed:
+        assert (len(indexed), indexed.fps) == (len(demuxed), demuxed.fps)
+        assert torch.equal(indexed.boundaries(), demuxed.boundaries())
+        every = range(len(demuxed))
+        for picks in ([draw.choice(every)], sorted(draw.choices(every, k=4)), draw.choices(every, k=4)):
+            try:
+                expected = demuxed.frames_at(picks)
+            except DecodeError as error:
+                with pytest.raises(DecodeError, match=re.escape(str(error))):
+                    indexed.frames_at(picks)
+            else:
+                assert torch.equal(indexed.frames_at(picks), expected)

@@ -10,6 +10,7 @@ import torch
 from data_prep import pack, verify
 from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
 from gcvideo.data.decoding import DecodeError, open_video
+from gcvideo.data.decoding.opening import open_record
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.packed_videos import PackedSet, PackedVideos
 from tests.data.annotated import write_dataset
@@ -55,6 +56,9 @@ def test_batches_and_the_digest_of_their_order_are_those_of_loose_files(packed):
     members = VideoDataModule(shards, shards=PackedSet(), num_workers=2, **SMALL)
     for split in ("train", "val", "test"):
         files, parts = (getattr(data, f"{split}_dataloader")() for data in (loose, members))
+        record = members.records(split)[0]
+        with open_record(record, members.packed, packets=members.records(split).packets_of(record)) as reader:
+            assert reader.name == "pyav, indexed"
         assert files.order_fingerprint == parts.order_fingerprint
         for file, part in zip(files, parts, strict=True):
             assert file.video_id == part.video_id

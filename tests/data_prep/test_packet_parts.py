@@ -82,6 +82,7 @@ def test_training_reads_by_the_index_what_is_in_it_to_the_same_bits(verified, ca
     try:
         assert same(by_index, batches(verified))
         assert said_of_reading(caplog) == "pyav read 4 files"
+        assert f"train.csv has no {PACKET_INDEX} beside it" in caplog.text
     finally:
         hidden.rename(verified / "verified" / PACKET_INDEX)
 

@@ -44,14 +44,18 @@ class OpenAny:
     Args:
         reader: What opens all videos in place of the readers here.
         frames: How pictures are named.
+        packed: What opens videos that are no files here.
     """
 
     reader: OpenReader | None = None
     frames: FrameNames = FrameNames()  # noqa: RUF009 (frozen)
+    packed: OpenReader | None = None
 
     def __call__(self, path: Path) -> VideoReader:
         if self.reader is not None:
             return self.reader(path)
+        if self.packed is not None and not path.exists():
+            return self.packed(path)
         return FrameFolderReader(path, self.frames) if path.is_dir() else open_video(path)
 
 

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Int64
 HEAD = struct.Struct("<QI 14i q BBB I I")
 FRAME = struct.Struct("<BI")
 """Whether a row says why there is none, and the CRC-32 of what follows."""
-WIDTHS = (1, 2, 4, 8)
-"""Bytes of a number."""
+NARROW = struct.Struct("<Bq")
+"""Bytes of each of some numbers, and the smallest."""
+SIZES = (0, 1, 2, 4, 8)
 
 
 class RowUselessError(ValueError):
@@ -75,7 +76,7 @@ class PacketRow(NamedTuple):
     packets: PacketColumns
 
     def to_bytes(self) -> bytes:
-        """Return the row as it is kept, in about 7 bytes a packet, of which 4 are its checksum."""
+        """Return the row as it is kept, in about 8 bytes a packet, of which 4 are its checksum."""
         state, packets = self.decoder, self.packets
         texts = [text.encode() for text in (state.codec, state.tag, state.pixel_format)]
         rate = self.stated_rate or Fraction(0)
@@ -88,12 +89,12 @@ class PacketRow(NamedTuple):
         steps = np.diff(packets.pts)
         unit = gcd(*steps.tolist()) or 1
         columns = [
-            np.diff(packets.start, prepend=0) - np.concatenate([[0], packets.size[:-1]]),
+            packets.start[:1],
+            packets.start[1:] - (packets.start + packets.size)[:-1],
             packets.size,
             np.array([unit]),
             steps // unit,
-            packets.duration[:1],
-            packets.duration - packets.duration[0],
+            packets.duration,
         ]
         flags = np.packbits(np.stack(packets[5:]), axis=1)
         checksums = packets.crc32.astype("<u4")
@@ -118,7 +119,7 @@ class PacketRow(NamedTuple):
         parts = _Parts(content, HEAD.size)
         codec, tag, pixel_format = (parts.take(length).decode() for length in lengths)
         extradata = parts.take(extradata_size)
-        gap, size, unit, steps, duration, longer = map(parts.wide, (n, n, 1, n - 1, 1, n))
+        start, gap, size, unit, steps, duration = map(parts.wide, (1, n - 1, n, 1, n - 1, n))
         flags = np.frombuffer(parts.take(3 * -(-n // 8)), np.uint8).reshape(3, -1)
         is_key, is_shown, is_unreferenced = np.unpackbits(flags, axis=1, count=n).view(bool)
         checksums = np.frombuffer(parts.take(4 * n), "<u4").astype(np.int64)
@@ -127,7 +128,7 @@ class PacketRow(NamedTuple):
             num_bytes, crc32, DecoderState(codec, tag, extradata, pixel_format, *state), bool(is_strict),
             rotation, Fraction(*ratios[:2]), Fraction(*ratios[2:]) or None,
             PacketColumns(
-                (gap + size).cumsum() - size, size, checksums, pts, longer + duration,
+                np.concatenate([start, gap + size[:-1]]).cumsum(), size, checksums, pts, duration,
                 is_key, is_shown, is_unreferenced,
             ),
         )  # fmt: skip
@@ -147,11 +148,13 @@ def _content_of(row: bytes) -> tuple[bool, bytes]:
 
 
 def _narrow(values: Int64[np.ndarray, " n"]) -> bytes:
-    """Return the numbers in as few bytes each as the largest takes, none if all are 0, behind that number."""
-    if not values.any():
-        return b"\0"
-    size = next(width for width in WIDTHS if (values.astype(f"<i{width}") == values).all())
-    return bytes([size]) + values.astype(f"<i{size}").tobytes()
+    """Return how far each number is from the smallest, in as few bytes as the largest takes, behind both."""
+    if not len(values):
+        return b""
+    smallest = values.min()
+    above = values - smallest
+    size = next(size for size in SIZES if int(above.max()) < 256**size)
+    return NARROW.pack(size, smallest) + (above.astype(f"<u{size}").tobytes() if size else b"")
 
 
 class _Parts:
@@ -167,7 +170,9 @@ class _Parts:
 
     def wide(self, count: int) -> Int64[np.ndarray, " n"]:
         """Return the numbers that `_narrow` wrote."""
-        (width,) = self.take(1)
-        if width == 0:
-            return np.zeros(count, np.int64)
-        return np.frombuffer(self.take(width * count), f"<i{width}").astype(np.int64)
+        if not count:
+            return np.empty(0, np.int64)
+        size, smallest = NARROW.unpack(self.take(NARROW.size))
+        if not size:
+            return np.full(count, smallest, np.int64)
+        return np.frombuffer(self.take(size * count), f"<u{size}").astype(np.int64) + smallest
