@@ -42,7 +42,7 @@ def main() -> None:
         say(measured, num_clips=len(sets["loose files"].records("train")), server=server)
 
 
-SETTINGS = {"clip": ClipFrames(8, 8), "train_transform": ScaleJitter(224, 256, 320), "num_workers": 0}
+SETTINGS = {"clip": ClipFrames(8, 8), "train_transform": ScaleJitter(), "num_workers": 0}
 
 
 def packed(shards: Path, *, address: str | None = None, cache: Path | None = None) -> VideoDataModule:

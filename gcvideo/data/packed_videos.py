@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from gcvideo.data.decoding import DecodeError, VideoReader
-from gcvideo.data.decoding.byte_ranges import ByteRange, ByteRanges
+from gcvideo.data.decoding.byte_ranges import PAGES, ByteRange, ByteRanges, together
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.records import NO_CHECKSUM, VideoRecords
 from gcvideo.shards import BrokenShardError, MemberFile, Shards, Whereabouts
+from gcvideo.shards.index import BLOCK_BYTES
+from gcvideo.shards.members import MOST_BETWEEN
 from gcvideo.shards.patience import Patience
 from gcvideo.shards.places import is_address
 
@@ -75,6 +77,7 @@ class PackedVideos:
         settings.require_possible()
         self.settings = settings
         self.root = abspath(videos)  # noqa: PTH100 (lexical, as the paths of records)
+        self._last: tuple[Path, MemberFile] | None = None
 
     @cached_property
     def shards(self) -> Shards:
@@ -124,9 +127,14 @@ class PackedVideos:
             DecodeError: No shard has it.
         """
         try:
-            return _Parts(self._member(path))
+            return _Parts(self._member(path), most_between=self._most_between)
         except BrokenShardError as error:
             raise DecodeError(f"{path}: {error}") from error
+
+    @cached_property
+    def _most_between(self) -> int:
+        """Bytes between two parts up to which one request fetches both."""
+        return MOST_BETWEEN * BLOCK_BYTES if is_address(self.shards.whereabouts.address) else PAGES
 
     def missing(self, records: VideoRecords) -> tuple[list[int], str]:
         """Return which of the records cannot be read, without reading them, in order, and why.
@@ -154,19 +162,33 @@ class PackedVideos:
         return np.flatnonzero(absent | changed | lost).tolist(), why
 
     def _member(self, path: Path) -> MemberFile:
-        return self.shards.open(str(path).removeprefix(self.root.rstrip("/") + "/"))
+        if self._last is None or self._last[0] != path:  # one video is asked for several times in turn
+            name = str(path).removeprefix(self.root.rstrip("/") + "/")
+            self._last = path, self.shards.open(name)
+        return self._last[1]
 
 
 class _Parts(ByteRanges):
-    """Parts of a member; what is not as it was packed is an OSError, and reading all of it says which."""
+    """Parts of a member, whose checksums the reader has; one that cannot be read is an OSError.
 
-    def __init__(self, member: MemberFile) -> None:
+    Where the reader finds a part not as it was packed, reading all of the member says which.
+    """
+
+    def __init__(self, member: MemberFile, *, most_between: int) -> None:
         self._member = member
+        self._most_between = most_between
         self.num_bytes = member.num_bytes
 
     def read(self, ranges: Sequence[ByteRange]) -> list[memoryview]:
         try:
-            return self._member.read(ranges)
+            if self._member.is_kept:
+                return self._member.read(ranges)
+            parts = dict[ByteRange, memoryview]()
+            for whole, inside in together(ranges, most_between=self._most_between):
+                content = memoryview(self._member.read_as_is(*whole))
+                for part in inside:
+                    parts[part] = content[part.start - whole.start : part.end - whole.start]
+            return [parts[part] for part in ranges]
         except BrokenShardError as error:
             raise OSError(str(error)) from error
 

@@ -165,6 +165,23 @@ class MemberFile:
             parts.append(contents[run][start - first : end - first])
         return parts
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a cache, which knows what it has by the checksums of blocks."""
+        return self._shards.cache is not None
+
+    def read_as_is(self, start: int, end: int) -> bytes:
+        """Return bytes from a start to an end that is not included, for whoever has checksums of them."""
+        if start == end:  # for which S3 would send the whole shard
+            return b""
+        shard, offset = self._shards.index.shards[self.member.shard].name, self.member.offset
+        try:
+            return self._shards.whereabouts.patience.ask(
+                self.name, lambda: self._shards.place.read(shard, offset + start, offset + end)
+            )
+        except BrokenShardError as error:
+            raise BrokenShardError(f"{self.name}: {error}; pack or fetch the shard again") from error
+
     def read_whole(self) -> memoryview:
         """Return all bytes."""
         return self.read([(0, self.num_bytes)])[0]
@@ -192,18 +209,9 @@ class MemberFile:
 
     def _fetched(self, run: Run) -> bytes:
         """Return checked blocks from the shard; what is wrong is asked for once more."""
-        start, end = self._bytes_of(run)
-        if start == end:  # for which S3 would send the whole shard
-            return b""
-        shard = self._shards.index.shards[self.member.shard].name
-        offset, wrong = self.member.offset, [run.first]
+        wrong = [run.first]
         for _ in range(2):
-            try:
-                content = self._shards.whereabouts.patience.ask(
-                    self.name, lambda: self._shards.place.read(shard, offset + start, offset + end)
-                )
-            except BrokenShardError as error:
-                raise BrokenShardError(f"{self.name}: {error}; pack or fetch the shard again") from error
+            content = self.read_as_is(*self._bytes_of(run))
             wrong = [block for block in range(*run) if not self._is_whole(block, run, content)]
             if not wrong:
                 return content

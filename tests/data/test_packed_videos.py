@@ -14,6 +14,7 @@ from gcvideo.data.decoding.opening import open_record
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.packed_videos import PackedSet, PackedVideos
 from tests.data.annotated import write_dataset
+from tests.shards.server import serving
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_a_damaged_member_is_named_with_its_shard_and_the_others_are_read(shards
     member = data.packed.shards.index.find("00.mp4")
     file = shards / data.packed.shards.index.shards[member.shard].name
     content = bytearray(file.read_bytes())
-    content[member.offset + member.size // 2] ^= 1
+    content[member.offset : member.offset + member.size] = bytes(member.size)
     file.write_bytes(content)
     data.setup("fit")
     (unreadable,) = [video for batch in data.val_dataloader() for video in batch.unreadable]
@@ -145,6 +146,38 @@ def test_a_damaged_member_is_named_with_its_shard_and_the_others_are_read(shards
         f"{file}, member 00.mp4: is damaged from byte 0 on, its checksum is another; pack or fetch the "
         "shard again"
     )
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_no_more_is_fetched_than_what_lies_between_the_packets_of_a_clip(packed, tmp_path, monkeypatch, kept):
+    """And a packet that is damaged is noticed, and the member named."""
+    _, shards = packed
+    monkeypatch.setattr("gcvideo.data.packed_videos.MOST_BETWEEN", 0)
+    with serving(shutil.copytree(shards, tmp_path / "copy")) as server:
+        cache = tmp_path / "cache" if kept else None
+        data = VideoDataModule(shards, shards=PackedSet(server.url, cache=cache), num_workers=0, **SMALL)
+        records = data.records("train")
+        name, size = "06.mp4", data.packed.shards.index.find("06.mp4").size
+        record = next(record for record in records if record.video_id == name)
+
+        def frames(numbers: list[int]) -> torch.Tensor:
+            with open_record(record, data.opens_listed, packets=records.packets_of(record)) as reader:
+                return reader.frames_at(numbers)
+
+        server.asked.clear()
+        with open_video(packed[0] / name) as loose:
+            assert torch.equal(frames([0, 1]), loose.frames_at([0, 1]))
+        ends = [tuple(map(int, asked.removeprefix("bytes=").split("-"))) for _, asked in server.asked]
+        fetched = sum(last + 1 - start for start, last in ends)
+        assert 0 < fetched <= size if kept else fetched < size / 2
+        member = data.packed.shards.index.find(name)
+        file = tmp_path / "copy" / data.packed.shards.index.shards[member.shard].name
+        content = bytearray(file.read_bytes())
+        content[member.offset : member.offset + member.size] = bytes(member.size)
+        file.write_bytes(content)
+        shutil.rmtree(cache or tmp_path / "none", ignore_errors=True)
+        with pytest.raises(DecodeError, match=rf"{file.name}, member {name}: is damaged from byte 0 on"):
+            frames([0, 1])
 
 
 @pytest.mark.parametrize("other", [{"backend": "decord"}, {"source": "frames"}, {"reader": PyAVReader}])
