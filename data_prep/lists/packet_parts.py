@@ -10,11 +10,19 @@ from typing import NamedTuple
 
 from data_prep.running.journal import JOURNALS, FileState
 from data_prep.running.shards import Shard
-from gcvideo.data.decoding.packet_file import PACKET_INDEX, PacketFile, RowPlace, key_of, write_packet_file
+from gcvideo.data.decoding.packet_file import (
+    MAGIC,
+    PACKET_INDEX,
+    PacketFile,
+    RowPlace,
+    key_of,
+    write_packet_file,
+)
 
 PART = struct.Struct("<8s16sQ?")
 """Begins a part: MARK, the video and how it looked, the bytes of its row, and whether that opens it."""
-MARK = b"packets\n"
+MARK = b"packets" + MAGIC[-1:]
+"""The rows of another version are made anew."""
 
 
 class _Part(NamedTuple):

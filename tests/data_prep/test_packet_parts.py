@@ -120,7 +120,7 @@ def test_a_second_run_adds_its_lists_and_changed_videos_are_indexed_anew(verifie
     # A video is replaced, one is gone, and the parts end in one that a kill has torn
     write_video(root / "videos" / NAMES[0], **SMALL | {"num_frames": 20})
     (root / "videos" / NAMES[2]).unlink()
-    (root / "verified" / ".journal" / "verify.0-of-1.packets").write_bytes(b"packets\n torn")
+    (root / "verified" / ".journal" / "verify.0-of-1.packets").write_bytes(b"packets\x01 torn")
     run(root, "train")
     index = PacketFile(root / "verified" / PACKET_INDEX)
     assert index.row(NAMES[0]) not in (None, before[NAMES[0]])
