@@ -23,7 +23,7 @@ from gcvideo.cli.options import add_switch, chosen_views
 from gcvideo.cli.parser import CommandParser
 from gcvideo.data.decoding.pyav import upright_rgb
 from gcvideo.prediction.annotated import caption
-from gcvideo.prediction.live import LiveFrame, LiveReader, NewestFrames
+from gcvideo.prediction.live import LiveFrame, LiveReader, newest_for
 from gcvideo.prediction.live_predictor import LivePrediction, LivePredictor
 from gcvideo.prediction.live_recording import LiveRecording
 from gcvideo.prediction.live_source import live_source
@@ -120,7 +120,7 @@ def watch(options: Any) -> None:
         every_seconds=options.every,
         smoothing_seconds=options.smoothing_seconds,
     )
-    newest = NewestFrames(data.clip.span)
+    newest = newest_for(data.clip)
 
     # Who looks at every frame
     pictures = Pictures()

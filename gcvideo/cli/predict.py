@@ -117,6 +117,8 @@ def run(arguments: Sequence[str]) -> None:
     model, data = load(options.checkpoint, device=options.device, state=options.weights.state)
     views = chosen_views(options, data.test_views)
     thresholds = chosen_thresholds(options.threshold, model)
+    if said := data.said_of_rates(list(names), of="these videos", opens=data.open_any):
+        log.warning(said)
     if options.timeline:
         predict = TimelinePredictor(
             model, data, views, hop_seconds=options.hop_seconds, thresholds=thresholds

@@ -10,6 +10,7 @@ from gcvideo.backbones.checkpoints.configurations import Input, read_configurati
 from gcvideo.backbones.checkpoints.others import other_network
 from gcvideo.backbones.checkpoints.recognition import is_residual
 from gcvideo.data import VideoDataModule
+from gcvideo.data.frame_rates import said_of_rates
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,10 @@ def _differences(trained_on: Input, data: VideoDataModule) -> Iterator[str]:
             f"clips of {trained_on.num_frames} frames at stride {trained_on.stride}, and data.clip has "
             f"{clip[0]} at stride {clip[1]}"
         )
+    if trained_on.frame_rate is not None:
+        here = data.frame_rate(data.records("train"))
+        if said := said_of_rates(trained_on.frame_rate, here, of=f"the videos of {data.lists['train']}"):
+            yield said.partition(" was trained at ")[2]
     for name, values in (("mean", trained_on.mean), ("std", trained_on.std)):
         own = getattr(data.normalize, name).flatten() / 255
         if values is not None and not torch.allclose(torch.tensor(values), own, atol=1e-3):

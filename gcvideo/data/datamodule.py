@@ -1,5 +1,6 @@
 """Loaders for a data set of video files with annotation files: Kinetics and everything of its form."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.augmentation import Blend, Blending, ClipAugmentation, RandomErasing
 from gcvideo.data.class_counts import class_counts
 from gcvideo.data.dataset import VideoDataset
-from gcvideo.data.decoding import AscendingReader, Backend, FrameFolderReader, FrameNames, OpenAny, OpenReader
+from gcvideo.data.decoding import AscendingReader, Backend, FrameNames
 from gcvideo.data.epochs import Place, require_whole_batch, say_what_epochs_read
 from gcvideo.data.folds import Folds
 from gcvideo.data.grid import clip_grid
@@ -34,6 +35,8 @@ from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, 
 from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
 from gcvideo.data.views import EvaluationViews
 from gcvideo.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 DEFAULT_CLASSES = Path("classes.txt")
 
@@ -179,8 +182,6 @@ class VideoDataModule(ListedVideos):
         self.repeats = repeats
         self.repeats_share: Shared = repeats_share
         self.multigrid = multigrid
-        self._said: dict[str, Any] = {}
-        """What the log has named of loaders, which may be made anew for every epoch."""
         self.val_views = val_views
         self.test_views = test_views
         for views in (val_views, test_views):
@@ -246,20 +247,6 @@ class VideoDataModule(ListedVideos):
         """Whether the evaluation that runs has other numbers of views for other videos."""
         testing = self.trainer is not None and self.trainer.testing
         return (self.test_views if testing else self.val_views).clips(self.clip).varies
-
-    @property
-    def open_any(self) -> OpenAny:
-        """What opens videos that no list names, files and folders of pictures alike."""
-        return OpenAny(self.reader, self.frames, self.packed)
-
-    @property
-    def opens_listed(self) -> Backend | OpenReader:
-        """What opens the videos of the lists."""
-        if self.packed is not None:
-            return self.packed
-        if self.reader is not None:
-            return self.reader
-        return partial(FrameFolderReader, names=self.frames) if self.source == "frames" else self.backend
 
     @property
     def training_settings(self) -> TrainingSettings:
@@ -331,8 +318,13 @@ class VideoDataModule(ListedVideos):
         return SkipUnreadable(run.unreadable, num_videos=num_videos, max_share=self.max_unreadable_share)
 
     def _evaluation_loader(self, split: str, views: EvaluationViews, *, batch_size: int) -> VideoLoader:
+        records = self.records(split)
+        if split not in self._said:  # once, and not in every epoch
+            self._said[split] = self.said_of_rates(records, of=f"the videos of {self.lists[split]}")
+            if self._said[split] and Place.of(self.trainer).rank == 0:
+                log.warning(self._said[split])
         return self._loader(
-            self.evaluation_dataset(self.records(split), views),
+            self.evaluation_dataset(records, views),
             training=False,
             batch_size=1 if views.clips(self.clip).varies else batch_size,
             unreadable=ReportUnreadable(),

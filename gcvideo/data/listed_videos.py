@@ -1,14 +1,20 @@
-"""What a data module knows of its videos before any of them is opened: their lists and classes."""
+"""What a data module knows of its videos before any is read: lists and classes, and how they are opened."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
 
+from gcvideo.clip import VideoRecord
 from gcvideo.data.classes import Trained
+from gcvideo.data.decoding import AscendingReader, Backend, FrameFolderReader, FrameNames, OpenAny, OpenReader
+from gcvideo.data.frame_rates import said_of_rates, typical_frame_rate
+from gcvideo.data.packed_videos import PackedVideos
 from gcvideo.data.records import VideoRecords
+from gcvideo.data.sampling import ClipFrames
 from gcvideo.data.split_lists import SplitLists
 
 log = logging.getLogger(__name__)
@@ -22,6 +28,19 @@ class ListedVideos(LightningDataModule):
     """What a training video does that cannot be read, or is not there."""
     max_unreadable_share: float
     """With skip, of the training videos; 0..1."""
+    source: Literal["videos", "frames"]
+    frames: FrameNames
+    backend: Backend
+    reader: Callable[[Path], AscendingReader] | None
+    packed: PackedVideos | None
+    clip: ClipFrames
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained_frame_rate: float | None = None
+        """Of the videos of a checkpoint that is loaded, where that says it."""
+        self._said: dict[str, Any] = {}
+        """What the log has named of loaders, which may be made anew for every epoch."""
 
     def follow(self, names: Sequence[str], *, checkpoint: Path) -> None:
         """Take the numbers that a trained network gives to classes, from now on.
@@ -93,3 +112,46 @@ class ListedVideos(LightningDataModule):
             validates = self.trainer.enable_validation if begun else self.trainer.limit_val_batches != 0
             return ["train", "val"] if validates else ["train"]
         return {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}.get(stage, [])
+
+    @property
+    def open_any(self) -> OpenAny:
+        """What opens videos that no list names, files and folders of pictures alike."""
+        return OpenAny(self.reader, self.frames, self.packed)
+
+    @property
+    def opens_listed(self) -> Backend | OpenReader:
+        """What opens the videos of the lists."""
+        if self.packed is not None:
+            return self.packed
+        if self.reader is not None:
+            return self.reader
+        return partial(FrameFolderReader, names=self.frames) if self.source == "frames" else self.backend
+
+    def frame_rate(
+        self, records: Sequence[VideoRecord], opens: Backend | OpenReader | None = None
+    ) -> float | None:
+        """Return the rate, in frames a second, that clips of these videos count in; None if it is not known.
+
+        Args:
+            records: The videos.
+            opens: What opens them; by default what opens those of the lists.
+        """
+        return self.clip.target_fps or typical_frame_rate(records, opens or self.opens_listed)
+
+    def said_of_rates(
+        self, records: Sequence[VideoRecord], *, of: str, opens: Backend | OpenReader | None = None
+    ) -> str | None:
+        """Return what to warn of where videos have another rate than those of the training."""
+        if self.trained_frame_rate is None:
+            return None
+        return said_of_rates(self.trained_frame_rate, self.frame_rate(records, opens), of=of)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint has of the training videos: their rate."""
+        if "frame_rate" not in self._said and self.lists["train"].is_file():
+            self._said["frame_rate"] = self.frame_rate(self.records("train"))
+        rate = self._said.get("frame_rate")
+        return {} if rate is None else {"frame_rate": rate}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.trained_frame_rate = state_dict.get("frame_rate")

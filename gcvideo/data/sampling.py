@@ -251,7 +251,8 @@ class SlidingClips(ClipSampler):
     Args:
         clip: The frames of a clip.
         num_clips: Most clips of a video, which memory has to hold; a single one stands in the middle.
-        hop_frames: Frames from one start to the next; by default a clip's span, with every frame in one clip.
+        hop_frames: Frames from one start to the next; by default a clip's span in the video, with every
+            frame in one clip.
 
     Raises:
         ValueError: A number is not positive.
@@ -261,15 +262,16 @@ class SlidingClips(ClipSampler):
 
     def __init__(self, clip: ClipFrames, num_clips: int, *, hop_frames: int | None = None) -> None:
         self.clip, self.num_clips = clip, num_clips
-        self.hop_frames = clip.span if hop_frames is None else hop_frames
-        if num_clips < 1 or self.hop_frames < 1:
+        self.hop_frames = hop_frames
+        if num_clips < 1 or (hop_frames is not None and hop_frames < 1):
             raise ValueError(
                 f"num_clips is {num_clips} and hop_frames {self.hop_frames}; both must be at least 1"
             )
 
     def __call__(self, video_frames: int) -> Int64[Tensor, "V T"]:
         last = int(self.clip.last_start(video_frames))
-        starts = torch.cat([torch.arange(0, last, self.hop_frames), torch.tensor([last])])
+        hop = int(self.clip.span_in(video_frames)) if self.hop_frames is None else self.hop_frames
+        starts = torch.cat([torch.arange(0, last, max(hop, 1)), torch.tensor([last])])
         if self.num_clips == 1:
             starts = starts[len(starts) // 2, None]
         elif len(starts) > self.num_clips:
@@ -277,7 +279,10 @@ class SlidingClips(ClipSampler):
         return self.clip.at(starts, video_frames)
 
     def described(self) -> str:
-        return f"{super().described()}, a clip every {self.hop_frames} frames"
+        hop = self.clip.span if self.hop_frames is None else self.hop_frames
+        if self.hop_frames is None and self.clip.target_fps is not None:
+            return f"{super().described()}, a clip every {hop} frames at {self.clip.target_fps:g} a second"
+        return f"{super().described()}, a clip every {hop} frames"
 
 
 def _to_end(last_start: int | float, num_clips: int) -> Int64[Tensor, " V"]:

@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from gcvideo.data.decoding import DecodeError
+from gcvideo.data.sampling import ClipFrames
 from gcvideo.prediction.live_source import TIMEOUT_SECONDS, LiveSource, reason, video_stream
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ FIRST_WAIT_SECONDS = 0.5
 """Before a source that was lost is opened again; twice as long after every failure."""
 LONGEST_WAIT_SECONDS = 30.0
 NEXT_TICK_SECONDS = 0.001
+CLOCK_ERROR = 0.0005
+"""Of time stamps in milliseconds."""
+MOST_TIMES = 8
+"""Frames that are held at most, in times those of a clip at its target_fps: 240 a second at 30."""
 STOP_SECONDS = 2.0
 """How long a reader that is told to stop may wait for its source; then it is left to the process's end."""
 
@@ -47,6 +52,8 @@ class Held(NamedTuple):
     """Of one size, without a gap, the newest last."""
     num_gaps: int
     """Before the first of them."""
+    is_whole: bool
+    """Whether they make a clip, of whose end none is held."""
 
 
 class NewestFrames:
@@ -70,6 +77,7 @@ class NewestFrames:
             if self._frames and _shape(self._frames[-1]) != _shape(frame):
                 self._forget()
             self._frames.append(frame)
+            self._trim()
             self._changed.notify_all()
 
     def interrupt(self) -> None:
@@ -92,16 +100,50 @@ class NewestFrames:
         """Return the frames of the newest clip as soon as its last is newer, or those that the end left."""
         with self._changed:
             self._changed.wait_for(
-                lambda: (
-                    self._has_ended
-                    or (len(self._frames) == self.num_frames and self._frames[-1].number > newer_than)
-                )
+                lambda: self._has_ended or (self._is_whole() and self._frames[-1].number > newer_than)
             )
-            return Held(list(self._frames), self._num_gaps)
+            return Held(list(self._frames), self._num_gaps, self._is_whole())
+
+    def _is_whole(self) -> bool:
+        return len(self._frames) == self.num_frames
+
+    def _trim(self) -> None:
+        """Forget frames that no clip needs any more."""
 
     def _forget(self) -> None:
         self._num_gaps += bool(self._frames)
         self._frames.clear()
+
+
+class NewestSeconds(NewestFrames):
+    """The last frames of a source that cover the time of a clip, however many they are.
+
+    Args:
+        seconds: From the first frame of a clip to its last.
+        most_frames: Of which a clip is made even if they cover less.
+    """
+
+    def __init__(self, seconds: float, *, most_frames: int) -> None:
+        super().__init__(most_frames)
+        self.seconds = seconds
+
+    def _is_whole(self) -> bool:
+        frames = self._frames
+        if len(frames) == self.num_frames:
+            return True
+        return bool(frames) and frames[-1].seconds - frames[0].seconds >= self.seconds - CLOCK_ERROR
+
+    def _trim(self) -> None:
+        frames = self._frames
+        while len(frames) > 1 and frames[-1].seconds - frames[1].seconds >= self.seconds - CLOCK_ERROR:
+            frames.popleft()
+
+
+def newest_for(clip: ClipFrames) -> NewestFrames:
+    """Return what holds as many frames of a source as a clip needs, by number or by time."""
+    if clip.target_fps is None:
+        return NewestFrames(clip.span)
+    return NewestSeconds((clip.span - 1) / clip.target_fps, most_frames=MOST_TIMES * clip.span)
 
 
 def _shape(frame: LiveFrame) -> tuple[int, int, int]:

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.decoding.pyav import upright_rgb
+from gcvideo.data.frame_rates import said_of_rates
 from gcvideo.data.on_device import OnDevice
+from gcvideo.data.sampling import ClipFrames, VideoLength
 from gcvideo.data.views import EvaluationViews
 from gcvideo.prediction.live import Held, LiveFrame, NewestFrames
 from gcvideo.prediction.predictors import classify
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 USUAL_RATES = (23.0, 31.0)
 """Frames a second at which videos of data sets were taken, nearly all."""
 LATENCIES_KEPT = 10_000
+BETWEEN_FRAMES = 1e-6
+"""In frames; added where rounding may fall short of the last one."""
 
 
 class LivePrediction(NamedTuple):
@@ -79,6 +83,7 @@ class LivePredictor:
     ) -> None:
         self.model = model
         self.clip = data.clip
+        self.trained_at = data.trained_frame_rate
         self.crops = views.crops()
         self.every_seconds = every_seconds
         self.smoothing_seconds = smoothing_seconds
@@ -95,8 +100,8 @@ class LivePredictor:
         times, mean = EvenTimes(self.every_seconds), RunningMean(self.smoothing_seconds)
         for held in newest_clips(newest, times):
             last = held.frames[-1]
-            if self.num_predictions == 0 and len(held.frames) == newest.num_frames > 1:
-                say_span(held.frames)
+            if self.num_predictions == 0 and held.is_whole and len(held.frames) > 1:
+                say_span(held.frames, target_fps=self.clip.target_fps, trained_at=self.trained_at)
 
             # The clip's own classes, and those of the running mean, which does not pass over a gap
             started = time.monotonic()
@@ -122,9 +127,8 @@ class LivePredictor:
 
     def views(self, frames: Sequence[LiveFrame]) -> UInt8[Tensor, "1 S T H W 3"]:
         """Return the crops of the clip that ends with the last of the frames."""
-        start = torch.tensor([self.clip.last_start(len(frames))])
-        wanted = self.clip.at(start, len(frames))[0].tolist()
-        rgb = [upright_rgb(frames[index].picture, self._reformatter, name="live") for index in wanted]
+        wanted = newest_clip(frames, self.clip)
+        rgb = [upright_rgb(frame.picture, self._reformatter, name="live") for frame in wanted]
         cut = self.crops(rearrange(torch.from_numpy(np.stack(rgb)), "T H W C -> T C H W"))
         return rearrange(torch.stack(list(cut)), "S T C H W -> 1 S T H W C").contiguous()
 
@@ -140,7 +144,7 @@ def newest_clips(newest: NewestFrames, times: "EvenTimes") -> Iterator[Held]:
         newest.wait_for_end(seconds=times.seconds_left())
         held = newest.clip(newer_than=seen)
         is_new = bool(held.frames) and held.frames[-1].number > seen
-        if not is_new or (len(held.frames) < newest.num_frames and seen >= 0):
+        if not is_new or (not held.is_whole and seen >= 0):
             return  # it has ended
         seen = held.frames[-1].number
         yield held
@@ -191,11 +195,42 @@ class RunningMean:
         return self._mean
 
 
-def say_span(frames: Sequence[LiveFrame]) -> None:
-    """Log what time a clip spans here, and warn where it is another than in training."""
-    rate = (len(frames) - 1) / (frames[-1].seconds - frames[0].seconds)
+def newest_clip(frames: Sequence[LiveFrame], clip: ClipFrames) -> list[LiveFrame]:
+    """Return the frames of the clip that ends with the last one; with a target_fps at the rate of these."""
+    length = VideoLength(len(frames), rate_of(frames))
+    start = clip.last_start(length)
+    if isinstance(start, float):
+        starts = torch.tensor([start + BETWEEN_FRAMES], dtype=torch.float64)
+    else:
+        starts = torch.tensor([start])
+    return [frames[index] for index in clip.at(starts, length)[0].tolist()]
+
+
+def rate_of(frames: Sequence[LiveFrame]) -> float:
+    """Return frames a second, to the millisecond that clocks keep; of a single frame any."""
+    if len(frames) < 2:
+        return 1.0
+    return round((len(frames) - 1) / (frames[-1].seconds - frames[0].seconds), 3)
+
+
+def say_span(
+    frames: Sequence[LiveFrame], *, target_fps: float | None = None, trained_at: float | None = None
+) -> None:
+    """Log what time a clip spans here, and warn where it is another than in training.
+
+    Args:
+        frames: Those of a clip.
+        target_fps: That of the clip, which spans the same time at any rate then.
+        trained_at: Frames a second in training, where the checkpoint says it.
+    """
+    rate = rate_of(frames)
     log.info("a clip spans %d frames: %.2f s at %.3g frames a second", len(frames), len(frames) / rate, rate)
-    if not USUAL_RATES[0] <= rate <= USUAL_RATES[1]:
+    if target_fps is not None:
+        return
+    if trained_at is not None:
+        if said := said_of_rates(trained_at, rate, of="streams such as this"):
+            log.warning(said)
+    elif not USUAL_RATES[0] <= rate <= USUAL_RATES[1]:
         log.warning(
             "%.3g frames a second come, and most videos have 24 to 30: a clip, which is counted in frames, "
             "spans %.2g times the time that it does at 30",

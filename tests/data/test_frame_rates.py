@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcvideo.clip import VideoRecord
+from gcvideo.data.annotations import read_annotations
 from gcvideo.data.dataset import VideoDataset
-from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips, VideoLength
+from gcvideo.data.decoding import OpenAny
+from gcvideo.data.frame_rates import said_of_rates, typical_frame_rate
+from gcvideo.data.sampling import ClipFrames, RandomClip, SlidingClips, UniformClips, VideoLength
 from gcvideo.prediction.windows import SlidingWindows
 from tests.data.encoding import numbers_shown, write_video
 
@@ -89,3 +92,43 @@ def test_data_sets_and_timelines_read_by_the_files_own_rate(tmp_path: Path) -> N
         views = torch.cat([group.views for group in windows])
         assert all(np.diff(numbers_shown(view[0].numpy())).tolist() == [step] * 3 for view in views)
         assert numbers_shown(views[-1, 0].numpy())[-1] == 59
+
+
+@given(st.sampled_from(RATES), st.integers(1, 900), SHAPES)
+def test_rolling_windows_have_every_frame_in_one_at_any_rate(fps, video_frames, shape):
+    clip = ClipFrames(*shape, target_fps=30.0)
+    found = SlidingClips(clip, 1000)(VideoLength(video_frames, fps))
+    firsts, lasts = found[:, 0].tolist(), found[:, -1].tolist()
+    assert firsts[0] == 0
+    assert lasts[-1] >= video_frames - 2
+    for last, first in zip(lasts, firsts[1:], strict=False):
+        assert first - last <= 2
+    assert len(found) <= video_frames * 30 / fps / (clip.span - 1) * fps / max(fps - 2, 1) + 3
+
+
+def test_the_rate_of_a_list_is_the_median_of_all_or_of_heads_that_can_be_read(tmp_path):
+    rows = [f"{number}.mp4,0,100,{fps},64,48,1" for number, fps in enumerate([25, 25, 50, 60, 60.5])]
+    (tmp_path / "verified.csv").write_text("\n".join(["path,label,num_frames,fps,width,height,plain", *rows]))
+    verified = read_annotations(tmp_path / "verified.csv", root=tmp_path, num_classes=1)
+    assert typical_frame_rate(verified, "pyav") == 50  # of which none is there
+
+    records = []
+    for number, fps in enumerate([25, 50, 25]):
+        path = write_video(tmp_path / f"{number}.mp4", num_frames=5, fps=fps)
+        records.append(VideoRecord(path, 0, path.name))
+    (tmp_path / "broken.mp4").write_bytes(b"none")
+    records += [VideoRecord(tmp_path / name, 0, name) for name in ("broken.mp4", "absent.mp4")]
+    for opens in ("pyav", OpenAny()):
+        assert typical_frame_rate(records, opens) == 25
+        assert typical_frame_rate(records[3:], opens) is None
+
+
+def test_rates_that_differ_markedly_are_said():
+    assert said_of_rates(30.0, 24.0, of="they") is None
+    assert said_of_rates(None, 24.0, of="they") is None
+    assert said_of_rates(30.0, None, of="they") is None
+    assert said_of_rates(30.0, 60.0, of="they") == (
+        "the network was trained at 30 frames a second, and they have 60: a clip, which is counted in "
+        "frames, shows 0.5 times as long; data.clip.target_fps 30 counts it in time"
+    )
+    assert "shows 2 times as long" in (said_of_rates(30.0, 15.0, of="they") or "")

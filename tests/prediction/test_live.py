@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from gcvideo.data.decoding import DecodeError
+from gcvideo.data.sampling import ClipFrames
 from gcvideo.prediction import live_source
-from gcvideo.prediction.live import LiveFrame, NewestFrames
-from gcvideo.prediction.live_predictor import EvenTimes, RunningMean, say_span
+from gcvideo.prediction.live import LiveFrame, NewestFrames, newest_for
+from gcvideo.prediction.live_predictor import EvenTimes, RunningMean, newest_clip, say_span
 from gcvideo.prediction.live_source import without_password
 from tests.data.encoding import h264, write_video
 
@@ -46,6 +47,43 @@ def test_a_clip_is_waited_for_until_it_is_full_and_newer() -> None:
         newest.add(frame(number))
     threading.Timer(0.1, lambda: newest.add(frame(3))).start()
     assert newest.clip(newer_than=2).frames[-1].number == 3
+
+
+@pytest.mark.parametrize("rate", [10, 15, 24, 25, 30, 50, 60])
+def test_a_clip_with_a_target_rate_covers_its_time_at_any_rate_of_the_source(rate: int) -> None:
+    """Four frames that are 4/25 s apart, the last one the newest, to the frame before each moment."""
+    clip = ClipFrames(4, 4, target_fps=25.0)
+    newest = newest_for(clip)
+    for number in range(200):
+        newest.add(frame(number)._replace(seconds=number / rate))
+    held = newest.clip(newer_than=198)
+    assert held.is_whole
+    shown = [one.number for one in newest_clip(held.frames, clip)]
+    end = 199 / rate
+    assert shown[-1] == 199
+    for number, moment in zip(shown, [end - 0.48, end - 0.32, end - 0.16, end], strict=True):
+        assert moment - 1 / rate - 1e-6 <= number / rate <= moment + 1e-6
+    assert newest_for(ClipFrames(4, 4)).num_frames == 13
+
+
+def test_no_clock_makes_a_clip_hold_any_number_of_frames() -> None:
+    newest = newest_for(ClipFrames(4, 4, target_fps=25.0))
+    for number in range(300):
+        newest.add(frame(number)._replace(seconds=number / 1000))
+    held = newest.clip(newer_than=0)
+    assert len(held.frames) == 8 * 13
+    assert held.is_whole
+
+
+def test_a_rate_is_compared_with_that_of_the_training_where_it_is_known(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    frames = [frame(number)._replace(seconds=number / 50) for number in range(13)]
+    say_span(frames, trained_at=50.0)
+    say_span(frames, target_fps=25.0, trained_at=25.0)
+    assert not caplog.records
+    say_span(frames, trained_at=25.0)
+    assert "was trained at 25 frames a second, and streams such as this have 50" in caplog.text
 
 
 def test_moments_that_pass_while_one_is_busy_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Video files in, exactly the frames asked for out: `open_video(path).frames_at(indices)`."""
 
 from gcvideo.data.decoding.frames import FrameFolderReader, FrameNames
+from gcvideo.data.decoding.index import stated_frame_rate
 from gcvideo.data.decoding.opening import Backend, OpenAny, OpenReader, open_record, open_video
 from gcvideo.data.decoding.reader import AscendingReader, DecodeError, VideoReader
 
@@ -15,4 +16,5 @@ __all__ = [
     "VideoReader",
     "open_record",
     "open_video",
+    "stated_frame_rate",
 ]

@@ -127,6 +127,13 @@ def open_container(path: Path, content: BytesIO | None = None) -> InputContainer
         ) from error
 
 
+def stated_frame_rate(path: Path) -> float | None:
+    """Return the frames per second that the head of a file states; raise DecodeError if it has no video."""
+    with open_container(path) as container:
+        rate = _video_stream(container, path).average_rate
+    return float(rate) if rate else None
+
+
 def index_stream(path: Path, content: BytesIO | None = None) -> StreamIndex:
     """Read every packet of the video stream of `path`, or of its content; raise DecodeError if that fails."""
     container = open_container(path, content)

@@ -47,6 +47,7 @@ def read(record: Mapping[str, Any]) -> Said:
             stride=clip.get("stride"),
             mean=tuple(data["mean"]) if data.get("mean") else None,
             std=tuple(data["std"]) if data.get("std") else None,
+            frame_rate=_frame_rate(record),
         ),
         block=block if isinstance(block, str) else None,
     )
@@ -68,6 +69,12 @@ def write(
     if block is not None:
         converted["block"] = block
     return {"hyper_parameters": json.dumps({CONVERTED: converted, "class_names": class_names})}
+
+
+def _frame_rate(record: Mapping[str, Any]) -> float | None:
+    """Return what the state of a data module says, which stands under the name of its class."""
+    rates = (part.get("frame_rate") for part in record.values() if isinstance(part, Mapping))
+    return next((rate for rate in rates if isinstance(rate, float)), None)
 
 
 def _leaves(values: Any) -> Iterator[tuple[str, str]]:

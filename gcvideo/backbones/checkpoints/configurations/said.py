@@ -38,6 +38,8 @@ class Input(NamedTuple):
     """Of red, green and blue, of values in 0..1."""
     std: tuple[float, ...] | None = None
     channels: Literal["RGB", "BGR"] | None = None
+    frame_rate: float | None = None
+    """Frames a second that strides count in."""
 
 
 class Foreign(NamedTuple):
