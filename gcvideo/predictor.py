@@ -33,10 +33,12 @@ from gcvideo.data.dataset import TimedVideoDataset
 from gcvideo.data.decoding import VideoReader
 from gcvideo.data.on_device import OnDevice
 from gcvideo.data.sampling import VideoLength
+from gcvideo.evaluation import Thresholds
 from gcvideo.prediction.features import clip_features
 from gcvideo.prediction.in_memory import PATH, FramesReader
-from gcvideo.prediction.predictors import classify
+from gcvideo.prediction.predictors import classify, told_of
 from gcvideo.prediction.timeline import Ranked, likeliest
+from gcvideo.training.tasks import MultiLabel
 
 Frames = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."]  # of which a wrong shape or type is explained
 Video = str | PathLike[str] | Frames
@@ -50,6 +52,8 @@ class Recognition(NamedTuple):
     """Of the classes, in the order of the predictor's class_names."""
     top: list[Ranked]
     """The five likeliest classes, each a name and a probability, the likeliest first."""
+    told: list[Ranked] | None = None
+    """All classes above their thresholds, of a network of several labels (model.task multi_label)."""
 
 
 class Features(NamedTuple):
@@ -64,7 +68,7 @@ class Predictor:
     """A trained network with all that its checkpoint knows: class names, clips, views, normalisation.
 
     Frames are sampled, resized, cropped and normalised as in the tests of its training, whatever their number
-    and size, and probabilities are the mean over the views.
+    and size, and probabilities are pooled over the views.
 
         predict = gcvideo.load("runs/my_clips/checkpoints/best.ckpt")
         predict("match.mp4").top[0].name
@@ -100,6 +104,9 @@ class Predictor:
             views, num_clips=num_clips or views.num_clips, num_crops=num_crops or views.num_crops
         )
         self.on_device = OnDevice(self.data, self.model.device)
+        several = isinstance(self.model.task, MultiLabel)
+        self.thresholds = Thresholds.even(len(self.class_names)) if several else None
+        """Of several labels those above which a class is told; evaluation.Thresholds.read reads a file's."""
 
     @property
     def network(self) -> nn.Module:
@@ -125,7 +132,8 @@ class Predictor:
         """
         frames, _ = self._read(video, self.views, fps)
         probabilities = classify(self.model, self.on_device, frames)[0]
-        return Recognition(probabilities, likeliest(probabilities, self.class_names))
+        told = told_of(probabilities, self.model, self.thresholds)
+        return Recognition(probabilities, likeliest(probabilities, self.class_names), told)
 
     def many(self, videos: Iterable[Video], *, fps: float | None = None) -> list[Recognition]:
         """Return what is seen in each of some videos, or in [N T H W 3]; arguments as of a call."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+import gcvideo
 from gcvideo.cli import main
 from tests.evaluation.test_multi_label import average_precision
 from tests.journey.several import CLASS_NAMES, write_videos
@@ -160,6 +161,9 @@ def test_predict_tells_every_class_above_its_threshold(folder, capsys, refused):
     printed = capsys.readouterr().out
     assert all(name in printed for name in CLASS_NAMES[:4])
     assert "ultraviolet" not in printed
+    recognised = gcvideo.load(checkpoint(folder))(videos / "15.mp4")
+    assert recognised.told is not None
+    assert [named.as_json() for named in recognised.told] == said["classes"]
     main([*one, "--threshold", "1"])
     assert "no class is above its threshold; the likeliest is" in capsys.readouterr().out
     # Thresholds of the best F1, by class
