@@ -4,14 +4,18 @@ import csv
 import json
 import re
 import signal
+from base64 import b64decode
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gcvideo.cli import main
 from gcvideo.cli.report import thumbnails
+from gcvideo.data import VideoDataModule
 from tests.doors.own import ends_apart
 from tests.journey.colours import write_film
 from tests.training.runs import batches, fault, run, said, write_config
@@ -46,38 +50,31 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_run_on_segments_is_killed_goes_on_and_is_tested_reported_and_asked(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], complaint: Callable[..., str]
+SETTINGS = {
+    "data": {**DATA, "on_error": "skip", "max_unreadable_share": 0.2},
+    "model": NETWORK,
+    "trainer": {"max_epochs": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run."""
+    folder = tmp_path_factory.mktemp("trained")
+    main(["fit", "--config", str(write_config(folder, root, **SETTINGS))])
+    return folder
+
+
+def test_a_run_is_tested_and_asked_for_lists_of_segments(
+    root: Path, trained: Path, tmp_path: Path, complaint: Callable[..., str]
 ) -> None:
-    settings = {"data": {**DATA, "on_error": "skip", "max_unreadable_share": 0.2}, "model": NETWORK}
-    settings["trainer"] = {"max_epochs": 4}
-    main(["fit", "--config", str(write_config(tmp_path / "unbroken", root, **settings))])
-    unreadable = rows(tmp_path / "unbroken" / "run" / "unreadable.csv")
+    unreadable = rows(trained / "run" / "unreadable.csv")
     assert [(row["path"], row["reason"]) for row in unreadable] == [("0.mp4#t=1.2,2.5", NO_VIDEO)]
-
-    # Killed in its second epoch, with loader processes
-    folder = tmp_path / "killed"
-    stop = fault("Signal", number=int(signal.SIGKILL), step=5, once=str(tmp_path / "once"))
-    config = write_config(folder, root, stop, **{**settings, "data": {**settings["data"], "num_workers": 2}})
-    assert run(config) == [-signal.SIGKILL]
-    assert run(config, "--resume", "auto") == [0], said(folder)
-    assert ends_apart(folder, tmp_path / "unbroken") == []
-    read = {video for step in batches(folder).values() for video in step.get("videos", [])}
+    read = {video for step in batches(trained).values() for video in step.get("videos", [])}
     assert read == {f"{n}.mp4#t={part}" for n in range(3) for part in ("0,0.8", "0.8,1.4")}
-
-    # Tested by two processes: the parts of a video are told apart
-    checkpoint = folder / "run" / "checkpoints" / "last.ckpt"
-    assert run(config, "--ckpt_path", str(checkpoint), command="test", processes=2) == [0, 0], said(folder)
-    tested = rows(folder / "run" / "predictions.csv")
-    named = [(row["video"], row["start_frame"], row["end_frame"]) for row in tested]
-    assert named == [
-        (f"{n}.mp4#frames={start},{end}", str(start), str(end))
-        for n in (5, 6)
-        for start, end in ((0, 20), (20, 35))
-    ]
-    assert [row["label"] for row in tested] == ["one", "two", "two", "one"]
-    assert all(row["prediction"] == row["label"] for row in tested)
-    assert json.loads((folder / "run" / "test_metrics.json").read_text())["test/top1"] == 1.0
+    checkpoint = trained / "run" / "checkpoints" / "last.ckpt"
+    main(["test", "--config", str(trained / "run.yaml"), "--ckpt_path", str(checkpoint)])
+    told_apart(trained / "run")
 
     # The list itself is predicted, and has features; its labels are of no account
     given = ["--checkpoint", str(checkpoint), "--trust", "tests"]
@@ -106,17 +103,36 @@ def test_a_run_on_segments_is_killed_goes_on_and_is_tested_reported_and_asked(
     assert "annotate writes copies of whole videos, and a list names segments; leave it out" in said_of
     said_of = complaint(["predict", str(root / "train.csv"), *given, "--out", str(out)])
     assert f"1 of 7 videos could not be read:\n  {root}/0.mp4#t=1.2,2.5: {NO_VIDEO}" in said_of
-    main(["report", str(folder / "run"), "--out", str(tmp_path / "report.html"), "--trust", "tests"])
+    main(["report", str(trained / "run"), "--out", str(tmp_path / "report.html"), "--trust", "tests"])
+
+
+def told_apart(run_dir: Path) -> None:
+    """The parts of the test videos are."""
+    tested = rows(run_dir / "predictions.csv")
+    named = [(row["video"], row["start_frame"], row["end_frame"]) for row in tested]
+    parts = [(n, start, end) for n in (5, 6) for start, end in ((0, 20), (20, 35))]
+    assert named == [(f"{n}.mp4#frames={start},{end}", str(start), str(end)) for n, start, end in parts]
+    assert [row["label"] for row in tested] == ["one", "two", "two", "one"]
+    assert all(row["prediction"] == row["label"] for row in tested)
+    assert json.loads((run_dir / "test_metrics.json").read_text())["test/top1"] == 1.0
+
+
+@pytest.mark.slow
+def test_a_killed_run_with_loader_processes_ends_alike_and_is_tested_by_two_processes(
+    root: Path, trained: Path, tmp_path: Path
+) -> None:
+    stop = fault("Signal", number=int(signal.SIGKILL), step=5, once=str(tmp_path / "once"))
+    data = {**SETTINGS["data"], "num_workers": 2}
+    config = write_config(tmp_path, root, stop, **{**SETTINGS, "data": data})
+    assert run(config) == [-signal.SIGKILL]
+    assert run(config, "--resume", "auto") == [0], said(tmp_path)
+    assert ends_apart(tmp_path, trained) == []
+    checkpoint = str(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert run(config, "--ckpt_path", checkpoint, command="test", processes=2) == [0, 0], said(tmp_path)
+    told_apart(tmp_path / "run")
 
 
 def test_the_report_draws_frames_of_the_segment(root: Path) -> None:
-    from base64 import b64decode
-    from io import BytesIO
-
-    from PIL import Image
-
-    from gcvideo.data import VideoDataModule
-
     data = VideoDataModule(root)
     drawn = thumbnails(["5.mp4#frames=0,20", "5.mp4#frames=20,35"], data)
     colours = [
@@ -126,7 +142,9 @@ def test_the_report_draws_frames_of_the_segment(root: Path) -> None:
     assert [int(colour.argmax()) for colour in colours] == [0, 1]  # red, then green
 
 
-def test_preflight_peek_and_attention_take_segments(root: Path, tmp_path: Path, capsys) -> None:
+def test_peek_names_the_segments_of_its_clips(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = str(write_config(tmp_path, root, data=DATA, model=NETWORK))
     main(["peek", "--config", config, "--out", str(tmp_path / "peek"), "--data.on_error", "skip"])
     assert re.search(r"clip 1: (one|two)   \(\d\.mp4#t=0(\.8)?,", capsys.readouterr().err)
