@@ -71,10 +71,20 @@ _present: "Duty | None" = None
 """What this process has to do, where it is one of a pool's."""
 
 
+_begun_anew_at = 0.0
+
+
 def begin_anew() -> None:
     """Count the time for the present item from now on: what it waits for is not its own doing."""
+    global _begun_anew_at
+    _begun_anew_at = time.monotonic()
     if _present is not None:
         _present.begin_anew()
+
+
+def seconds_since_begun_anew() -> float:
+    """Return how long ago this process called `begin_anew`."""
+    return time.monotonic() - _begun_anew_at
 
 
 class Duty:

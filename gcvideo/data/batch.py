@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gcvideo.clip import ClipBatch, Unreadable
 from gcvideo.data.dataset import SampleKey, VideoDataset, collate
 from gcvideo.data.decoding import DecodeError
+from gcvideo.processes import seconds_since_begun_anew
 from gcvideo.shortage import lacks_files, shortage
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,10 @@ def last_resort(path: os.PathLike[str], timeout_seconds: float) -> Iterator[None
 
     def watch() -> None:
         # Look by look, so that the time in which the whole process was stopped (Ctrl-Z) counts as one.
-        if not any(read.wait(timeout_seconds / num_looks) for _ in range(num_looks)):
-            give_up()
+        while not any(read.wait(timeout_seconds / num_looks) for _ in range(num_looks)):
+            if seconds_since_begun_anew() > timeout_seconds:
+                give_up()
+                return
 
     threading.Thread(target=watch, daemon=True).start()
     try:

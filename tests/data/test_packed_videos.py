@@ -2,19 +2,29 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 
 from data_prep import pack, verify
 from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
+from gcvideo.data.batch import last_resort
 from gcvideo.data.decoding import DecodeError, open_video
 from gcvideo.data.decoding.opening import open_record
 from gcvideo.data.decoding.pyav import PyAVReader
 from gcvideo.data.packed_videos import PackedSet, PackedVideos
+from gcvideo.processes import begin_anew
+from gcvideo.video_files import is_video_name
 from tests.data.annotated import write_dataset
+from tests.shards.packed import write_shard_of
 from tests.shards.server import serving
+
+REAL_VIDEOS = Path(
+    os.environ.get("GCVIDEO_REALVIDEOS", Path(__file__).parents[2].parent / "shared" / "realvideos")
+)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +188,44 @@ def test_no_more_is_fetched_than_what_lies_between_the_packets_of_a_clip(packed,
         shutil.rmtree(cache or tmp_path / "none", ignore_errors=True)
         with pytest.raises(DecodeError, match=rf"{file.name}, member {name}: is damaged from byte 0 on"):
             frames([0, 1])
+
+
+def test_waiting_for_a_server_is_not_the_decoder_s_time(tmp_path, monkeypatch):
+    codes = []
+    monkeypatch.setattr("os._exit", codes.append)
+    with last_resort(tmp_path / "video", 0.2):
+        for _ in range(30):
+            time.sleep(0.02)
+            begin_anew()
+    assert codes == []
+    with last_resort(tmp_path / "video", 0.2):
+        time.sleep(0.6)
+    assert codes == [1]
+
+
+def found_in(path: Path, backend: PackedVideos | Literal["pyav"]) -> list[torch.Tensor] | str:
+    """Some frames and all times of a video, or why there are none."""
+    try:
+        with open_video(path, backend) as reader:
+            return [reader.frames_at([0, len(reader) // 2, len(reader) - 1]), reader.boundaries()]
+    except DecodeError as error:
+        return str(error)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_VIDEOS.is_dir(), reason="there are no real videos")
+def test_real_videos_of_every_kind_are_the_same_in_a_shard(tmp_path: Path):
+    paths = [
+        str(file.relative_to(REAL_VIDEOS)) for file in REAL_VIDEOS.rglob("*") if is_video_name(file.name)
+    ]
+    write_shard_of(tmp_path / "shards", REAL_VIDEOS, paths)
+    opens = PackedVideos(PackedSet(str(tmp_path / "shards")), videos=REAL_VIDEOS)
+    for path in paths:
+        loose, member = (found_in(REAL_VIDEOS / path, how) for how in ("pyav", opens))
+        if isinstance(loose, str):
+            assert member == loose
+        else:
+            assert all(map(torch.equal, loose, member)), path
 
 
 @pytest.mark.parametrize("other", [{"backend": "decord"}, {"source": "frames"}, {"reader": PyAVReader}])

@@ -8,6 +8,19 @@ from data_prep.archives.shard_files import ShardTask, Video, write_shard
 from gcvideo.shards.index import INDEX, Member, ShardFile, write_index
 
 
+def write_shard_of(folder: Path, root: Path, paths: list[str]) -> None:
+    """Write one shard of files below a root."""
+    folder.mkdir(parents=True)
+    files = {path: (root / path).read_bytes() for path in sorted(paths)}
+    videos = [Video(path, root / path, len(data), zlib.crc32(data)) for path, data in files.items()]
+    (row,) = write_shard(ShardTask("shard-00000.tar", folder / "shard-00000.tar", folder / ".new", videos))
+    members = [
+        Member(video.path, 0, offset, video.size, video.crc32, blocks)
+        for video, (offset, blocks) in zip(videos, row["members"], strict=True)
+    ]
+    write_index(folder / INDEX, members, [ShardFile("shard-00000.tar", row["num_bytes"])])
+
+
 def write_shards(folder: Path, sizes: list[list[int]]) -> dict[str, bytes]:
     """Write a shard for each list of sizes; returns the members by path."""
     contents: dict[str, bytes] = {}

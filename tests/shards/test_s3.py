@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from data_prep import pack, verify
 from gcvideo.shards import BrokenShardError, Shards, UnreachableError, Whereabouts
 from gcvideo.shards.patience import Patience
+from tests.data.annotated import write_dataset
 from tests.shards.packed import write_shards
 from tests.shards.server import Server, serving
 from tests.shards.test_members import SIZES, all_of
+from tests.training.trials import NUM_VIDEOS, Kill, Outcome, try_kill, whole_run
 
 s3fs = pytest.importorskip("s3fs")
 moto_server = pytest.importorskip("moto.server")
@@ -133,3 +136,24 @@ def test_processes_that_fork_from_one_that_has_read_read_on(bucket):
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert all_of(shards) == contents
+
+
+def test_a_run_on_a_store_that_fails_is_killed_and_goes_on_as_one_on_files(bucket, tmp_path):
+    server, _ = bucket
+    files = write_dataset(tmp_path / "videos", **NUM_VIDEOS)
+    small, shards = tmp_path / "small", tmp_path / "packed"
+    lists = [str(files / f"{split}.csv") for split in ("train", "val", "test")]
+    assert verify.main(["--root", str(files), "--output", str(small), "--lists", *lists]) == 0
+    lists = [str(small / f"{split}.csv") for split in ("train", "val", "test")]
+    assert pack.main(["--root", str(files), "--output", str(shards), "--lists", *lists]) == 0
+    store = s3fs.S3FileSystem(endpoint_url=server.url, skip_instance_cache=True)
+    for file in [*shards.glob("*.tar"), shards / "shards.arrow"]:
+        store.pipe_file(f"bucket/videos/{file.name}", file.read_bytes())
+    whole = whole_run(tmp_path / "whole", small, processes=1, data={"videos": str(files)})
+    server.faults = ["", "503", "reset", "", "drop"] * 4
+    options = {"endpoint_url": server.url, "key": "anyone", "secret": "anything"}
+    where = {"address": "s3://bucket/videos", "options": options}
+    kill = Kill(4, workers=1, every=2)
+    killed = try_kill(kill, tmp_path / "killed", shards, whole, data={"shards": where})
+    assert killed == Outcome(survived=True, unlike=[])
+    assert server.faults == []
