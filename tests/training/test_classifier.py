@@ -358,6 +358,13 @@ def test_a_checkpoint_holds_its_whole_configuration(checkpoint):
     assert model["network"]["init_args"]["width"] == 0.0625
     assert model["network"]["init_args"]["placement"]["res4"] == [1, 3]
     assert model["learning_rate"] == 1.0
-    clip = {"num_frames": 2, "stride": 2, "spacing": "stride", "target_fps": None, "past_end": "hold"}
+    clip = {
+        "num_frames": 2,
+        "stride": 2,
+        "spacing": "stride",
+        "target_fps": None,
+        "past_end": "hold",
+        "align": 1,
+    }
     assert data["clip"] == clip
     assert data["val_views"]["crop_size"] == 32
