@@ -60,6 +60,7 @@ class StreamIndex(PacketIndex):
         not the first to be shown, since decoders drop pictures that refer to what is not there; and
         where a packet may hold no picture.
         """
+        codec = self.codec  # once, not for each packet
         times = [packet.pts for packet in self.packets if packet.pts is not None]
         if len(times) < len(self.packets) or not self.packets[0].is_keyframe:
             return None
@@ -67,7 +68,7 @@ class StreamIndex(PacketIndex):
             (
                 position
                 for position, packet in enumerate(self.packets)
-                if not packet.is_discard and not is_hidden(packet, self.codec)
+                if not packet.is_discard and not is_hidden(packet, codec)
             ),
             key=times.__getitem__,
         )
@@ -75,7 +76,7 @@ class StreamIndex(PacketIndex):
             return None
         if times[shown[0]] < times[0]:
             return None
-        if any(may_hold_no_picture(packet, self.codec) for packet in self.packets):
+        if any(may_hold_no_picture(packet, codec) for packet in self.packets):
             return None
         return PresentationOrder(times, shown)
 
