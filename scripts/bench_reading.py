@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -45,10 +45,12 @@ from torchvision.transforms.v2 import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_prep.videos.packet_rows import packet_row
 from data_prep.videos.x264 import DEFAULTS, x264_options
 from gcvideo.complexity.turns import spread, times_faster
 from gcvideo.data.dataset import decode_views
 from gcvideo.data.decoding import open_video
+from gcvideo.data.decoding.checksum import crc32_of
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.packets import PacketIndex
 from gcvideo.data.decoding.pyav import PyAVReader
@@ -218,9 +220,15 @@ def read(way: Callable[[Path], Any], path: Path) -> Any:
     return found if isinstance(found, dict) else time.process_time() - began
 
 
-def ours(path: Path, *, align: int = 1) -> Tensor:
+@cache
+def row_of(path: Path) -> bytes:
+    """Return what verify.py keeps of a video's packets; the first call, which makes it, is not counted."""
+    return packet_row(path, crc32=crc32_of(path))
+
+
+def ours(path: Path, *, align: int = 1, is_indexed: bool = False) -> Tensor:
     clip = replace(CLIP, align=align)
-    with open_video(path) as reader:
+    with open_video(path, packets=row_of(path) if is_indexed else None) as reader:
         frames = RandomClip(clip)(len(reader))
         return decode_clips(reader, frames, ScaleJitter().transform, [RandomState.now()])
 
@@ -248,8 +256,8 @@ def pytorchvideo_clip(path: Path, *, decoder: str) -> Tensor:
     return resized[..., top : top + 224, left : left + 224]
 
 
-def ours_test(path: Path) -> Tensor:
-    with open_video(path) as reader:
+def ours_test(path: Path, *, is_indexed: bool = False) -> Tensor:
+    with open_video(path, packets=row_of(path) if is_indexed else None) as reader:
         return decode_views(reader, UniformClips(CLIP, num_clips=10)(len(reader)), THREE_CROPS)
 
 
@@ -298,13 +306,15 @@ def pyav_per_view(path: Path) -> Tensor:
 THREE_CROPS = UniformCrops(short_side=256, crop_size=256, num_crops=3)
 TRAINING: dict[str, Callable[[Path], object]] = {
     OURS: ours,
-    "gcvideo, clip.align 8": partial(ours, align=8),
+    "gcvideo, packet index": partial(ours, is_indexed=True),
+    "gcvideo, packet index, clip.align 8": partial(ours, is_indexed=True, align=8),
     "MMAction2's way (decord)": decord_clip,
     "pytorchvideo (decord)": partial(pytorchvideo_clip, decoder="decord"),
     "pytorchvideo (its default, pyav)": partial(pytorchvideo_clip, decoder="pyav"),
 }
 TESTING: dict[str, Callable[[Path], object]] = {
     OURS: ours_test,
+    "gcvideo, packet index": partial(ours_test, is_indexed=True),
     "MMAction2's way (get_batch of 80)": decord_test,
     "one decode per view (decord)": decord_per_view,
     "PySlowFast's way (pyav)": pyav_per_view,
