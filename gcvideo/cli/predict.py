@@ -27,6 +27,7 @@ from gcvideo.cli.options import (
     require_possible_views,
 )
 from gcvideo.cli.parser import CommandParser
+from gcvideo.cli.timeline_bar import TimelineBar
 from gcvideo.data.decoding import DecodeError, FrameNames
 from gcvideo.evaluation import MultiLabelTable, PredictionTable, Thresholds
 from gcvideo.prediction.annotated import write_annotated
@@ -130,6 +131,8 @@ def run(arguments: Sequence[str]) -> None:
     done: list[Prediction] = []
     unreadable: list[UnreadableVideo] = []
     with progress_bar() as progress:
+        if isinstance(predict, TimelinePredictor):
+            predict.report = TimelineBar(progress)
         for prediction in progress.track(predict(list(names)), total=len(names), description="predict"):
             if isinstance(prediction, UnreadableVideo):
                 unreadable.append(prediction)

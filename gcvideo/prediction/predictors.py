@@ -1,6 +1,6 @@
 """A trained classifier on videos that no list names: whole, or along their time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -125,6 +125,8 @@ class TimelinePredictor:
         self.crops = views.crops()
         self.hop_seconds = hop_seconds
         self.on_device = OnDevice(data, model.device)
+        self.report: Callable[[VideoRecord, int, int], None] = lambda video, done, of: None
+        """Told before a video's first window, and from time to time, how many of them are classified."""
 
     def __call__(self, videos: Sequence[VideoRecord]) -> Iterator[Prediction | UnreadableVideo]:
         """Yield every video's prediction, or why there is none, in the order given."""
@@ -140,6 +142,7 @@ class TimelinePredictor:
             video, clip=self.clip, crops=self.crops, hop_seconds=self.hop_seconds, reader=self.open_any
         )
         windows, parts = [], []
+        self.report(video, 0, len(sliding.starts))
         for group in sliding:
             probabilities = classify(self.model, self.on_device, group.views)
             parts.append(probabilities)
@@ -151,6 +154,7 @@ class TimelinePredictor:
                 )
                 for span, one in zip(group.spans, probabilities, strict=True)
             ]
+            self.report(video, len(windows), len(sliding.starts))
         pooled = self.model.task.pooled(torch.cat(parts)[None])[0]
         kind = Timeline if self.thresholds is None else MultiLabelTimeline
         timeline = kind(
