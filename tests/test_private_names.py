@@ -125,7 +125,8 @@ def private_names_in(file: Path) -> list[str]:
             names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
             found += [name for name in names if name.startswith("_") and not name.startswith("__")]
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
-            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            of = node.value.func if isinstance(node.value, ast.Call) else node.value  # super() is called
+            own = isinstance(of, ast.Name) and of.id in ("self", "cls", "super")
             if not own and node.attr not in OF_NAMED_TUPLES | OF_THE_SYSTEM:
                 found.append(node.attr)
     return found
