@@ -42,7 +42,7 @@ from gcvideo.data.dataset import decode_views
 from gcvideo.data.decoding import open_video
 from gcvideo.data.decoding.checksum import crc32_of
 from gcvideo.data.decoding.packet_file import PACKET_INDEX, PacketFile, RowPlace, key_of, write_packet_file
-from gcvideo.data.loader_process import MEMORY_KEPT
+from gcvideo.data.loading.process import MEMORY_KEPT
 from gcvideo.data.sampling import RandomClip
 from gcvideo.data.transforms import ScaleJitter
 from gcvideo.memory import keep_freed_memory

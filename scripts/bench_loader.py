@@ -39,7 +39,7 @@ from sections import parse_sections
 
 from gcvideo.complexity.turns import in_turns, spread, times_faster
 from gcvideo.data import VideoDataModule
-from gcvideo.data.loader import VideoLoader
+from gcvideo.data.loading.loader import VideoLoader
 
 console = Console(width=140)
 LISTS = {240_000: (240, 125), 10_000_000: (1_000, 1_250)}

@@ -54,7 +54,7 @@ from gcvideo.data.decoding.checksum import crc32_of
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.packets import PacketIndex
 from gcvideo.data.decoding.pyav import PyAVReader
-from gcvideo.data.loader_process import MEMORY_KEPT
+from gcvideo.data.loading.process import MEMORY_KEPT
 from gcvideo.data.random_state import RandomState
 from gcvideo.data.sampling import ClipFrames, RandomClip, UniformClips
 from gcvideo.data.training_clips import decode_clips

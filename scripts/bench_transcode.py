@@ -46,7 +46,7 @@ from data_prep.videos.x264 import DEFAULTS, EncodingSettings
 from gcvideo.complexity.turns import times_faster
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.reader import DecodeError
-from gcvideo.data.loader_process import MEMORY_KEPT
+from gcvideo.data.loading.process import MEMORY_KEPT
 from gcvideo.memory import keep_freed_memory
 from gcvideo.video_files import video_names
 

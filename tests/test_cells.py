@@ -12,8 +12,8 @@ from data_prep.lists.video_lists import ListedVideo, read_lists, write_list
 from gcvideo.atomic import read_table, write_table
 from gcvideo.cells import quoted, unquoted
 from gcvideo.clip import Unreadable, VideoRecord
-from gcvideo.data.annotations import read_annotations, read_videos
-from gcvideo.data.unreadable import SkipUnreadable
+from gcvideo.data.lists.annotations import read_annotations, read_videos
+from gcvideo.data.loading.unreadable import SkipUnreadable
 from gcvideo.evaluation import PredictionTable
 
 NAMES = ["=cmd|' C'!A1.mp4", "+1 (2).mp4", "-x.mp4", "@SUM(1).mp4", "'=quoted.mp4", "''@twice.mp4", "'t.mp4"]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from data_prep.lists.video_lists import CLASSES, IN_FRAMES, IN_SECONDS, ListedVideo, VideoList
 from gcvideo.cells import unquoted
-from gcvideo.data.class_files import read_class_names
-from gcvideo.data.forms import Form
-from gcvideo.data.label_set_lists import frame_folder_label_set_form, label_set_form
-from gcvideo.data.labels import LabelSets
-from gcvideo.data.list_cells import INTEGER, Cells, RowError, no_row
-from gcvideo.data.list_headers import VERIFIED_COLUMNS
-from gcvideo.data.rows import AnnotationError, numbered_lines, read_rows
-from gcvideo.data.segment_lists import segment_columns
+from gcvideo.data.lists.cells import INTEGER, Cells, RowError, no_row
+from gcvideo.data.lists.class_files import read_class_names
+from gcvideo.data.lists.forms import Form
+from gcvideo.data.lists.headers import VERIFIED_COLUMNS
+from gcvideo.data.lists.label_sets import frame_folder_label_set_form, label_set_form
+from gcvideo.data.lists.labels import LabelSets
+from gcvideo.data.lists.rows import AnnotationError, numbered_lines, read_rows
+from gcvideo.data.lists.segments import segment_columns
 from gcvideo.video_files import is_video_name
 
 CHECKSUM = len(VERIFIED_COLUMNS)

@@ -9,9 +9,9 @@ from data_prep.lists.video_lists import IN_FRAMES, ListedVideo, VideoList
 from gcvideo.clip import Segment
 from gcvideo.data.decoding import DecodeError, OpenAny
 from gcvideo.data.decoding.segments import CLOCK_ERROR, END_SLACK_SECONDS, frames_of
-from gcvideo.data.list_cells import Bounds, RowError
-from gcvideo.data.rows import lines_of_rows
-from gcvideo.data.segment_lists import segment_columns
+from gcvideo.data.lists.cells import Bounds, RowError
+from gcvideo.data.lists.rows import lines_of_rows
+from gcvideo.data.lists.segments import segment_columns
 
 
 class JudgedRow(NamedTuple):

@@ -17,7 +17,7 @@ from gcvideo.cli.run_classes import imported
 from gcvideo.cli.trust import distrust, distrusted_name
 from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
-from gcvideo.data.annotations import read_videos
+from gcvideo.data.lists.annotations import read_videos
 from gcvideo.keeping.checkpoint_file import read_training_state, require_whole
 from gcvideo.memory import keep_freed_memory
 from gcvideo.training import VideoClassifier

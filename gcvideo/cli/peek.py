@@ -19,8 +19,8 @@ from gcvideo.cli.run_task import task_defaults
 from gcvideo.clip import Unreadable, ViewBatch
 from gcvideo.data import VideoDataModule
 from gcvideo.data.grid import captions, clip_film, clip_grid
+from gcvideo.data.loading.unreadable import ReportUnreadable
 from gcvideo.data.on_device import OnDevice
-from gcvideo.data.unreadable import ReportUnreadable
 from gcvideo.keeping.resuming import seed_step
 from gcvideo.limits import limited
 

@@ -75,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
     rendezvous = Rendezvous.join(launched, seconds=settings.timeout_seconds)
     report = Report()
     try:
-        with _ended_by_sigterm(launched), _quiet("gcvideo.data.loader"):
+        with _ended_by_sigterm(launched), _quiet("gcvideo.data.loading.loader"):
             inspect(job, rendezvous, settings, report)
     except AbsentError as absent:
         report.add_absent(absent.ranks, str(absent))

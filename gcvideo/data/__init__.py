@@ -9,10 +9,10 @@ from gcvideo.data.augmentation import (
     TimmRandAugment,
 )
 from gcvideo.data.datamodule import VideoDataModule
-from gcvideo.data.folds import Folds
 from gcvideo.data.kinetics import KineticsDataModule
+from gcvideo.data.lists.folds import Folds
+from gcvideo.data.loading.train_order import ClassBalanced, ProgressivelyBalanced, SquareRoot, TrainOrder
 from gcvideo.data.sampling import ClipFrames, SlidingClips
-from gcvideo.data.train_order import ClassBalanced, ProgressivelyBalanced, SquareRoot, TrainOrder
 from gcvideo.data.transforms import AreaJitter, FrameTransform, ScaleJitter
 from gcvideo.data.views import EvaluationViews
 

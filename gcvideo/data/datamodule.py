@@ -15,24 +15,29 @@ from torch import Tensor, nn
 
 from gcvideo.clip import ClipBatch, VideoRecord, ViewBatch
 from gcvideo.data.augmentation import Blend, Blending, ClipAugmentation, RandomErasing
-from gcvideo.data.class_counts import class_counts
 from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.decoding import AscendingReader, Backend, FrameNames
-from gcvideo.data.epochs import Place, require_whole_batch, say_what_epochs_read
-from gcvideo.data.folds import Folds
 from gcvideo.data.grid import clip_grid
 from gcvideo.data.listed_videos import ListedVideos
-from gcvideo.data.loader import VideoLoader
+from gcvideo.data.lists.class_counts import class_counts
+from gcvideo.data.lists.folds import Folds
+from gcvideo.data.lists.splits import SplitLists
+from gcvideo.data.loading.epochs import Place, require_whole_batch, say_what_epochs_read
+from gcvideo.data.loading.loader import VideoLoader
+from gcvideo.data.loading.multigrid_loader import MultigridLoader, require_possible
+from gcvideo.data.loading.train_order import DrawnOrder, ListLabels, TrainOrder
+from gcvideo.data.loading.unreadable import (
+    RaiseUnreadable,
+    ReportUnreadable,
+    SkipUnreadable,
+    UnreadablePolicy,
+)
 from gcvideo.data.multigrid import Multigrid, MultigridPlan
-from gcvideo.data.multigrid_loader import MultigridLoader, require_possible
 from gcvideo.data.packed_videos import PackedSet, PackedVideos
 from gcvideo.data.sampling import ClipFrames, ClipSampler, RandomClip
-from gcvideo.data.split_lists import SplitLists
-from gcvideo.data.train_order import DrawnOrder, ListLabels, TrainOrder
 from gcvideo.data.training_clips import Shared, TrainingDataset
 from gcvideo.data.training_settings import TrainingSettings
 from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, ScaleJitter
-from gcvideo.data.unreadable import RaiseUnreadable, ReportUnreadable, SkipUnreadable, UnreadablePolicy
 from gcvideo.data.views import EvaluationViews
 from gcvideo.run_folder import RunFolder
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from gcvideo.clip import Clip, ClipBatch, VideoRecord
 from gcvideo.data.decoding import Backend, OpenReader, VideoReader, open_record
 from gcvideo.data.decoding.segments import SegmentReader, boundaries_in_video
-from gcvideo.data.records import VideoRecords
+from gcvideo.data.lists.records import VideoRecords
 from gcvideo.data.sampling import ClipShape, VideoLength, clip_spans
 
 Crops = Callable[[UInt8[Tensor, "N 3 H W"]], Tensor | Sequence[Tensor]]

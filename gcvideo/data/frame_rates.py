@@ -10,7 +10,7 @@ import torch
 
 from gcvideo.clip import VideoRecord
 from gcvideo.data.decoding import Backend, DecodeError, OpenAny, OpenReader, stated_frame_rate
-from gcvideo.data.records import VideoRecords
+from gcvideo.data.lists.records import VideoRecords
 
 LOOKED_AT = 16
 """Videos whose heads are read, of a list that does not say their rates."""

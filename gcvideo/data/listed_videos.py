@@ -9,13 +9,13 @@ from typing import Any, Literal
 from lightning.pytorch import LightningDataModule
 
 from gcvideo.clip import VideoRecord
-from gcvideo.data.classes import Trained
 from gcvideo.data.decoding import AscendingReader, Backend, FrameFolderReader, FrameNames, OpenAny, OpenReader
 from gcvideo.data.frame_rates import said_of_rates, typical_frame_rate
+from gcvideo.data.lists.classes import Trained
+from gcvideo.data.lists.records import VideoRecords
+from gcvideo.data.lists.splits import SplitLists
 from gcvideo.data.packed_videos import PackedVideos
-from gcvideo.data.records import VideoRecords
 from gcvideo.data.sampling import ClipFrames
-from gcvideo.data.split_lists import SplitLists
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from gcvideo.data.decoding import DecodeError, VideoReader
 from gcvideo.data.decoding.byte_ranges import PAGES, ByteRange, ByteRanges, together
 from gcvideo.data.decoding.index import index_stream
 from gcvideo.data.decoding.pyav import PyAVReader
-from gcvideo.data.records import NO_CHECKSUM, VideoRecords
+from gcvideo.data.lists.records import NO_CHECKSUM, VideoRecords
 from gcvideo.shards import BrokenShardError, MemberFile, Shards, Whereabouts
 from gcvideo.shards.index import BLOCK_BYTES
 from gcvideo.shards.members import MOST_BETWEEN

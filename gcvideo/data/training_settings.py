@@ -15,8 +15,8 @@ from gcvideo.data.augmentation import (
 )
 from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.decoding import Backend, OpenReader
+from gcvideo.data.loading.multigrid_loader import MultigridDataset, plan_of
 from gcvideo.data.multigrid import Multigrid, MultigridPlan
-from gcvideo.data.multigrid_loader import MultigridDataset, plan_of
 from gcvideo.data.sampling import ClipFrames, ClipSampler, ClipShape, RandomStride
 from gcvideo.data.training_clips import REPEATED, Shared, TrainingDataset
 from gcvideo.data.training_transform import TrainingTransform

@@ -9,7 +9,7 @@ from torch import Tensor
 from gcvideo.clip import Span, Unreadable, VideoRecord
 from gcvideo.data.datamodule import VideoDataModule
 from gcvideo.data.dataset import EpochOrder, TimedVideoDataset
-from gcvideo.data.loader import VideoLoader
+from gcvideo.data.loading.loader import VideoLoader
 from gcvideo.data.views import EvaluationViews
 
 

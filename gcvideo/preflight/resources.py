@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import VideoDataset
-from gcvideo.data.workers import BATCHES_AHEAD
+from gcvideo.data.loading.workers import BATCHES_AHEAD
 from gcvideo.preflight.findings import Finding, Status
 
 FILES_OF_A_WORKER = 3

@@ -13,10 +13,10 @@ from lightning.pytorch import Trainer
 
 from gcvideo.clip import ClipBatch
 from gcvideo.data import VideoDataModule
-from gcvideo.data.loader import VideoLoader
-from gcvideo.data.multigrid_loader import MultigridLoader
+from gcvideo.data.loading.loader import VideoLoader
+from gcvideo.data.loading.multigrid_loader import MultigridLoader
+from gcvideo.data.loading.unreadable import ReportUnreadable
 from gcvideo.data.on_device import OnDevice
-from gcvideo.data.unreadable import ReportUnreadable
 from gcvideo.preflight.findings import Finding, Status
 from gcvideo.preflight.rendezvous import Rendezvous
 from gcvideo.training import VideoClassifier

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from gcvideo.clip import VideoRecord
 from gcvideo.data import VideoDataModule
 from gcvideo.data.dataset import EpochOrder
-from gcvideo.data.loader import VideoLoader
-from gcvideo.data.unreadable import ReportUnreadable
+from gcvideo.data.loading.loader import VideoLoader
+from gcvideo.data.loading.unreadable import ReportUnreadable
 from gcvideo.preflight.findings import Finding, Status
 
 VIDEOS_PER_SECOND = 1000

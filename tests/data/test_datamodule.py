@@ -11,9 +11,9 @@ from torchvision.transforms import v2
 
 from gcvideo.clip import ClipBatch
 from gcvideo.data import Blending, ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
-from gcvideo.data.annotations import AnnotationError
 from gcvideo.data.augmentation import BlendClips
 from gcvideo.data.datamodule import available_workers
+from gcvideo.data.lists.annotations import AnnotationError
 from gcvideo.data.transforms import FrameTransform
 from tests.data.annotated import CLASS_NAMES, write_dataset
 

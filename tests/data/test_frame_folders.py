@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from gcvideo.data import VideoDataModule
-from gcvideo.data.annotations import AnnotationError
 from gcvideo.data.decoding import DecodeError, FrameFolderReader, FrameNames, OpenAny, open_video
+from gcvideo.data.lists.annotations import AnnotationError
 from tests.data.encoding import numbered_picture, numbers_shown
 
 NUM_FRAMES = 24

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcvideo.clip import VideoRecord
-from gcvideo.data.annotations import read_annotations
 from gcvideo.data.dataset import VideoDataset
 from gcvideo.data.decoding import OpenAny
 from gcvideo.data.frame_rates import said_of_rates, typical_frame_rate
+from gcvideo.data.lists.annotations import read_annotations
 from gcvideo.data.sampling import ClipFrames, RandomClip, SlidingClips, UniformClips, VideoLength
 from gcvideo.prediction.windows import SlidingWindows
 from tests.data.encoding import numbers_shown, write_video

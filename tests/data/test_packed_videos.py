@@ -11,10 +11,10 @@ import torch
 
 from data_prep import pack, verify
 from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule
-from gcvideo.data.batch import last_resort
 from gcvideo.data.decoding import DecodeError, open_video
 from gcvideo.data.decoding.opening import open_record
 from gcvideo.data.decoding.pyav import PyAVReader
+from gcvideo.data.loading.batch import last_resort
 from gcvideo.data.packed_videos import PackedSet, PackedVideos
 from gcvideo.processes import begin_anew
 from gcvideo.video_files import is_video_name

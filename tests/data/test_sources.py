@@ -12,7 +12,7 @@ import torch
 from gcvideo.clip import ClipBatch
 from gcvideo.data import ClipFrames, EvaluationViews, ScaleJitter, VideoDataModule, datamodule
 from gcvideo.data.decoding import DecodeError, FrameNames, OpenAny, VideoReader
-from gcvideo.data.epochs import Place
+from gcvideo.data.loading.epochs import Place
 from tests.data.sources import NUM_VIDEOS, SOURCES, TEMPLATE
 
 HANGS, BROKEN = "02", "03"

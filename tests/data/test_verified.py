@@ -7,9 +7,9 @@ import pytest
 
 from data_prep import verify
 from gcvideo.clip import Verified
-from gcvideo.data.annotations import read_annotations
 from gcvideo.data.decoding import DecodeError, open_video
 from gcvideo.data.decoding import opening as opening_module
+from gcvideo.data.lists.annotations import read_annotations
 from tests.data.encoding import h264, numbers_shown, write_video
 
 PLAIN = Verified(num_frames=20, fps=25.0, width=128, height=96, plain=True)

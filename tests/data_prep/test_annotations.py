@@ -13,8 +13,8 @@ from data_prep.lists.annotation_formats import kinetics_clips, ssv2_clips
 from data_prep.lists.clip_files import match_clips
 from data_prep.lists.official import ListedClip, OfficialFileError, OfficialLists, Splits
 from gcvideo.atomic import read_table
-from gcvideo.data.annotations import read_annotations
-from gcvideo.data.class_files import read_class_names
+from gcvideo.data.lists.annotations import read_annotations
+from gcvideo.data.lists.class_files import read_class_names
 
 CLIPS = [  # class, identifier, start, end
     ("abseiling", "-3B32lodo2M", 59, 69),

@@ -15,7 +15,7 @@ from gcvideo.clip import ClipBatch
 from gcvideo.data import VideoDataModule
 from gcvideo.data.decoding import opening
 from gcvideo.data.decoding.packet_file import PACKET_INDEX, PacketFile
-from gcvideo.data.folds import Folds
+from gcvideo.data.lists.folds import Folds
 from gcvideo.data.sampling import ClipFrames
 from tests.data.encoding import cut_by_stream_copy, h264, write_video
 

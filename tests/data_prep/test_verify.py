@@ -18,8 +18,8 @@ from data_prep import verify
 from data_prep.lists.video_lists import read_lists
 from data_prep.videos import whole_decode
 from gcvideo.atomic import read_table
-from gcvideo.data.annotations import read_annotations
 from gcvideo.data.decoding.reader import DecodeError
+from gcvideo.data.lists.annotations import read_annotations
 from tests.data.encoding import cut_by_stream_copy, h264, write_video
 
 REAL_VIDEOS = Path(__file__).resolve().parents[3] / "shared/realvideos"

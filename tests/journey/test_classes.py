@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gcvideo.cli import main
-from gcvideo.data.classes import Trained, match
+from gcvideo.data.lists.classes import Trained, match
 from tests.data.annotated import CLASS_NAMES, write_dataset
 from tests.training.runs import write_config
 

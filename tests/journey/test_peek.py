@@ -12,7 +12,7 @@ from gcvideo.cli import peek as command
 from gcvideo.clip import ViewBatch
 from gcvideo.data.grid import LINE_HEIGHT
 from tests.doors.own import dataset, fit
-from tests.journey.test_augmented_training import AUGMENTED
+from tests.journey.test_toolbox import AUGMENTED
 from tests.training.faults import digest
 from tests.training.runs import batches
 

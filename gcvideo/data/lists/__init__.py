@@ -1,0 +1,1 @@
+"""Lists of videos: their forms, their rows, their classes and their splits."""
