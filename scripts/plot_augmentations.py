@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw a clip as every augmentation leaves it, with the key that switches it on.
 
-    python scripts/plot_augmentations.py scripts/augmentations.png
+    python scripts/plot_augmentations.py scripts/docs/pictures/augmentations.png
     python scripts/plot_augmentations.py mine.png --video my.mp4 --seed 3
 
 Without --video the clip is of the embedded data set. The seed is one for all; where nothing is drawn, as for

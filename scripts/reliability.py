@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure what the README's section "Reliability" states, and print its tables."""
+"""Measure what docs/reliability.md states, and print its tables."""
 
 import argparse
 import re
@@ -24,7 +24,7 @@ DAMAGED_FILES = 60
 
 
 class Table(NamedTuple):
-    """A table of the README."""
+    """A table of docs/reliability.md."""
 
     title: str
     columns: Row

@@ -67,7 +67,8 @@ def network_for(make: Callable[[int], nn.Module], num_classes: int) -> nn.Module
         name = getattr(make, "__name__", str(make))
         raise ValueError(
             f"model.network {name} takes no number of classes as its first argument ({error}); name a class "
-            "whose first argument it is, as gcvideo.backbones.MViT, or an adapter of your own (README)"
+            "whose first argument it is, as gcvideo.backbones.MViT, or an adapter of your own "
+            "(scripts/docs/architecture.md)"
         ) from error
     return make(num_classes)
 
