@@ -48,10 +48,10 @@ def counted_decodes(monkeypatch):
     opened = []
 
     @contextmanager
-    def counting(record, backend):
+    def counting(record, backend, **settings):
         calls = []
         opened.append(calls)
-        with open_record(record, backend) as reader:
+        with open_record(record, backend, **settings) as reader:
             given = reader.parts_at
             monkeypatch.setattr(reader, "parts_at", lambda wanted: calls.append(wanted) or given(wanted))
             yield reader

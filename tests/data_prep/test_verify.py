@@ -356,7 +356,9 @@ def test_a_list_that_means_something_else_is_an_error(tmp_path: Path, content: b
 
 def test_a_list_without_the_columns_is_an_error(zoo: Path, tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("path,frames\ngood.mp4,1\n")
-    with pytest.raises(ValueError, match="the header has columns path, frames; expected path and label"):
+    with pytest.raises(
+        ValueError, match=r"train\.csv:1: the header has path and 'frames'; expected a column label"
+    ):
         run(zoo, tmp_path / "out", "--lists", str(tmp_path / "train.csv"))
 
 

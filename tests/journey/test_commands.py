@@ -155,12 +155,12 @@ def test_bad_training_data_ends_in_one_line(
             "val.csv: 2 of 2 videos are not there: 'vall/x.mp4', 'va",
         ),
         (
-            "path,start,end,label\nval/x.mp4,0,3,1\n",
-            "val.csv:1: the header has columns start, end, but segments",
+            "path,start,end,label\nval/x.mp4,3,3,1\n",
+            "val.csv:2: segment t=3,3 is empty; expected an end behind the start",
         ),
         (
             "val/x.mp4,0\nval/y.mp4,0,3\n",
-            "val.csv:2: 'val/y.mp4,0,3' has 3 cells; expected 2; one label a video",
+            "val.csv:2: 'val/y.mp4,0,3' has 3 cells; expected 2; ",
         ),
     ],
 )

@@ -19,12 +19,12 @@ COMMAND = f"""
 import ctypes, os, signal
 from gcvideo.data import dataset
 
-def open_record(record, *arguments):
+def open_record(record, *arguments, **settings):
     if record.path.name == "{HANGS}":
         ctypes.CDLL(None).sleep(3600)
     if record.path.name == "{DIES}":
         os.kill(os.getpid(), signal.SIGSEGV)
-    return original(record, *arguments)
+    return original(record, *arguments, **settings)
 
 original, dataset.open_record = dataset.open_record, open_record
 from gcvideo.cli import main
