@@ -59,7 +59,7 @@ def curves(runs: Sequence[Run], colours: Colours) -> dict[str, go.Figure]:
             )
         if figure.data:
             if key in SHARES_OF_ONE:  # which, where all are 1, plotly would draw from 0 to 2
-                figure.update_yaxes(tickformat=".0%", autorangeoptions={"clipmin": -0.02, "clipmax": 1.02})
+                figure.update_yaxes(tickformat=".3~p", autorangeoptions={"clipmin": -0.02, "clipmax": 1.02})
             figures[title] = _laid_out(figure, title, x="step")
     return figures
 
@@ -138,7 +138,7 @@ def accuracy_against(
         )
     figure.update_xaxes(rangemode="tozero")
     lowest, highest = max(min(accuracies.values()) - 0.03, 0), min(max(accuracies.values()) + 0.03, 1.02)
-    figure.update_yaxes(tickformat=".0%", range=[lowest, highest])
+    figure.update_yaxes(tickformat=".3~p", range=[lowest, highest])
     return _laid_out(figure, f"{accuracy.capitalize()} against {cost}", x=cost)
 
 
