@@ -1,5 +1,6 @@
 """Ranks that were not asked for the same end before the first step, and say in what they differ."""
 
+import os
 import re
 import subprocess
 import sys
@@ -65,7 +66,10 @@ def launched_by_lightning(folder: Path, *arguments: str) -> subprocess.Completed
     (folder / "command.py").write_text("from gcvideo.cli import main\n\nmain()\n")
     line = [sys.executable, "-P", folder / "command.py", "fit", "--config", folder / "run.yaml"]
     line += ["--trainer.devices=2", "--trainer.max_epochs=1", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, timeout=200, cwd=folder)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        line, capture_output=True, text=True, timeout=200, cwd=folder, env=environment, check=False
+    )
 
 
 @pytest.mark.slow
