@@ -24,7 +24,7 @@ from gcvideo.averaged import WeightsState
 from gcvideo.backbones import network_for
 from gcvideo.backbones.layout import to_channels_last
 from gcvideo.cli.inputs import load as load_classifier
-from gcvideo.cli.named_configs import with_named_files
+from gcvideo.cli.named_configs import files_of
 from gcvideo.cli.untrained import read_configs
 from gcvideo.clip import Span, VideoRecord
 from gcvideo.complexity import Size, Subject, size_of
@@ -245,7 +245,7 @@ def create(name: str, *, num_classes: int) -> nn.Module:
     Raises:
         ValueError: There is no such configuration, or it names no network.
     """
-    files = with_named_files(["--config", fspath(name)])[1::2]
+    files = list(files_of(fspath(name)))
     configured = read_configs("gcvideo.create", files, [])
     network = network_for(configured.network, num_classes)
     if configured.channels_last:

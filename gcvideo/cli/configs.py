@@ -72,7 +72,7 @@ def cp(names: Sequence[str]) -> None:
     if len(names) < 2:
         raise ValueError("cp takes one name or more, and a folder: gcvideo configs cp block/gc5 my_configs")
     *names, folder = names
-    copies = {found(name): Path(folder) / found(name).relative_to(FOLDER) for name in names}
+    copies = {file: Path(folder) / file.relative_to(FOLDER) for file in map(found, names)}
     for copy in copies.values():
         if copy.exists():
             raise ValueError(f"{copy} is there already; remove it, or name another folder")

@@ -31,7 +31,7 @@ def with_named_files(arguments: Sequence[str]) -> list[str]:
         option, is_one, given = word.partition("=")
         value = given if is_one else next(words, None) if word in OPTIONS else None
         if option in OPTIONS and value is not None:
-            for file in _files_of(value):
+            for file in files_of(value):
                 expanded += [option, file]
         else:
             expanded.append(word)
@@ -54,7 +54,8 @@ def find(name: str) -> Path:
     raise ValueError(f"no configuration is called {name}; {meant}")
 
 
-def _files_of(value: str) -> Iterator[str]:
+def files_of(value: str) -> Iterator[str]:
+    """Yield the files that the value of one --config stands for; ValueError if a name is none."""
     if not value or "\n" in value or Path(value).expanduser().exists():
         yield value  # of several lines, it is a configuration itself
         return

@@ -121,7 +121,7 @@ def in_working_order(callbacks: Sequence[Callback]) -> list[Callback]:
 
     Configuration files that are stacked add their callbacks in any order, and two may bring the same one.
     """
-    *former, _ = [at for at, one in enumerate(callbacks) if isinstance(one, PreciseBatchNorm)] or [0]
+    former = [at for at, one in enumerate(callbacks) if isinstance(one, PreciseBatchNorm)][:-1]
     kept = [callback for at, callback in enumerate(callbacks) if at not in former]
     if former:
         log.info("PreciseBatchNorm is named %d times; the last of them counts", len(former) + 1)

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import urllib3
+
+from tests.answering import answering
 
 
 @dataclass
@@ -97,14 +99,8 @@ def serving(folder: Path = Path(), *, upstream: str = "", port: int = 0) -> Iter
             headers = {name: value for name, value in answer.headers.items() if name.lower() not in left_out}
             return answer.status, headers, answer.data
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as listening:
-        listening.daemon_threads = True
-        server.url = f"http://127.0.0.1:{listening.server_address[1]}"
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+    try:
+        with answering(Handler, port=port) as server.url:
             yield server
-        finally:
-            listening.shutdown()
-            thread.join()
-            pool.clear()
+    finally:
+        pool.clear()

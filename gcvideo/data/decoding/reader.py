@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
+Closed = TypeVar("Closed", bound="ClosedOnExit")
 PART_BYTES = 16 * 2**20
 """Decoded frames held at a time; the 80 frames of ten clips in 1080p take 500 MB."""
 
@@ -65,7 +66,26 @@ class VideoReader(Protocol):
     ) -> None: ...
 
 
-class AscendingReader(ABC):
+class ClosedOnExit(ABC):
+    """What is closed at the end of a `with`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file and the decoder."""
+
+    def __enter__(self: Closed) -> Closed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AscendingReader(ClosedOnExit):
     """A VideoReader whose decoder is only ever asked for strictly ascending indices.
 
     Decoders run forwards: ascending frames are one pass over the file, while every step back
@@ -114,21 +134,6 @@ class AscendingReader(ABC):
     @abstractmethod
     def decode(self, ascending: list[int], part_size: int) -> Iterator[UInt8[Tensor, "N H W 3"]]:
         """Return the frames of strictly ascending indices, all within 0..len-1, `part_size` at a time."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of the file and the decoder."""
-
-    def __enter__(self) -> "AscendingReader":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def check_regular_file(path: Path) -> None:

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from gcvideo.clip import Segment
-from gcvideo.data.decoding.reader import DecodeError, VideoReader
+from gcvideo.data.decoding.reader import ClosedOnExit, DecodeError, VideoReader
 
 CLOCK_ERROR = 0.0005
 """Half a tick of times that are written in milliseconds, in seconds."""
@@ -18,7 +17,7 @@ END_SLACK_SECONDS = 0.5
 """How far behind its video's end a segment may end: lists give seconds rounded to whole ones."""
 
 
-class SegmentReader:
+class SegmentReader(ClosedOnExit):
     """The frames of an open video that begin within a segment, numbered from 0; no other is ever decoded.
 
     Args:
@@ -73,17 +72,6 @@ class SegmentReader:
 
     def close(self) -> None:
         self.video.close()
-
-    def __enter__(self) -> "SegmentReader":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def frames_of(segment: Segment, video: VideoReader, *, path: Path) -> range:
