@@ -14,7 +14,8 @@ from gcvideo.atomic import write_text
 from gcvideo.backbones.layout import to_channels_last
 from gcvideo.cells import quoted
 from gcvideo.cli.config_files import config_files
-from gcvideo.cli.options import add_config, add_out, add_switch
+from gcvideo.cli.inputs import usable_device
+from gcvideo.cli.options import add_config, add_device, add_out, add_switch
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
 from gcvideo.complexity import ROUNDS, Complexity, Subject, measure_complexity
@@ -47,6 +48,7 @@ def parser() -> CommandParser:
     add_config(arguments)
     add_switch(arguments, "--paper", help="Measure the five rows of the paper's Kinetics table.")
     add_out(arguments, Path())
+    add_device(arguments)
     for name, meaning in MEANINGS.items():
         arguments.add_argument(
             f"--{name}",
@@ -78,12 +80,15 @@ def run(arguments: Sequence[str]) -> None:
         size = DEFAULTS | size_of_data(configured) | asked
         channels_last = configured.channels_last
 
+    device = usable_device(options.device)
     options.out.mkdir(parents=True, exist_ok=True)  # or an error, before minutes of measuring
 
     # Build and measure
     clip = (size["num_frames"], size["crop_size"], size["crop_size"])
     keep_freed_memory()
-    subjects = {name: Subject(build(size["num_classes"]), clip) for name, build in networks.items()}
+    subjects = {
+        name: Subject(build(size["num_classes"]).to(device), clip) for name, build in networks.items()
+    }
     for subject in subjects.values() if channels_last else ():
         to_channels_last(subject.network)
     with progress_bar(transient=True) as progress:
@@ -95,7 +100,7 @@ def run(arguments: Sequence[str]) -> None:
     frame = tabulate(measured, num_views=size["num_views"])
     if options.paper:
         frame = beside_the_paper(frame)
-    notes = notes_on(measured, num_classes=size["num_classes"], paper=options.paper)
+    notes = notes_on(measured, device, num_classes=size["num_classes"], paper=options.paper)
     print_rows(frame, notes)
     listed = "\n".join(f"- {note}" for note in notes)
     write_text(options.out / "complexity.csv", frame.map(quoted).to_csv(index=False))
@@ -174,19 +179,24 @@ def beside_the_paper(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def notes_on(measured: Mapping[str, Complexity], *, num_classes: int, paper: bool) -> list[str]:
+def notes_on(
+    measured: Mapping[str, Complexity], device: torch.device, *, num_classes: int, paper: bool
+) -> list[str]:
     """Return what a reader must know of the figures: view, uncounted operators, where the paper differs."""
     size = next(iter(measured.values())).size
     uncounted = {op.removeprefix("aten::") for cost in measured.values() for op in cost.size.uncounted}
     view = " x ".join(map(str, size.clip))
+    on_gpu = device.type == "cuda"
     notes = [
         f"A view is {view}, and the head has {num_classes} classes; one FLOP is one multiply-add of a "
         "convolution or a matrix product.",
         f"Operators that are not counted: {', '.join(sorted(uncounted))}.",
-        f"Time: one forward pass of one view without gradients, {device_name()}, torch {torch.__version__}; "
-        f"median and quartiles (q1, q3) of {ROUNDS} rounds after a warm-up.",
-        "Peak memory: what results of operators hold at once on one view, without weights, optimizer and "
-        "scratch space of kernels. Training is forward, cross-entropy and backward, with the gradients.",
+        f"Time: one forward pass of one view without gradients, {device_name(device)}, torch "
+        f"{torch.__version__}; median and quartiles (q1, q3) of {ROUNDS} rounds after a warm-up"
+        + (", by the events of CUDA, with its caches cleared before each call." if on_gpu else "."),
+        "Peak memory: what results of operators hold at once on one view, without weights and optimizer and "
+        f"{'with' if on_gpu else 'without'} scratch space of kernels. Training is forward, cross-entropy and "
+        "backward, with the gradients.",
     ]
     if len(measured) > 1:
         notes.append(
@@ -196,9 +206,16 @@ def notes_on(measured: Mapping[str, Complexity], *, num_classes: int, paper: boo
     return [*notes, *PAPER_NOTES] if paper else notes
 
 
-def device_name() -> str:
-    """Name the device that was measured, with the number of threads of a CPU."""
-    return f"CPU, {torch.get_num_threads()} threads"
+def device_name(device: torch.device) -> str:
+    """Name the device that was measured: a GPU's card with its memory, a CPU with its number of threads."""
+    if device.type != "cuda":
+        return f"{device.type.upper()}, {torch.get_num_threads()} threads"
+    card = torch.cuda.get_device_properties(device)
+    cuda = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    tf32 = "may use" if torch.backends.cudnn.allow_tf32 else "do not use"
+    return (
+        f"{card.name} of {card.total_memory / 2**30:.0f} GiB, {cuda}, float32 whose convolutions {tf32} TF32"
+    )
 
 
 def print_rows(frame: pd.DataFrame, notes: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from gcvideo.complexity.flops import count_flops
 from gcvideo.complexity.memory import peak_bytes
+from gcvideo.complexity.timers import timer_for
 from gcvideo.complexity.turns import Spread, in_turns, spread, times_faster
 
 ClipShape = tuple[int, int, int]
@@ -81,12 +82,16 @@ def measure_complexity(
 ) -> dict[str, Complexity]:
     """Return the cost of each network in evaluation, on one view of its own.
 
-    Forward passes are timed in turns, so that a machine that slows down or warms up does so for all networks.
+    Forward passes are timed in turns, so that a machine that slows down or warms up does so for all
+    networks; by CUDA's events, with cleared caches, if they are on a GPU. All are on one device.
     """
     sizes = {name: size_of(subjects[name]) for name in track(list(subjects), "count and weigh")}
     calls = {name: partial(subject.network, _view(subject)) for name, subject in subjects.items()}
+    timer = timer_for(_device_of(next(iter(subjects.values())).network))
     with torch.inference_mode():
-        seconds = in_turns(calls, rounds=rounds, track=lambda steps: track(steps, "time in turns"))
+        seconds = in_turns(
+            calls, rounds=rounds, track=lambda steps: track(steps, "time in turns"), timer=timer
+        )
     return {name: Complexity(size, tuple(seconds[name])) for name, size in sizes.items()}
 
 
@@ -98,6 +103,9 @@ def size_of(subject: Subject) -> Size:
     """
     network, view = subject.network.eval(), _view(subject)
     flops, uncounted = count_flops(network, view)
+    if view.is_cuda:  # what libraries allocate in their first call and keep is no result of it
+        _train(network, view)
+        network.zero_grad(set_to_none=True)
     with torch.inference_mode():
         inference = peak_bytes(network, view)
     training = peak_bytes(partial(_train, network), view)
@@ -112,10 +120,13 @@ def size_of(subject: Subject) -> Size:
     )
 
 
+def _device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
 def _view(subject: Subject) -> torch.Tensor:
     """Return a view of zeros in the memory format that DeviceTransform gives to all clips."""
-    device = next(subject.network.parameters()).device
-    view = torch.zeros(1, 3, *subject.clip, device=device)
+    view = torch.zeros(1, 3, *subject.clip, device=_device_of(subject.network))
     return view.contiguous(memory_format=torch.channels_last_3d)
 
 

@@ -10,15 +10,35 @@ from gcvideo.private_names import TorchDispatchMode, storage_number, tree_leaves
 
 
 def peak_bytes(network: Callable[[torch.Tensor], object], view: torch.Tensor) -> int:
-    """Return the largest number of bytes that results of operators held at once during `network(view)`."""
+    """Return the largest number of bytes that results of operators held at once during `network(view)`.
+
+    On a GPU it is what the allocator has handed out, with the scratch space of kernels, and what libraries
+    allocate in the first such call and keep: do one before.
+    """
     if view.is_cuda:
-        torch.cuda.reset_peak_memory_stats(view.device)
-        before = torch.cuda.memory_allocated(view.device)
-        network(view)
-        return torch.cuda.max_memory_allocated(view.device) - before
+        return peak_allocated(lambda: network(view), view.device)
     with _LiveMemory() as memory:
         network(view)
     return memory.peak
+
+
+def peak_allocated(call: Callable[[], object], device: torch.device, *, cuda: Any = torch.cuda) -> int:
+    """Return the most bytes that the allocator of a GPU handed out during a call, above those before it.
+
+    Blocks that it keeps for later are given back first, since one that is larger than a result counts whole.
+
+    Args:
+        call: What is measured.
+        device: The GPU.
+        cuda: torch.cuda, or what stands for it in a test.
+    """
+    cuda.synchronize(device)
+    cuda.empty_cache()
+    cuda.reset_peak_memory_stats(device)
+    before = cuda.memory_allocated(device)
+    call()
+    cuda.synchronize(device)
+    return cuda.max_memory_allocated(device) - before
 
 
 class _LiveMemory(TorchDispatchMode):

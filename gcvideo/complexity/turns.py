@@ -1,11 +1,10 @@
 """Alternatives measured in turns, so that whatever else the machine does meets all of them."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median, quantiles
 from typing import NamedTuple
 
-import torch
+from gcvideo.complexity.timers import ClockTimer, Timer
 
 
 class Spread(NamedTuple):
@@ -22,40 +21,23 @@ def in_turns(
     rounds: int,
     seconds_per_turn: float = 0.3,
     track: Callable[[range], Iterable[int]] = iter,
+    timer: Timer | None = None,
 ) -> dict[str, list[float]]:
     """Return the seconds of one call of every alternative, in each of `rounds` rounds.
 
     A turn repeats the call for about `seconds_per_turn`; every other round takes the alternatives in the
-    opposite order. `track` may show how far the rounds are.
+    opposite order. `track` may show how far the rounds are, and `timer` is the clock unless it is given.
     """
+    timer = timer or ClockTimer()
     repeats = {}
     for name, call in alternatives.items():
-        timed(call, 1)  # the first call allocates and compiles
-        repeats[name] = max(int(seconds_per_turn / timed(call, 1)), 1)
+        timer.seconds(call, 1)  # the first call allocates and compiles
+        repeats[name] = max(int(seconds_per_turn / timer.seconds(call, 1)), 1)
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     for number in track(range(rounds)):
         for name in list(alternatives)[:: 1 if number % 2 == 0 else -1]:
-            seconds[name].append(timed(alternatives[name], repeats[name]))
+            seconds[name].append(timer.seconds(alternatives[name], repeats[name]))
     return seconds
-
-
-def timed(call: Callable[[], object], repeats: int) -> float:
-    """Return the seconds of one call, the mean of `repeats`.
-
-    torch's Timer is not used: it calls twice more each time it is asked.
-    """
-    _wait_for_gpu()
-    began = time.perf_counter()
-    for _ in range(repeats):
-        call()
-    _wait_for_gpu()
-    return (time.perf_counter() - began) / repeats
-
-
-def _wait_for_gpu() -> None:
-    """Wait for the kernels that were launched, where there are any."""
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
 
 
 def spread(values: Sequence[float]) -> Spread:

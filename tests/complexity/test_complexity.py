@@ -181,7 +181,7 @@ class Clock:
 
 def test_a_machine_that_warms_up_does_so_for_all(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("gcvideo.complexity.turns.time.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("gcvideo.complexity.timers.time.perf_counter", lambda: clock.now)
     seconds = in_turns({"first": Worker(clock, 0.5), "second": Worker(clock, 1.0)}, rounds=9)
     assert seconds["first"][0] == pytest.approx(1.5)
     assert seconds["first"][-1] == pytest.approx(0.5)
@@ -210,6 +210,7 @@ def measured_at_once(monkeypatch):
         }
 
     monkeypatch.setattr(command, "measure_complexity", measure_parameters)
+    monkeypatch.setattr(command, "usable_device", torch.device)
     monkeypatch.setenv("COLUMNS", "140")
     with torch.device("meta"):
         yield
@@ -217,7 +218,7 @@ def measured_at_once(monkeypatch):
 
 @pytest.mark.usefixtures("measured_at_once")
 def test_the_papers_rows_stand_beside_the_papers_figures(tmp_path, capsys):
-    command.run(["complexity", "--paper", f"--out={tmp_path / 'out'}"])
+    command.run(["complexity", "--paper", "--device=meta", f"--out={tmp_path / 'out'}"])
     table = pd.read_csv(tmp_path / "out" / "complexity.csv").set_index("network")
 
     # arXiv:1904.11492, table 5.
