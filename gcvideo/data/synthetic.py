@@ -1,7 +1,7 @@
 """The embedded default data set: a small set of real, encoded video files that anyone can make."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -99,7 +99,9 @@ def check_settings(settings: dict[str, int]) -> None:
             raise ValueError(f"{name} is {found}; expected a number from {smallest} on")
 
 
-def claim_folder(root: Path, settings: dict[str, int]) -> None:
+def claim_folder(
+    root: Path, settings: Mapping[str, int | str], *, packages: Sequence[str] = ("gcvideo", "av", "numpy")
+) -> None:
     """Write dataset.json into a new or empty folder, or find it there with the same settings."""
     description = root / "dataset.json"
     if description.exists():
@@ -107,13 +109,13 @@ def claim_folder(root: Path, settings: dict[str, int]) -> None:
         for name, asked in settings.items():
             if found.get(name) != asked:
                 raise ValueError(
-                    f"{root}: {name}={asked} was asked, but its videos are made with "
+                    f"{root}: {name}={asked} was asked, but what it holds was made with "
                     f"{name}={found.get(name)}; ask for the same, or name another folder"
                 )
         return
     if root.exists() and any(path.suffix != ".partial" for path in root.iterdir()):
         raise ValueError(f"{root}: holds files but no dataset.json; expected a new or an empty folder")
-    versions = {package: version(package) for package in ("gcvideo", "av", "numpy")}
+    versions = {package: version(package) for package in packages}
     write_if_absent(description, [json.dumps({"settings": settings, "versions": versions}, indent=2)])
 
 

@@ -1,0 +1,1 @@
+"""Synthetic pictures of shapes, with classes, boxes and masks, for every image task."""
