@@ -4,9 +4,9 @@
     python scripts/bench_parts.py --network slow_r50_gc5 --num-frames 4 --crop-size 112
 
 Times are processor time of one thread, which other programs leave as it is, of the network and of the bare
-one in turns: medians over the rounds, and what the blocks add. Traffic is counted, not timed: the bytes of what
-every operator of torch takes and returns, those of the bare network subtracted, in units of the features that
-the blocks work on, each of them once. It holds on any machine; caches and fused kernels may save some.
+one in turns: medians over the rounds, and what the blocks add. Traffic is counted, not timed: the bytes of
+what every operator of torch takes and returns, less those of the bare network, in units of the features that
+the blocks work on. It holds on any machine; caches and fused kernels may save some of it.
 """
 
 import argparse
