@@ -1,14 +1,13 @@
 """The training step of a video classifier, its optimizer and its schedule."""
 
 import logging
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import ParamsT
 
 from gcvideo.backbones import describe_placed, network_for, shown_stages
@@ -17,22 +16,11 @@ from gcvideo.backbones.layout import to_channels_last
 from gcvideo.clip import ViewBatch
 from gcvideo.keeping.checkpoint_file import require_fit
 from gcvideo.training.class_weights import begin_with_counts, require_classes
-from gcvideo.training.counted_schedule import CountedSchedule, make_schedule
 from gcvideo.training.empty_batch import loss_of_no_clip
 from gcvideo.training.evaluated import EvaluatedNetwork
-from gcvideo.training.finetuning import scaled_by_depth
 from gcvideo.training.losses import LooksAtClips, loss_of, require_one_number
-from gcvideo.training.making import shared_by_copies
-from gcvideo.training.multigrid import factor_by_step
-from gcvideo.training.optimisation import (
-    NesterovSGD,
-    ParameterGroups,
-    Peak,
-    Scaling,
-    Undecayed,
-    parameter_groups,
-)
-from gcvideo.training.optimizer_state import keep_state_by_name, kind_of
+from gcvideo.training.optimisation import NesterovSGD, Scaling, Undecayed
+from gcvideo.training.optimised import OptimisedNetwork
 from gcvideo.training.schedules import HalfCosine, Schedule
 from gcvideo.training.tasks import (
     Pooling,
@@ -46,7 +34,7 @@ from gcvideo.training.tasks import (
 log = logging.getLogger(__name__)
 
 
-class VideoClassifier(EvaluatedNetwork):
+class VideoClassifier(OptimisedNetwork, EvaluatedNetwork):
     """A network, its loss, its optimizer and its metrics.
 
     The peak learning rate follows the linear rule (Goyal et al., arXiv:1706.02677): learning_rate * global
@@ -70,8 +58,8 @@ class VideoClassifier(EvaluatedNetwork):
         batch_size: Clips per process and step; from the command line it comes with the data.
         layer_decay: Factor on the learning rate of a stage for every stage behind it; the head has the peak.
             1 is the same rate everywhere; fine-tuning may want less. Of a transformer every block is a stage.
-        no_weight_decay: What the optimizer's weight_decay leaves alone: norms, or besides them every bias and
-            every other parameter of one_dimension.
+        no_weight_decay: What the optimizer's weight_decay leaves alone: norms; besides them every bias and
+            every other parameter of one_dimension; or nothing.
         optimizer: A class of torch.optim, or another that is made from parameter groups and a learning rate,
             which is learning_rate by the linear rule. Where a class takes the place of another, settings
             that both have stay.
@@ -112,20 +100,20 @@ class VideoClassifier(EvaluatedNetwork):
     ) -> None:
         made = make_task(task, class_names, over_views=over_views)
         super().__init__(made, views_per_forward=views_per_forward)
-        if not 0 < layer_decay <= 1:
-            raise ValueError(f"layer_decay is {layer_decay}; expected more than 0, up to 1")
         self.save_hyperparameters()
         self.network = network_for(network, len(class_names))
         self.weights = weights
-        self.learning_rate = learning_rate
-        self.reference_batch_size = reference_batch_size
-        self.scale_learning_rate: Scaling = scale_learning_rate
-        self.batch_size = batch_size
-        self.layer_decay = layer_decay
-        self.no_weight_decay: Undecayed = no_weight_decay
-        self.optimizer = shared_by_copies(optimizer)
-        self.lr_schedule = lr_schedule if isinstance(lr_schedule, Schedule) else shared_by_copies(lr_schedule)
-        self.lr_interval = lr_interval
+        self.optimise_by(
+            learning_rate=learning_rate,
+            reference_batch_size=reference_batch_size,
+            scale_learning_rate=scale_learning_rate,
+            batch_size=batch_size,
+            layer_decay=layer_decay,
+            no_weight_decay=no_weight_decay,
+            optimizer=optimizer,
+            lr_schedule=lr_schedule,
+            lr_interval=lr_interval,
+        )
         self.loss = (loss or made.loss)()
         if any(True for _ in self.loss.parameters()):
             raise ValueError(
@@ -195,48 +183,3 @@ class VideoClassifier(EvaluatedNetwork):
             loss = loss * (len(logits) / (len(logits) + len(batch.unreadable)))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.views) + len(batch.unreadable))
         return loss
-
-    def configure_optimizers(self) -> Any:
-        peak = Peak(
-            learning_rate=self.learning_rate,
-            global_batch=self.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches,
-            reference=self.reference_batch_size,
-            scaling=self.scale_learning_rate,
-        )
-        log.info("%s", peak)
-        optimizer = self.optimizer(self.parameter_groups(peak.value), peak.value)
-        keep_state_by_name(optimizer, self.optimizer)
-        schedule = {
-            "scheduler": self._schedule(optimizer),
-            "interval": "step",
-            "name": f"lr-{kind_of(optimizer).__name__}",
-        }
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def parameter_groups(self, peak: float) -> ParameterGroups:
-        """Return the network's trained parameters in groups of one learning rate and weight decay each."""
-        groups = parameter_groups(self.network, undecayed=self.no_weight_decay)
-        return scaled_by_depth(groups, self.network, peak=peak, layer_decay=self.layer_decay)
-
-    def _schedule(self, optimizer: Optimizer) -> CountedSchedule:
-        steps_per_epoch = self._steps_per_epoch()
-        schedule = self.lr_schedule
-        if factor := factor_by_step(schedule, self.trainer, scaling=self.scale_learning_rate):
-            return CountedSchedule(LambdaLR(optimizer, factor))
-        if isinstance(schedule, Schedule):
-            num_epochs = self.trainer.estimated_stepping_batches / steps_per_epoch
-            settled = schedule.settled(steps_per_epoch=steps_per_epoch, max_epochs=num_epochs)
-            return CountedSchedule(
-                LambdaLR(optimizer, lambda step: settled(step / steps_per_epoch, num_epochs))
-            )
-        every = 1 if self.lr_interval == "step" else steps_per_epoch
-        num_steps = int(self.trainer.estimated_stepping_batches) // every
-        return CountedSchedule(make_schedule(schedule, optimizer, num_steps=num_steps), every=every)
-
-    def _steps_per_epoch(self) -> int:
-        if self.trainer.estimated_stepping_batches == float("inf"):
-            raise ValueError(
-                "the schedule needs the length of the run; give the trainer max_epochs or max_steps"
-            )
-        self.trainer.fit_loop.setup_data()  # which a run of max_steps alone has not done yet
-        return math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)

@@ -19,7 +19,7 @@ NORMS = (NormBase, nn.GroupNorm, nn.LayerNorm)
 ParameterGroups = list[dict[str, Any]]
 
 
-Undecayed = Literal["norms", "one_dimension"]
+Undecayed = Literal["norms", "one_dimension", "nothing"]
 Scaling = Literal["linear", "sqrt", "none"]
 SCALINGS: dict[Scaling, tuple[Callable[[float, int, int], float], str]] = {
     "linear": (lambda lr, batch, of: lr * batch / of, "{lr:.4g} * global batch {batch} / {of}"),
@@ -58,12 +58,14 @@ def parameter_groups(network: nn.Module, *, undecayed: Undecayed = "norms") -> P
     Every parameter comes with its name, by which a resumed run finds its state. Decay pulls a norm's scale
     towards zero for no gain, so weights and biases of norms have none, as in the recipes of PySlowFast; with
     one_dimension no bias and no other parameter of one number or one dimension has any, its ZERO_WD_1D_PARAM.
+    With nothing all have it, as in the image recipes of torchvision and mmdetection.
     Frozen parameters are in neither group.
     """
+    norms = NORMS if undecayed != "nothing" else ()
     spared = {
         id(parameter)
         for module in network.modules()
-        if isinstance(module, NORMS)
+        if isinstance(module, norms)
         for parameter in module.parameters(recurse=False)
     }
     trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]

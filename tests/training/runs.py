@@ -74,16 +74,23 @@ def start(
 
     What process r says is appended to said.r beside the configuration.
     """
+    line = [command, "--config", str(config), f"--trainer.devices={processes}", *arguments]
+    return start_line(line, folder=config.parent, processes=processes, environment=environment)
+
+
+def start_line(
+    line: Sequence[str], *, folder: Path, processes: int = 1, environment: dict[str, str] | None = None
+) -> list[ForkServerProcess]:
+    """`gcvideo LINE` in processes that find each other; what process r says is appended to said.r."""
     shared = {"OMP_NUM_THREADS": "1", **(environment or {})}
     if processes > 1:
         shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
         shared |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "GROUP_RANK": "0"}
         shared |= {"TORCHELASTIC_RUN_ID": "test"}
-    line = [command, "--config", str(config), f"--trainer.devices={processes}", *arguments]
     started = []
     for rank in range(processes):
         own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}
-        process = context.Process(target=_be, args=(line, shared | own, config.with_name(f"said.{rank}")))
+        process = context.Process(target=_be, args=(list(line), shared | own, folder / f"said.{rank}"))
         process.start()
         started.append(process)
     return started
