@@ -148,3 +148,8 @@ class ViewBatch(NamedTuple):
     video_id: list[str]
     unreadable: tuple[Unreadable, ...] = ()
     """Videos of this batch that could not be read, and are not among the B."""
+
+    @property
+    def names(self) -> list[str]:
+        """The videos by name."""
+        return self.video_id

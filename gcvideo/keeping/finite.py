@@ -1,7 +1,7 @@
 """Stop a training before a step that is not finite changes a weight."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
@@ -10,10 +10,19 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gcvideo.clip import ViewBatch
 from gcvideo.distributed import end_all_ranks, gather_rows
 from gcvideo.keeping.consensus import Consensus, Fact
 from gcvideo.keeping.last_checkpoint import LastCheckpoint
+
+
+@runtime_checkable
+class NamedBatch(Protocol):
+    """A batch that says what it is of."""
+
+    @property
+    def names(self) -> list[str]:
+        """The videos or pictures by name."""
+        ...
 
 
 class RequireFinite(Callback):
@@ -26,7 +35,7 @@ class RequireFinite(Callback):
         last: What writes last.ckpt.
 
     Raises:
-        ValueError: A step is not finite, and which, of which videos; or weights that are to be saved are not.
+        ValueError: A step is not finite, and which, of what; or weights that are to be saved are not.
     """
 
     def __init__(self, consensus: Consensus, last: LastCheckpoint) -> None:
@@ -34,12 +43,12 @@ class RequireFinite(Callback):
         self._bad_loss = consensus.add(lambda *_: ~torch.stack(self._losses).isfinite().all())
         self._bad_gradient = consensus.add(lambda trainer, pl_module: ~_finite_gradient(trainer, pl_module))
         self._losses: list[Tensor] = []
-        self._videos: list[str] = []
+        self._names: list[str] = []
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: ViewBatch, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: NamedBatch, batch_idx: int
     ) -> None:
-        self._videos += batch.video_id
+        self._names += batch.names
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         self._losses.append(loss.detach())
@@ -49,7 +58,7 @@ class RequireFinite(Callback):
     ) -> None:
         self._refuse_if(self._bad_loss, "loss", trainer)
         self._refuse_if(self._bad_gradient, "gradient norm", trainer)
-        self._losses, self._videos = [], []
+        self._losses, self._names = [], []
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -64,12 +73,12 @@ class RequireFinite(Callback):
     def _refuse_if(self, fact: Fact, what: str, trainer: Trainer) -> None:
         if not fact.anywhere:
             return
-        mine: list[dict[str, object]] = [{"process": trainer.global_rank, "videos": ", ".join(self._videos)}]
+        mine: list[dict[str, object]] = [{"process": trainer.global_rank, "read": ", ".join(self._names)}]
         found = gather_rows(mine if fact.here else [])
-        where = "; ".join(f"in process {row['process']}: {row['videos']}" for row in found)
+        where = "; ".join(f"in process {row['process']}: {row['read']}" for row in found)
         end_all_ranks(
             f"step {trainer.global_step + 1}: the {what} is not finite; no weight was changed, and "
-            f"{self.last.described()}; lower the learning rate, or see the videos {where}"
+            f"{self.last.described()}; lower the learning rate, or look at what was read {where}"
         )
 
 

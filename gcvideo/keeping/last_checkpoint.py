@@ -2,12 +2,12 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from gcvideo.clip import ViewBatch
 from gcvideo.keeping.consensus import Consensus
 from gcvideo.run_folder import RunFolder
 
@@ -52,7 +52,7 @@ class LastCheckpoint(Checkpoint):
         self.step, self._written_at = trainer.global_step, time.monotonic()
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: ViewBatch, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         # Not when the last step ended: only now have the loggers its numbers.
         if self._due.anywhere:

@@ -10,7 +10,6 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch.optim import Optimizer
 
-from gcvideo.clip import ViewBatch
 from gcvideo.distributed import fewest
 from gcvideo.keeping.consensus import Consensus
 from gcvideo.keeping.last_checkpoint import LastCheckpoint, validates_training
@@ -57,7 +56,7 @@ class StopInOrder(Checkpoint):
         self._stop_if_asked_anywhere(trainer, pl_module)
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: ViewBatch, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         self._saving = False
         self._stop_if_asked(trainer)

@@ -32,7 +32,7 @@ def test_a_loss_that_is_not_finite_stops_all_processes_and_names_its_videos(
     told = said(tmp_path)
     assert "Traceback" not in told
     assert told.count("step 2: the loss is not finite; no weight was changed") == 1
-    assert f"see the videos in process {bad}: {videos}\n" in told
+    assert f"look at what was read in process {bad}: {videos}\n" in told
     assert max(batch for _, batch in batches(tmp_path)) == 1
     assert last_checkpoint(tmp_path)["global_step"] == 1
     state = last_checkpoint(tmp_path)["state_dict"]
