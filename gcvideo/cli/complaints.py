@@ -75,7 +75,7 @@ def complaint_about(parser: argparse.ArgumentParser, message: str, error: BaseEx
         key = ".".join(filter(None, (unknown["group"], unknown["key"])))
         return Complaint(key, _no_setting(key, getattr(error, "subcommand_parser", parser)))
     if required := REQUIRED.match(message):
-        keys = [re.sub(r"^(fit|validate|test)\.", "", key) for key in required[1].split(", ")]
+        keys = [re.sub(r"^(fit|validate|test|predict)\.", "", key) for key in required[1].split(", ")]
         return Complaint(" and ".join(keys), "must be given")
     return Complaint("", _in_one_line(message))
 

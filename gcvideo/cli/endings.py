@@ -34,7 +34,7 @@ def say_best(run: RunFolder, checkpoint: ModelCheckpoint, *, next_command: str) 
         best = run.last
         log.info("nothing was validated; the newest checkpoint: %s", best)
     if best.is_file() and run.config.is_file():
-        line = ["gcvideo", next_command, "--config", str(run.config), "--ckpt_path", str(best)]
+        line = ["gcvideo", *next_command.split(), "--config", str(run.config), "--ckpt_path", str(best)]
         log.info("next: %s", shlex.join(line))
 
 

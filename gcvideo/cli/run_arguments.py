@@ -5,35 +5,36 @@ from functools import reduce
 from operator import or_
 from pathlib import Path
 from types import UnionType
-from typing import Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from gcvideo.cli.options import add_weights_state
 from gcvideo.cli.parser import RunParser
-from gcvideo.cli.run_task import task_defaults
-from gcvideo.data import VideoDataModule
 from gcvideo.keeping import Safeguard
 from gcvideo.private_names import actions_of, set_type, type_of
 from gcvideo.run_folder import RunFolder
-from gcvideo.training.tasks import TaskName
 
 
 def add_run_arguments(
     parser: RunParser,
     *,
     classes: Mapping[str, type],
-    class_names: Callable[[VideoDataModule], list[str]],
-    task: TaskName,
+    class_names: Callable[[Any], list[str]],
+    defaults: Mapping[str, Any],
+    needed: str,
+    bases: str,
 ) -> None:
     """Add them to the parser of a subcommand.
 
     Args:
         parser: That of the subcommand, with the arguments of trainer, model and data.
-        classes: By section those of model and data that are not the default.
+        classes: By section those of model and data that a configuration has to name.
         class_names: What the model is told of the data.
-        task: What a video's classes are.
+        defaults: Of keys of model, data and checkpoint, where they are not those of the classes.
+        needed: Arguments that model and data must have, for messages.
+        bases: The classes that have them.
 
     Raises:
         ValueError: A class of the user's own takes less than the one that it stands for.
@@ -67,18 +68,13 @@ def add_run_arguments(
     read_counts_as_counts(parser)
     parser.classes = dict(classes)
     try:
-        parser.set_defaults(task_defaults(task))
+        parser.set_defaults(dict(defaults))
         parser.link_arguments("data.batch_size", "model.batch_size")
         parser.link_arguments("data", "model.class_names", compute_fn=class_names, apply_on="instantiate")
     except (KeyError, ValueError) as error:
-        lacking = (
-            "batch_size or class_names"
-            if task == "single_label"
-            else "batch_size, class_names, task or multi_label"
-        )
         raise ValueError(
-            f"model or data takes no {lacking}; let the __init__ of your class take "
-            "**kwargs and hand them on to that of VideoClassifier or VideoDataModule"
+            f"model or data takes no {needed}; let the __init__ of your class take **kwargs and hand them on "
+            f"to that of {bases}"
         ) from error
 
 

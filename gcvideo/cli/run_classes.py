@@ -29,16 +29,26 @@ DEFAULTS: dict[str, type] = {"model": VideoClassifier, "data": VideoDataModule}
 class Settled(NamedTuple):
     """The classes of a run, its task, and the arguments without the names of the classes."""
 
-    model: type[VideoClassifier]
-    data: type[VideoDataModule]
+    model: type[Any]
+    data: type[Any]
     arguments: list[str]
     task: TaskName
 
 
-def settle(arguments: Sequence[str]) -> Settled:
+def settle(
+    arguments: Sequence[str],
+    *,
+    bases: Mapping[str, type] = DEFAULTS,
+    defaults: Mapping[str, type] = DEFAULTS,
+) -> Settled:
     """Find the classes and the task that arguments, their config files or their checkpoint name.
 
     The last one counts.
+
+    Args:
+        arguments: Those of the command.
+        bases: By section what a class must derive from.
+        defaults: By section the class where none is named.
 
     Raises:
         ValueError: A name is of no such class.
@@ -73,17 +83,17 @@ def settle(arguments: Sequence[str]) -> Settled:
             if key.removeprefix("--") in TASK_KEYS:
                 others += [] if is_one else [value := next(rest, "")]
                 task.read(key, value)
-    found = {section: imported(section, names.get(section)) for section in DEFAULTS}
+    found = {**defaults, **{section: imported(section, name, bases) for section, name in names.items()}}
     return Settled(found["model"], found["data"], others, task.name)
 
 
-def imported(section: str, name: str | None) -> type:
-    """Import the class of `model` or `data` that is named; without a name return the default.
+def imported(section: str, name: str | None, bases: Mapping[str, type] = DEFAULTS) -> type:
+    """Import the class of `model` or `data` that is named; without a name return what it must derive from.
 
     Raises:
         ValueError: The name is of no such class, or of a module that is not trusted.
     """
-    base = DEFAULTS[section]
+    base = bases[section]
     if name is None:
         return base
     parser = ArgumentParser(exit_on_error=False)

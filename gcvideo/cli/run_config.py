@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 CONFIG = "config"
 """Under which name a checkpoint holds the configuration."""
-HOW_STARTED = ("resume", "ckpt_path", "weights_only", "weights", "verbose")
+HOW_STARTED = ("resume", "ckpt_path", "weights_only", "weights", "verbose", "pictures", "out")
 """Arguments that say how a command was started, and not what the run is."""
 OF_CLIPS = ("model.network.", "data.clip.", "data.mean", "data.std", "data.folds")
 """What an evaluation should have in common with the training."""
@@ -58,6 +58,8 @@ class RunConfig(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert trainer.state.fn is not None
+        if trainer.state.fn == TrainerFn.PREDICTING:
+            return
         run = RunFolder(Path(trainer.default_root_dir))
         evaluated = EVALUATED.get(trainer.state.fn)
         if evaluated is not None:

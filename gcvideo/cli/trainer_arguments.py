@@ -30,7 +30,7 @@ REFUSED = {
     "barebones": "it leaves out checkpoints, logs and validation; scripts/bench_network.py times the network",
     "model_registry": "it uploads by a checkpoint callback that is not the run's; name a logger that uploads",
     "use_distributed_sampler": "every process reads its own share of the videos already, none of them twice",
-    "limit_predict_batches": "no command reads it; `gcvideo predict` takes the videos that it is given",
+    "limit_predict_batches": "no command reads it; to predict is to take what is given",
 }
 """Switches and why they are of no use here."""
 
@@ -90,8 +90,8 @@ def require_supported_arguments(trainer: Namespace, *, subcommand: str, run_dir:
             f"trainer.default_root_dir is {trainer.default_root_dir}: a run lies in its run_dir; "
             "give that instead"
         )
-    split = {"fit": "train", "validate": "val", "test": "test"}[subcommand]
-    if trainer[f"limit_{split}_batches"] == 0:
+    split = {"fit": "train", "validate": "val", "test": "test"}.get(subcommand)
+    if split is not None and trainer[f"limit_{split}_batches"] == 0:
         raise ValueError(f"trainer.limit_{split}_batches is 0: {subcommand} would do nothing; expected more")
     if subcommand == "fit" and not trainer.fast_dev_run:
         _require_possible_training(trainer)

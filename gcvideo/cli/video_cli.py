@@ -1,175 +1,56 @@
-"""Lightning's command line over our module and data."""
+"""Lightning's command line over our module and data of videos."""
 
-import json
-import logging
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 
-from gcvideo.agreement import digest_of_file, settings, versions
-from gcvideo.atomic import write_text
-from gcvideo.cli.config_forms import class_path
-from gcvideo.cli.endings import num_evaluated, say_best, say_early_end, show_figures
+from gcvideo.agreement import digest_of_file
+from gcvideo.cli.endings import num_evaluated, say_best, say_early_end
 from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
-from gcvideo.cli.resuming import (
-    known_classes,
-    require_possible_resume,
-    require_possible_weights,
-    resumed_file,
-    weights_evaluated,
-)
 from gcvideo.cli.run_arguments import add_run_arguments
 from gcvideo.cli.run_classes import own_classes
-from gcvideo.cli.run_config import run_of, with_config_of_checkpoint
-from gcvideo.cli.run_ranks import AgreeingRanks, Common, new_run_dir
-from gcvideo.cli.run_trainer import (
-    callbacks_and_loggers,
-    settle_strategy,
-    supported_trainer,
-    warn_of_shared_store,
-)
-from gcvideo.cli.trainer_arguments import require_supported_arguments
-from gcvideo.data import VideoDataModule
-from gcvideo.distributed import is_rank_zero
-from gcvideo.keeping import CheckpointFiles
-from gcvideo.keeping.run_lock import RunLock
-from gcvideo.paths import user_path
-from gcvideo.private_names import parser_of, settings_are_those_given
+from gcvideo.cli.run_cli import RunCLI
+from gcvideo.cli.run_task import task_defaults
 from gcvideo.run_folder import Evaluated, RunFolder
 from gcvideo.training import Distillation
 from gcvideo.training.tasks import TaskName, require_same_labels
 
-log = logging.getLogger(__name__)
 
-HANDOVER_SECONDS = 60.0
-"""How long a run that goes on waits for the process before it to leave the folder: it may still be saving."""
-
-
-@settings_are_those_given
-class VideoCLI(LightningCLI):
-    """LightningCLI whose runs live in one folder: config, logs, checkpoints, predictions."""
+class VideoCLI(RunCLI):
+    """The runs of a VideoClassifier and a VideoDataModule."""
 
     def __init__(self, *args: Any, task: TaskName = "single_label", **kwargs: Any) -> None:
         self.task: TaskName = task
-        self.lock: RunLock | None = None
-        try:
-            super().__init__(*args, **kwargs)
-        except OSError:
-            if self.lock is not None:
-                self.lock.require_in_place()  # else that is the reason
-            raise
-        finally:
-            if self.lock is not None:
-                self.lock.release()
+        super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         assert isinstance(parser, RunParser)
-        classes = own_classes(self.model_class, self.datamodule_class)
-        add_run_arguments(parser, classes=classes, class_names=self._class_names, task=self.task)
+        of_one_label = self.task == "single_label"
+        add_run_arguments(
+            parser,
+            classes=self.named_classes(),
+            class_names=self.class_names_of,
+            defaults=task_defaults(self.task),
+            needed="batch_size or class_names"
+            if of_one_label
+            else "batch_size, class_names, task or multi_label",
+            bases="VideoClassifier or VideoDataModule",
+        )
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        ours = ("fit", "validate", "test")
-        return {name: skip for name, skip in LightningCLI.subcommands().items() if name in ours}
+    def named_classes(self) -> Mapping[str, type]:
+        return own_classes(self.model_class, self.datamodule_class)
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        super().parse_arguments(parser, with_config_of_checkpoint(args))
-        config = self.config[self.config.subcommand]
-        if config.ckpt_path is not None:
-            config.ckpt_path = str(user_path(config.ckpt_path))
-
-    def before_instantiate_classes(self) -> None:
-        config = self.config[self.config.subcommand]
+    def require_fitting_parts(self, config: Any) -> None:
         require_same_labels(
             config.model.get("task", "single_label"), multi_label=config.data.get("multi_label")
         )
-        require_supported_arguments(config.trainer, subcommand=self.config.subcommand, run_dir=config.run_dir)
-        if config.run_dir is None:
-            run = run_of(config)
-            config.run_dir = run.path if run is not None else None
-        require_possible_resume(config, subcommand=self.config.subcommand)
-        require_possible_weights(config, subcommand=self.config.subcommand)
-        if config.run_dir is None:
-            config.run_dir = new_run_dir()
-        config.trainer.default_root_dir = None  # which is the run_dir
-        config.checkpoint.dirpath = str(RunFolder(config.run_dir).checkpoints)
-        if self.config.subcommand == "fit":
-            goes_on = config.resume is not None or config.ckpt_path is not None
-            self.take(RunFolder(config.run_dir), goes_on=goes_on)
-        self.resumed_file = resumed_file(config)
-        self._compare_with_checkpoint(config)
 
-    def _class_names(self, data: VideoDataModule) -> list[str]:
-        """Return the data set's class names; of a run that goes on those of before."""
-        if self.checkpoint is None:
-            return data.class_names
-        names = self.known_classes
-        data.follow(names, checkpoint=self.checkpoint)
-        matched = data.class_names
-        return names if self.config.subcommand == "fit" else matched
+    def figures_of_validation(self) -> Iterable[str]:
+        return self.model.val_metrics.keys()
 
-    def take(self, run: RunFolder, *, goes_on: bool) -> None:
-        """Keep other trainings out of the run's folder; one that goes on waits for the one before to end.
-
-        Raises:
-            ValueError: Another process trains there, or a new run would write over another.
-        """
-        if is_rank_zero():
-            self.lock = RunLock(run)
-            self.lock.take(wait_seconds=HANDOVER_SECONDS if goes_on else 0.0)
-        if not goes_on and run.config.exists() and run.holds_training():
-            raise ValueError(
-                f"{run.path} holds a run already; choose another run_dir, or go on with --resume auto"
-            )
-
-    def _compare_with_checkpoint(self, config: Any) -> None:
-        """Say, or refuse, what is asked otherwise than the checkpoint was trained."""
-        named = Path(config.ckpt_path) if config.ckpt_path is not None else None
-        self.checkpoint = self.resumed_file or named
-        if self.checkpoint is None:
-            return
-        parser, fits = parser_of(self, self.config.subcommand), self.config.subcommand == "fit"
-        self.known_classes = known_classes(self.checkpoint, parser, config, fits=fits)
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the configured trainer; a training logs to the run's folder too."""
-        config, made = self.config[self.config.subcommand], self.config_init[self.config.subcommand]
-        callbacks, loggers = callbacks_and_loggers(
-            made.trainer, RunFolder(config.run_dir), fits=self.config.subcommand == "fit", lock=self.lock
-        )
-        if self.resumed_file is not None:
-            made.ckpt_path = str(self.resumed_file)
-        kwargs |= {"logger": loggers, "default_root_dir": str(config.run_dir)}
-        stays = self.lock.require_in_place if self.lock is not None else None
-        files = CheckpointFiles(stays, state=config.weights.state)
-        trainer = supported_trainer(
-            super().instantiate_trainer,
-            made,
-            run=RunFolder(config.run_dir),
-            of_validation=self.model.val_metrics.keys(),
-            callbacks=[AgreeingRanks(self.common()), *callbacks],
-            files=files,
-            **kwargs,
-        )
-        settle_strategy(trainer, files, chosen=config.trainer.strategy != "auto")
-        log.info("run folder: %s", config.run_dir)
-        warn_of_shared_store(trainer)
-        return trainer
-
-    def common(self) -> Common:
-        """Return what must be the same on every rank, each computed when it is asked for."""
-        return {"versions": versions, "config": self._settings, "files": self._files}
-
-    def _settings(self) -> dict[str, str]:
-        """Return the configuration, but for what may differ between ranks."""
-        config = self.parser.dump(self.config, skip_link_targets=False, skip_none=False)
-        return settings(yaml.safe_load(config)[self.config.subcommand])
-
-    def _files(self) -> dict[str, str]:
+    def files(self) -> dict[str, str]:
         """Return digests of the lists, and of the file that the weights come from."""
         source = self.checkpoint or (self.model.weights.path if self.model.weights else None)
         weights = f"{source.name} ({digest_of_file(source)})" if source is not None else "none"
@@ -179,16 +60,11 @@ class VideoCLI(LightningCLI):
             files["teacher"] = f"{teacher.name} ({digest_of_file(teacher)})"
         return files
 
+    def protocol(self, evaluated: Evaluated) -> dict[str, Any]:
+        return {**self.datamodule.protocol(evaluated), "videos": num_evaluated(self.trainer, evaluated)}
+
     def instantiate_classes(self) -> None:
-        try:
-            super().instantiate_classes()
-        except ValueError as error:
-            if "compute_fn of link" in str(error) and error.__cause__ is not None:  # what _class_names said
-                raise error.__cause__ from None
-            raise
-        made = {"model": self.model, "data": self.datamodule}
-        for section, kind in own_classes(self.model_class, self.datamodule_class).items():
-            made[section].hparams["_class_path"] = class_path(kind)  # for those who load a checkpoint
+        super().instantiate_classes()
         starts = self.config_init[self.config.subcommand].ckpt_path is None
         if self.model.weights is not None and starts and self.trainer.is_global_zero:
             warn_of_other_input(self.model.weights, self.datamodule)
@@ -209,38 +85,3 @@ class VideoCLI(LightningCLI):
             say_best(
                 RunFolder(config.run_dir), config.checkpoint, next_command="test" if tested else "validate"
             )
-
-    def before_validate(self) -> None:
-        self._replace_table("validate")
-
-    def before_test(self) -> None:
-        self._replace_table("test")
-
-    def _replace_table(self, subcommand: str) -> None:
-        """Leave Lightning's table of the figures out; --verbose false leaves out ours as well."""
-        self.shows_figures = self.config_init[subcommand].verbose
-        self.config_init[subcommand].verbose = False
-
-    def after_validate(self) -> None:
-        self._write_metrics("val")
-
-    def after_test(self) -> None:
-        self._write_metrics("test")
-
-    def _write_metrics(self, evaluated: Evaluated) -> None:
-        """Write the figures, and what they are of."""
-        config = self.config_init[self.config.subcommand]
-        if not self.trainer.is_global_zero or config.trainer.fast_dev_run:
-            return
-        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        protocol = {
-            "checkpoint": str(self.checkpoint) if self.checkpoint is not None else None,
-            **weights_evaluated(self.checkpoint, config.weights.state),
-            **self.datamodule.protocol(evaluated),
-            "videos": num_evaluated(self.trainer, evaluated),
-        }
-        file = RunFolder(Path(self.trainer.default_root_dir)).evaluation_metrics(evaluated)
-        write_text(file, json.dumps(figures | {"protocol": protocol}, indent=2) + "\n")
-        if self.shows_figures:
-            title = f"{self.config.subcommand}: {self.checkpoint or 'the network as configured'}"
-            show_figures(title, figures, num_classes=len(self.model.class_names), file=file)
