@@ -41,6 +41,7 @@ COMMANDS = {
     "weights": Command("gcvideo.cli.weights", "inspect or convert weights of this and other codebases"),
     "export": Command("gcvideo.cli.export", "a checkpoint as ONNX, torch.export program and plain weights"),
     "synthetic": Command("gcvideo.cli.synthetic", "write the embedded data set of moving objects"),
+    "image": Command("gcvideo.images.cli.image", "the same blocks on pictures: fit, validate, test, predict"),
 }
 
 INTERRUPTED = 130

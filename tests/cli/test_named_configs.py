@@ -38,10 +38,21 @@ def test_names_stand_for_the_files_of_the_package_in_any_folder(arguments, tmp_p
 def test_every_name_is_of_one_file_and_its_short_form_too() -> None:
     files = {str(file.relative_to(CONFIGS).with_suffix("")): file for file in CONFIGS.glob("**/*.yaml")}
     assert {name: file.resolve() for name, file in configurations().items()} == files
-    short = [name.rpartition("/")[2] for name in files]
-    assert {name for name in short if short.count(name) > 1} == {
-        "slow_r50"
-    }  # of paper, which is that of model
+    for kind, twice in {"videos": {"slow_r50"}, "images": set()}.items():  # of paper, which is that of model
+        of_kind = [name for name in files if name.startswith("images/") == (kind == "images")]
+        short = [name.rpartition("/")[2] for name in of_kind]
+        assert {name for name in short if short.count(name) > 1} == twice
+
+
+def test_names_of_gcvideo_image_stand_for_its_own_files_and_the_training_toolbox() -> None:
+    files = ["--config", "base+folder+ema"]
+    assert resolved(["image", "fit", *files]) == [
+        *("image", "fit"),
+        *paths("images/base", "images/data/folder", "training/ema"),
+    ]
+    assert resolved(["fit", *files]) == ["fit", *paths("base", "data/folder", "training/ema")]
+    with pytest.raises(ValueError, match="no configuration is called slow_r50"):
+        with_named_files(["image", "fit", "--config", "base+slow_r50"])
 
 
 def test_a_file_that_exists_is_meant_before_a_name(tmp_path, monkeypatch) -> None:
