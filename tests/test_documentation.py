@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 import pytest
 import yaml
 
-from gcvideo.cli.main import COMMANDS
+from gcvideo.cli.main import COMMANDS, main
 from gcvideo.cli.named_configs import with_named_files
 
 PROJECT = Path(__file__).parents[1]
@@ -56,6 +56,26 @@ def test_commands_and_configurations_are_there(page: Path) -> None:
             assert all(Path(file).is_file() for file in files), stack
     for file in re.findall(r"\bconfigs/[\w/]+\.yaml", text):
         assert (PROJECT / file).is_file(), file
+
+
+def test_keys_of_other_codebases_are_translated_into_keys_that_are_there(capsys) -> None:
+    stack = "base+folder+slow_r50+nl5+randaugment+erasing_and_blending"
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", stack, "--data.root", ".", "--print_config"])
+    there = dotted(yaml.safe_load(capsys.readouterr().out))
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \|", (DOCS / "from_others.md").read_text(), re.MULTILINE)
+    named = {key for row in rows for key in re.findall(r"`((?:data|model|trainer)\.\w[\w.]*)`", row)}
+    in_parts = {"model.class_path", "model.weights.path", "model.weights.new"}  # none unless they are given
+    assert named - there - in_parts == set()
+    assert len(named) > 40
+
+
+def dotted(settings: object, inside: str = "") -> set[str]:
+    """Return the keys of nested settings, as the command line has them."""
+    if not isinstance(settings, dict):
+        return set()
+    names = {f"{inside}{key}": value for key, value in settings.items()}
+    return names.keys() | {key for name, value in names.items() for key in dotted(value, f"{name}.")}
 
 
 @pages
