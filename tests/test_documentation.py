@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 import yaml
@@ -24,7 +25,7 @@ PLACEHOLDERS = {"FILE", "...", "run.yaml", "NAME", "NAMES"}
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PROJECT)) for page in PAGES])
 
 
-def in_nav(entry: object) -> list[str]:
+def in_nav(entry: Any) -> list[str]:
     if isinstance(entry, str):
         return [entry]
     return [name for part in (entry.values() if isinstance(entry, dict) else entry) for name in in_nav(part)]
