@@ -11,7 +11,7 @@ from gcvideo.backbones.placement import (
     placed_blocks,
 )
 from gcvideo.backbones.protocols import Featured, Headed, Staged, network_for, require_clip, shown_stages
-from gcvideo.backbones.resnet import VideoResNet
+from gcvideo.backbones.resnet import FrameDifferenceResNet, VideoResNet
 from gcvideo.backbones.torchvision_networks import S3D, TorchvisionResNet
 from gcvideo.backbones.transformers import MViT, Swin3D
 from gcvideo.backbones.x3d import X3D
@@ -22,6 +22,7 @@ __all__ = [
     "X3D",
     "ContextResBlock",
     "Featured",
+    "FrameDifferenceResNet",
     "Headed",
     "MViT",
     "Placement",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
+from jaxtyping import Float
 from pytorchvideo.models.resnet import create_bottleneck_block, create_resnet
-from torch import nn
+from torch import Tensor, nn
 
 from gcvideo.backbones.basic import BLOCKS_OF_DEPTH, Kernel, create_basic_resnet
 from gcvideo.backbones.placement import BlockMaker, Placement, PlacementMapping
@@ -151,3 +152,22 @@ class VideoResNet(StagedNetwork):
         super().__init__(bare, zero_init_residual=zero_init_residual, block=block, placement=placement)
         self.architecture: ArchitectureName = architecture
         self.stride_on: Literal["3x3", "1x1"] = stride_on
+
+
+class FrameDifferenceResNet(VideoResNet):
+    """A VideoResNet that reads what changes: of a clip of T frames, the T - 1 differences x_t+1 - x_t.
+
+    The RGB difference of TSN (Wang et al., arXiv:1608.00859, section 3.2). What stands still is gone before
+    the stem, so that a few hundred clips of still cameras suffice to learn motion, which convolutions would
+    have to learn to tell from the scene. Weights, arguments and costs are VideoResNet's, of one frame less.
+    """
+
+    def inputs(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B 3 T-1 H W"]:
+        """Return the differences of neighbouring frames.
+
+        Raises:
+            ValueError: The clip has one frame.
+        """
+        if clip.shape[2] < 2:
+            raise ValueError("FrameDifferenceResNet got a clip of 1 frame; expected 2 or more")
+        return clip[:, :, 1:] - clip[:, :, :-1]
