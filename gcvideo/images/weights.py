@@ -14,7 +14,7 @@ from gcvideo.backbones.checkpoints.files import refuse_non_finite
 log = logging.getLogger(__name__)
 
 Part = Literal["head", "blocks"]
-PARTS: dict[Part, tuple[str, ...]] = {"head": ("fc",), "blocks": ("context", "context_block")}
+PARTS: dict[Part, tuple[str, ...]] = {"head": ("fc", "head"), "blocks": ("context", "context_block")}
 """By what words of its key a tensor is known to be of a part."""
 
 

@@ -77,8 +77,8 @@ def boundaries(mask: Bool[np.ndarray, "H W"]) -> list[Int[np.ndarray, "vertices 
             walked.append(edge)
         for edge in walked:
             del edges[edge]
-        befores = [walked[-1], *walked]
-        turns = [edge[:2] for before, edge in zip(befores, walked, strict=False) if before[2:] != edge[2:]]
+        in_front = [walked[-1], *walked]
+        turns = [edge[:2] for before, edge in zip(in_front, walked, strict=False) if before[2:] != edge[2:]]
         outlines.append(np.array(turns))
     return outlines
 
