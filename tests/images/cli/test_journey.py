@@ -1,9 +1,11 @@
 """fit, test and predict on pictures, one after another on what the one before left."""
 
+import contextlib
+import io
 import json
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
@@ -20,13 +22,26 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shapes(tmp_path_factory.mktemp("shapes") / "data")
 
 
-def test_a_run_is_fitted_tested_and_predicts(root: Path, tmp_path: Path, capsys) -> None:
-    run = tmp_path / "run"
-    main(command("fit", root, run))
+class Fitted(NamedTuple):
+    run: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def fitted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """A run of two epochs, and what it said; its folder may get results of tests."""
+    run, said = tmp_path_factory.mktemp("fitted") / "run", io.StringIO()
+    with contextlib.redirect_stderr(said):
+        main(command("fit", root, run))
+    return Fitted(run, said.getvalue())
+
+
+def test_a_run_is_fitted_tested_and_predicts(root: Path, fitted: Fitted, tmp_path: Path) -> None:
+    run = fitted.run
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["class_path"] == "gcvideo.images.classification.classifier.ImageClassifier"
     best = run / "checkpoints" / "best.ckpt"
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("next: ")]
+    (line,) = [line for line in fitted.said.splitlines() if line.startswith("next: ")]
     assert line == f"next: gcvideo image test --config {run / 'config.yaml'} --ckpt_path {best}"
 
     main(line.removeprefix("next: gcvideo ").split())
@@ -43,6 +58,44 @@ def test_a_run_is_fitted_tested_and_predicts(root: Path, tmp_path: Path, capsys)
     assert predicted["picture"].tolist() == sorted(str(root / "val" / name) for name in table["picture"])
     assert predicted["prediction"].tolist() == table["prediction"].tolist()
     assert predicted["probability"].tolist() == pytest.approx(table["probability"].tolist(), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_test_as_one(root: Path, fitted: Fitted, tmp_path: Path) -> None:
+    ckpt = ("--ckpt_path", str(fitted.run / "checkpoints" / "last.ckpt"))
+    for processes in (1, 2):
+        # 10 pictures in batches of 4: one process has a batch more than the other
+        run = tmp_path / str(processes)
+        run.mkdir()
+        line = command("test", root, run, *ckpt, devices=str(processes))
+        codes = finish(start_line(line, folder=run, processes=processes))
+        assert codes == [0] * processes, said(run)
+    one, two = (json.loads((tmp_path / n / "test_metrics.json").read_text()) for n in ("1", "2"))
+    assert two.pop("test/loss") == pytest.approx(one.pop("test/loss"), rel=1e-6)
+    assert two == one
+    tables = [pd.read_csv(tmp_path / n / "predictions.csv") for n in ("1", "2")]
+    pd.testing.assert_frame_equal(*tables, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fit", "--config", "base+folder"], "model.backbone and data.root must be given"),
+        (["fit", "--config", "base+slow_r50"], "no configuration is called slow_r50"),
+        (["fit", "--model", "torch.nn.Linear"], "model names torch.nn.Linear, which is no ImageModule"),
+        (["predict", "nowhere.jpg", "--ckpt_path", "BEST"], "nowhere.jpg: there is no such file or folder"),
+        (["predict", "--ckpt_path", "BEST"], "predict takes pictures and a checkpoint"),
+        (["train"], "gcvideo image: no command 'train'; one of fit, validate, test, predict, synthetic"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(fitted: Fitted, words, said: str, capsys) -> None:
+    best = str(fitted.run / "checkpoints" / "best.ckpt")
+    with pytest.raises(SystemExit) as ended:
+        main(["image", *(best if word == "BEST" else word for word in words), "--trust", "tests"])
+    assert ended.value.code in (1, 2)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert said in line
+    assert line.startswith("gcvideo image")
 
 
 @pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "1"])

@@ -1,0 +1,64 @@
+"""torchvision's files of weights in a classifier."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import resnet18
+
+from gcvideo.images.classification import ImageClassifier, PlainResNet
+from gcvideo.images.weights import ImageWeights
+
+NAMES = [f"class {k}" for k in range(10)]
+
+
+@pytest.fixture(scope="module")
+def published() -> torch.nn.Module:
+    """torchvision's network, with statistics that are not those of its making."""
+    torch.manual_seed(1)
+    network = resnet18(num_classes=10)
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.uniform_(-0.1, 0.1)
+            norm.running_var.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def file(published, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(published.state_dict(), path)
+    return path
+
+
+def loaded(file: Path, names: list[str], **settings) -> ImageClassifier:
+    weights = ImageWeights(file, **settings)
+    module = ImageClassifier(PlainResNet(18), names, weights=weights).eval()
+    module.start_from_weights()
+    return module
+
+
+def test_a_file_of_torchvision_gives_its_probabilities(published, file: Path) -> None:
+    images = torch.randn(2, 3, 64, 64)
+    expected = published(images).softmax(dim=1)
+    assert torch.allclose(loaded(file, NAMES)(images), expected, atol=1e-6)
+
+
+def test_a_head_of_other_classes_starts_fresh_where_that_is_said_and_else_nothing_is_loaded(
+    published, file: Path
+) -> None:
+    module = loaded(file, NAMES[:3], new=["head"])
+    own = module.network.state_dict()
+    assert all(
+        torch.equal(own[f"backbone.{key}"], tensor)
+        for key, tensor in published.state_dict().items()
+        if not key.startswith("fc.")
+    )
+    with pytest.raises(ValueError, match=r"resnet18.pth: nothing was loaded: .*2 of another shape"):
+        loaded(file, NAMES[:3])
+
+
+def test_a_file_of_another_depth_is_refused_with_what_is_missing(file: Path) -> None:
+    module = ImageClassifier(PlainResNet(34), NAMES, weights=ImageWeights(file))
+    with pytest.raises(ValueError, match=r"missing: backbone.layer1.2.conv1.weight"):
+        module.start_from_weights()
