@@ -64,18 +64,23 @@ def find(name: str, groups: Sequence[str] = (*GROUPS, *IMAGE_GROUPS)) -> Path:
 
 def files_of(value: str, groups: Sequence[str] = GROUPS) -> Iterator[str]:
     """Yield the files that the value of one --config stands for; ValueError if a name is none."""
-    if not value or "\n" in value or Path(value).expanduser().exists():
+    if not value or "\n" in value or _is_file(Path(value).expanduser()):
         yield value  # of several lines, it is a configuration itself
         return
     for name in value.split("+"):
         own = Path(name).expanduser()
-        if own.exists() or own.is_absolute() or name.startswith((".", "~")):
+        if _is_file(own) or own.is_absolute() or name.startswith((".", "~")):
             yield name
             continue
         try:
             yield str(find(name, groups))
         except ValueError as error:
-            if name.endswith((".yaml", ".yml", ".json")):
-                yield name  # a file that is not there, as the parser says
+            if own.is_dir() or name.endswith((".yaml", ".yml", ".json")):
+                yield name  # a folder, or a file that is not there, as the parser says
             else:
                 raise ValueError(f"--config {value}: there is no such file, and {error}") from error
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is of a file or pipe; a data set's folder may be called as a configuration."""
+    return path.exists() and not path.is_dir()

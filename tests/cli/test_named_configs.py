@@ -63,6 +63,10 @@ def test_a_file_that_exists_is_meant_before_a_name(tmp_path, monkeypatch) -> Non
     kept = ["fit", "--config", "a+b", "-c", text, "--config"]
     assert with_named_files(kept) == kept
     assert resolved(["fit", "-c", "base+slow_r50"]) == ["fit", "-c", "base", "-c", paths("model/slow_r50")[1]]
+    (tmp_path / "synthetic").mkdir()  # as its data set may be called
+    assert resolved(["fit", "-c", "synthetic"]) == ["fit", "-c", paths("data/synthetic")[1]]
+    (tmp_path / "other").mkdir()
+    assert with_named_files(["fit", "-c", "other"]) == ["fit", "-c", "other"]
     missing = ["fit", "--config", "nowhere/run.yaml"]
     assert with_named_files(missing) == missing
 
