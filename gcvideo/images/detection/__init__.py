@@ -1,0 +1,1 @@
+"""Instances in pictures: boxes, classes and masks."""
