@@ -32,6 +32,7 @@ from studying.records import Records, circumstances  # noqa: E402
 from studying.report import write_report  # noqa: E402
 from studying.running import CommandError, Study  # noqa: E402
 
+from gcvideo.data.synthetic import CLASSES  # noqa: E402
 from gcvideo.terminal import Terminal  # noqa: E402
 
 CONTROL_STEPS = 400
@@ -60,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )  # fmt: skip
         planned = _planned(options, sets)
         if options.report is None:
-            _run(study, planned, options)
             _run_control(controls, options)
+            _run(study, planned, options)
         else:
             missing = [job.name for job in planned if not study.is_finished(job)]
             order = list(dict.fromkeys(job.kind for job in planned))
@@ -91,8 +92,6 @@ def _run(study: Study, planned: Sequence[Job], options: argparse.Namespace) -> N
     """Run what is not finished, with one bar over the whole, in training videos and epochs."""
     ready = {job.name for job in planned if study.is_finished(job)}
     started_from = {job.before.name for job in planned if job.before and job.name not in ready}
-    for data in {job.data.name: job.data for job in planned if job.name not in ready}.values():
-        study.make(data)
     sizes = {job.data.name: _num_videos(job.data) for job in planned}
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[runs]}")
     bar = Progress(
@@ -113,6 +112,7 @@ def _run(study: Study, planned: Sequence[Job], options: argparse.Namespace) -> N
                 bar.console.print(f"--minutes {options.minutes:g} are over; the same command goes on")
                 return
             bar.update(task, description=job.name, completed=done)
+            study.make(job.data)
             size = sizes[job.data.name]
             record = study.run(
                 job,
@@ -193,6 +193,9 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _num_videos(data: DataSet) -> int:
+    """Return how many training videos there are, or will be."""
+    if data.synthetic is not None:
+        return data.synthetic["num_train_per_class"] * len(CLASSES)
     return max(len((data.root / "train.csv").read_text().splitlines()) - 1, 1)
 
 

@@ -134,6 +134,8 @@ def jobs(
 ) -> Iterator[Job]:
     """Yield all runs: the paper's rows on every set, then fine-tuned ones, then the other instantiations.
 
+    All rows of one seed come before the next seed, so that a study that is cut compares what it has.
+
     Args:
         sets: The data sets, the foremost first.
         rows: Names in ROWS.
@@ -141,9 +143,9 @@ def jobs(
         start: The set that networks are trained on before they are fine-tuned on real ones, if any.
     """
     for data in sets:
-        yield from (Job(data, row, seed) for row in rows if row in PAPER for seed in seeds)
+        yield from (Job(data, row, seed) for seed in seeds for row in rows if row in PAPER)
     for data in sets:
         if start is not None and data.is_real and FINE_TUNED in rows:
             yield from (Job(data, FINE_TUNED, seed, start) for seed in seeds)
     for data in sets:
-        yield from (Job(data, row, seed) for row in rows if row not in PAPER for seed in seeds)
+        yield from (Job(data, row, seed) for seed in seeds for row in rows if row not in PAPER)

@@ -85,11 +85,13 @@ class Study:
 
     def checkpoint(self, job: Job, tell: Callable[[float], None]) -> Path:
         """Return the trained weights of a run, which is trained again if another machine has them."""
-        last = self.run_folder(job).last
-        if not (self.is_finished(job) and last.exists()):
+        run = self.run_folder(job)
+        if not (self.is_finished(job) and run.last.exists()):
+            if self.is_finished(job):
+                shutil.rmtree(run.path, ignore_errors=True)  # what is left of it has no weights
             self.make(job.data)
             self.fit(job, [], tell)
-        return last
+        return run.last
 
     def fit(self, job: Job, started: Sequence[Path], tell: Callable[[float], None]) -> None:
         """Train, or go on training."""
@@ -160,8 +162,9 @@ class Study:
 def _share_done(run: RunFolder) -> float:
     """Return which share of its epochs a run has trained."""
     try:
-        epochs = pd.read_csv(run.curves)["epoch"].dropna()
+        table = pd.read_csv(run.curves)
     except pd.errors.EmptyDataError:  # it is being written
         return 0.0
+    epochs = table["epoch"].dropna() if "epoch" in table else []  # the rate alone is logged at first
     settings = yaml.safe_load(run.config.read_text())
     return float(epochs.max() + 1) / settings["trainer"]["max_epochs"] if len(epochs) else 0.0
