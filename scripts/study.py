@@ -13,6 +13,7 @@ without test.csv val.csv is tested, by the last checkpoint, which those videos d
 
 import argparse
 import shlex
+import signal
 import sys
 import time
 import warnings
@@ -245,4 +246,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # Behind nohup and & a script does not hear of SIGINT, and by SIGTERM it would leave its command running.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     sys.exit(main())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from studying.attending import Dependence
 from studying.comparisons import RowFigures
@@ -41,20 +42,24 @@ def plot_accuracies(rows: Sequence[RowFigures], floors: dict[str, float], file: 
 
 
 def plot_dependence(found: Sequence[Dependence], file: Path, *, title: str) -> None:
-    """Draw the cosine distance of attention, before and after, by kind of pair; a panel for each row."""
+    """Draw the cosine distance of attention by kind of pair: a line of panels a set, a panel a network."""
     shown = [one for one in found if one.distance == "attention, cosine" and one.pairs != "all"]
-    names = list(dict.fromkeys((one.data, one.row) for one in shown))
-    figure = Figure(figsize=(2.1 * len(names) + 0.6, 2.8), layout="constrained")
-    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, names, strict=True):
-        for place, one in enumerate(one for one in shown if (one.data, one.row) == name):
-            for shift, values, colour in ((-0.18, one.before, "tab:grey"), (0.18, one.after, "tab:blue")):
-                axes.bar(place + shift, np.mean(values), 0.34, color=colour)
-                axes.plot([place + shift] * len(values), values, "k.", markersize=3)
-        kinds = [one.pairs.replace("_", "\n") for one in shown if (one.data, one.row) == name]
-        axes.set_xticks(range(len(kinds)), kinds, fontsize=7)
-        axes.set_title("\n".join(name), fontsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("cosine distance of attention")
-    figure.suptitle(f"{title}: grey before, blue after training; a dot is a seed", fontsize=9)
+    sets, rows = (list(dict.fromkeys(names)) for names in zip(*((o.data, o.row) for o in shown), strict=True))
+    figure = Figure(figsize=(2.1 * len(rows) + 0.6, 2.2 * len(sets) + 0.4), layout="constrained")
+    panels = figure.subplots(len(sets), len(rows), sharey=True, squeeze=False)
+    for line, data in zip(panels, sets, strict=True):
+        line[0].set_ylabel(f"{data}\ncosine distance", fontsize=8)
+        for axes, row in zip(line, rows, strict=True):
+            _draw_kinds(axes, [one for one in shown if (one.data, one.row) == (data, row)])
+            axes.set_title(row, fontsize=8)
+    figure.suptitle(f"{title}: attention, grey before, blue after training; a dot is a seed", fontsize=9)
     _save(figure, file)
+
+
+def _draw_kinds(axes: Axes, kinds: Sequence[Dependence]) -> None:
+    for place, one in enumerate(kinds):
+        for shift, values, colour in ((-0.18, one.before, "tab:grey"), (0.18, one.after, "tab:blue")):
+            axes.bar(place + shift, float(np.mean(values)), 0.34, color=colour)
+            axes.plot([place + shift] * len(values), values, "k.", markersize=3)
+    axes.set_xticks(range(len(kinds)), [one.pairs.replace("_", "\n") for one in kinds], fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)

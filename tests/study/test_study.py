@@ -60,7 +60,7 @@ def test_a_stopped_study_goes_on_and_measures_and_fine_tunes(tmp_path: Path) -> 
     while not list(out.glob("runs/clips/nl5/*/metrics/metrics.csv")):
         assert started.poll() is None
         time.sleep(0.2)
-    os.kill(started.pid, signal.SIGINT)
+    os.kill(started.pid, signal.SIGTERM)
     assert "the same command goes on" in started.communicate()[1]
     assert started.returncode == 130
 
