@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated")
 
 from studying.control import TASKS, control  # noqa: E402
-from studying.plan import INSTANTIATIONS, ROWS, DataSet, Job, Settings, jobs  # noqa: E402
+from studying.plan import INSTANTIATIONS, QUICK, ROWS, DataSet, Job, Settings, jobs  # noqa: E402
 from studying.records import Records, circumstances  # noqa: E402
 from studying.report import write_report  # noqa: E402
 from studying.running import CommandError, Study  # noqa: E402
@@ -40,14 +40,6 @@ CONTROL_STEPS = 400
 EVALUATED = {"num_val_per_class": 8, "num_test_per_class": 12}
 MOTION = {"motion_small": 16, "motion_large": 48}
 """Training videos of each of the 8 classes; the test videos are the same."""
-QUICK = {
-    "trainer.max_epochs": "1",
-    "trainer.check_val_every_n_epoch": "1",
-    "trainer.log_every_n_steps": "1",
-    "model.network.init_args.width": "0.0625",
-    "data.clip.num_frames": "2",
-    "data.batch_size": "8",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

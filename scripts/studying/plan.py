@@ -10,6 +10,15 @@ from typing import NamedTuple
 from gcvideo.cli.named_configs import find
 
 RECIPE = "small_data"
+QUICK = {
+    "trainer.max_epochs": "1",
+    "trainer.check_val_every_n_epoch": "1",
+    "trainer.log_every_n_steps": "1",
+    "model.network.init_args.width": "0.0625",
+    "data.clip.num_frames": "2",
+    "data.batch_size": "8",
+}
+"""Arguments of --quick."""
 INSTANTIATIONS = ("embedded_gaussian", "gaussian", "dot_product", "concat")
 
 
