@@ -88,21 +88,27 @@ class Placement:
 
     def indices(self, stage: str, depth: int) -> list[int]:
         """Return which of the `depth` residual blocks of `stage` carry a context block."""
-        asked: Blocks = getattr(self, stage)
-        if asked == "all":
-            return list(range(depth))
-        if isinstance(asked, int):
-            if asked not in range(depth + 1):
-                raise ValueError(f"placement.{stage} asks for {asked} blocks, but {stage} has {depth}")
-            return [(nth + 1) * (depth // asked) - 1 for nth in range(asked)]
-        for index in asked:
-            if index not in range(depth):
-                raise ValueError(
-                    f"placement.{stage} names block {index}, but {stage} has blocks 0..{depth - 1}"
-                )
-        if len(set(asked)) != len(asked):
-            raise ValueError(f"placement.{stage} names a block twice: {asked}")
-        return list(asked)
+        return chosen_blocks(getattr(self, stage), depth, stage=stage)
+
+
+def chosen_blocks(asked: Blocks, depth: int, *, stage: str) -> list[int]:
+    """Return which of the `depth` residual blocks of a stage are meant.
+
+    Raises:
+        ValueError: The stage does not have so many, or the one that is named, or one is named twice.
+    """
+    if asked == "all":
+        return list(range(depth))
+    if isinstance(asked, int):
+        if asked not in range(depth + 1):
+            raise ValueError(f"placement.{stage} asks for {asked} blocks, but {stage} has {depth}")
+        return [(nth + 1) * (depth // asked) - 1 for nth in range(asked)]
+    for index in asked:
+        if index not in range(depth):
+            raise ValueError(f"placement.{stage} names block {index}, but {stage} has blocks 0..{depth - 1}")
+    if len(set(asked)) != len(asked):
+        raise ValueError(f"placement.{stage} names a block twice: {asked}")
+    return list(asked)
 
 
 class ContextResBlock(ResBlock):
