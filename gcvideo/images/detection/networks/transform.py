@@ -10,6 +10,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from gcvideo.images.detection.networks.masks import paste
+from gcvideo.images.detection.networks.resizing import resize
 
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
@@ -28,7 +29,8 @@ def resized_shape(height: int, width: int, *, min_size: int, max_size: int) -> t
 class PictureTransform(GeneralizedRCNNTransform):
     """Resizes pictures, at whole levels 0..255, before it normalises them; pads to multiples of 32.
 
-    torchvision normalises first, and scales boxes back by rounded sizes. Masks of detections are pasted by
+    torchvision normalises first, and resizes numbers that are not whole by a scale that is not the ratio of
+    sizes. Masks of detections are pasted by
     `paste`, and are boolean.
 
     Args:
@@ -70,12 +72,6 @@ class PictureTransform(GeneralizedRCNNTransform):
             masks = paste(one["masks"], boxes, height=height, width=width)
             found.append({**one, "boxes": boxes, "masks": masks})
         return found
-
-
-def resize(image: Float[Tensor, "3 _ _"], shape: tuple[int, int]) -> Float[Tensor, "3 H W"]:
-    """Return a picture with values 0..1 at another size, with levels 0..255, between pixels' centres."""
-    levels = (image.float() * 255).round()
-    return F.interpolate(levels[None], shape, mode="bilinear", align_corners=False)[0].round()
 
 
 def resized_target(
