@@ -13,7 +13,7 @@ from gcvideo.backbones.checkpoints.files import refuse_non_finite
 
 log = logging.getLogger(__name__)
 
-Part = Literal["head", "blocks"]
+Part = Literal["head", "blocks", "detector"]
 PARTS: dict[Part, tuple[str, ...]] = {"head": ("fc", "head"), "blocks": ("context", "context_block")}
 """By what words of its key a tensor is known to be of a part."""
 
@@ -25,12 +25,14 @@ class ImageWeights:
     Args:
         path: The file: .safetensors, or a pickle of tensors (.pth, .pt, .ckpt).
         new: Parts of the network that start fresh, whatever the file has of them: head (for another list of
-            classes), blocks (context blocks).
+            classes), blocks (context blocks), detector (of a detector, all but its backbone).
+        format: Of a detector: whose names its layers have; auto looks at them.
         state: Which state of the file, where it has several, as state_dict or state_dict_ema.
     """
 
     path: Path
     new: list[Part] = field(default_factory=list)
+    format: Literal["auto", "gcvideo", "mmdetection"] = "auto"
     state: str | None = None
 
 
@@ -40,6 +42,9 @@ def load_weights(network: nn.Module, weights: ImageWeights) -> None:
     Raises:
         ValueError: The file cannot be read safely, or differs from the network in more than was declared.
     """
+    if weights.format == "mmdetection" or "detector" in weights.new:
+        asked = "format: mmdetection" if weights.format == "mmdetection" else "new: [detector]"
+        raise ValueError(f"model.weights has {asked}, which is for detectors; leave it out")
     checkpoint = read_checkpoint(weights.path, state=weights.state)
     refuse_non_finite(checkpoint)
     own = network.state_dict()
