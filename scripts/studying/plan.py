@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from gcvideo.cli.named_configs import find
 
 RECIPE = "small_data"
@@ -129,7 +131,8 @@ class Settings:
         """Return 12 characters that change with any setting of the run, its data set's and its start's."""
         digest = hashlib.sha256(json.dumps([job.name, self.keys(job), job.data.synthetic]).encode())
         for config in self.configs(job):
-            digest.update(find(config).read_bytes())
+            settings = yaml.safe_load(find(config).read_text())  # comments may change
+            digest.update(json.dumps(settings, sort_keys=True).encode())
         if job.data.is_real:
             for name in ("train.csv", job.data.test):
                 digest.update((job.data.root / name).read_bytes())
