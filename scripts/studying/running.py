@@ -109,7 +109,7 @@ class Study:
     def measured(self, job: Job) -> dict[str, list[dict[str, Any]]]:
         """Return the distances between positions before and after training."""
         run = self.run_folder(job)
-        # Before training there is no averaged network; the seed is the run's, and so are the weights.
+        # Before training, a network is drawn from the seed of the run.
         networks = {
             "before": ["--config", str(run.config)],
             "after": ["--checkpoint", str(run.last)],
@@ -118,6 +118,7 @@ class Study:
         for when, network in networks.items():
             out = run.path / "attention" / when
             options = ["--num_videos", str(self.num_measured), "--maps", "0", "--out", str(out)]
+            options += ["--seed", str(job.seed)]
             self._command(["attention", *network, *options], log=self.folder / "logs" / f"{job.name}.log")
             table = pd.read_csv(out / "distances.csv")[list(MEASURED)].dropna(
                 subset=["mean"]
