@@ -10,8 +10,21 @@ from pathlib import Path
 
 import pytest
 import study
+from studying.plan import DataSet, Job, Settings
+from studying.records import Records
+from studying.running import Study
 
 from gcvideo.data.synthetic import write_synthetic
+
+STAND_IN = """
+import sys
+from pathlib import Path
+given = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+out = Path(given["--out"])
+out.mkdir(parents=True)
+columns = "block,measured,distance,pairs,mean,std,num_clips"
+(out / "distances.csv").write_text(f"{columns}\\nres3.1,input,cosine,all,{given['--seed']},0,2\\n")
+"""
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "study.py"
 
@@ -86,3 +99,15 @@ def test_a_stopped_study_goes_on_and_measures_and_fine_tunes(tmp_path: Path) -> 
     assert "gc_all from motion_large" in said
     assert "attention, JSD" in said
     assert "The floor is 90.0 %: not above it:" in said
+
+
+def test_the_network_before_training_is_drawn_from_the_seed_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "studying.running.GCVIDEO", [sys.executable, "-c", STAND_IN]
+    )  # which says the seed that it was given
+    data = DataSet("clips", "synthetic", tmp_path, synthetic={"num_train_per_class": 1})
+    made = Study(tmp_path, Records(tmp_path / "results"), Settings(), num_measured=2, keep=False)
+    before = [made.measured(Job(data, "nl5", seed))["before"][0]["mean"] for seed in range(3)]
+    assert before == [0.0, 1.0, 2.0]
