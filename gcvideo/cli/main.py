@@ -153,6 +153,6 @@ def _silence_dependencies() -> None:
         r"Checkpoint directory .* exists and is not empty",  # when a run is resumed
         r"The `srun` command is available on your system but is not used",  # nor need be
         # DDP on CPUs, of kernels of one cell, which lie in memory alike by either strides.
-        r"(?s)Grad strides do not match bucket view strides.*grad\.sizes\(\) = \[\d+, \d+, 1, 1, 1\]",
+        r"(?s)Grad strides do not match bucket view strides.*grad\.sizes\(\) = \[\d+, \d+(?:, 1)+\]",
     ):
         warnings.filterwarnings("ignore", message=message)

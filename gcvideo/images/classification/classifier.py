@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -29,6 +30,7 @@ class ImageClassifier(ImageModule):
         class_names: The K class names; from the command line they come with the data.
         loss: A class whose instance gives, for logits [B K] and labels [B], the mean over the pictures;
             label_smoothing is a setting of torch.nn.CrossEntropyLoss.
+        channels_last: Keep activations in channels_last order, which GPUs compute faster in.
         settings: Those of every ImageModule.
     """
 
@@ -41,11 +43,14 @@ class ImageClassifier(ImageModule):
         class_names: list[str],
         *,
         loss: Callable[[], nn.Module] = nn.CrossEntropyLoss,
+        channels_last: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(ClassificationNetwork(backbone, len(class_names)), class_names, **settings)
         self.loss = loss()
         require_takes_targets(self.loss, num_classes=len(class_names), blended=False)
+        if channels_last:
+            self.network.to(memory_format=torch.channels_last)
         metrics = video_metrics(len(class_names))
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")

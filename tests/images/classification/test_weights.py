@@ -62,3 +62,19 @@ def test_a_file_of_another_depth_is_refused_with_what_is_missing(file: Path) -> 
     module = ImageClassifier(PlainResNet(34), NAMES, weights=ImageWeights(file))
     with pytest.raises(ValueError, match=r"missing: backbone.layer1.2.conv1.weight"):
         module.start_from_weights()
+
+
+def test_a_checkpoint_of_a_run_is_a_file_of_weights_too(file: Path, tmp_path: Path) -> None:
+    trained = loaded(file, NAMES)
+    checkpoint = tmp_path / "best.ckpt"
+    torch.save({"state_dict": trained.state_dict(), "epoch": 3, "global_step": 7}, checkpoint)
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(loaded(checkpoint, NAMES)(images), trained(images))
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(published, tmp_path: Path) -> None:
+    state = published.state_dict()
+    bad = tmp_path / "bad.pth"
+    torch.save({**state, "fc.bias": torch.full((10,), torch.nan)}, bad)
+    with pytest.raises(ValueError, match=r"bad.pth: 10 of its numbers are nan or infinite: fc.bias"):
+        loaded(bad, NAMES)
