@@ -2,6 +2,6 @@
 
 from gcvideo.images.classification.classifier import ImageClassifier
 from gcvideo.images.classification.folders import ImageFolderData
-from gcvideo.images.classification.network import ClassificationNetwork, PlainResNet
+from gcvideo.images.classification.network import ClassificationNetwork
 
-__all__ = ["ClassificationNetwork", "ImageClassifier", "ImageFolderData", "PlainResNet"]
+__all__ = ["ClassificationNetwork", "ImageClassifier", "ImageFolderData"]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from gcvideo.images.classification import ImageClassifier, PlainResNet
+from gcvideo.images.backbones import ContextResNet
+from gcvideo.images.classification import ImageClassifier
 from gcvideo.images.weights import ImageWeights
 
 NAMES = [f"class {k}" for k in range(10)]
@@ -33,7 +34,7 @@ def file(published, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loaded(file: Path, names: list[str], **settings) -> ImageClassifier:
     weights = ImageWeights(file, **settings)
-    module = ImageClassifier(PlainResNet(18), names, weights=weights).eval()
+    module = ImageClassifier(ContextResNet(18), names, weights=weights).eval()
     module.start_from_weights()
     return module
 
@@ -59,7 +60,7 @@ def test_a_head_of_other_classes_starts_fresh_where_that_is_said_and_else_nothin
 
 
 def test_a_file_of_another_depth_is_refused_with_what_is_missing(file: Path) -> None:
-    module = ImageClassifier(PlainResNet(34), NAMES, weights=ImageWeights(file))
+    module = ImageClassifier(ContextResNet(34), NAMES, weights=ImageWeights(file))
     with pytest.raises(ValueError, match=r"missing: backbone.layer1.2.conv1.weight"):
         module.start_from_weights()
 
