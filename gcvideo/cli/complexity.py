@@ -1,7 +1,9 @@
 """`gcvideo complexity`: what a network costs, or the five networks of the paper side by side."""
 
+import importlib
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +36,8 @@ MEANINGS = {
 }
 DEFAULTS = {"num_classes": NUM_CLASSES, "num_frames": 8, "crop_size": 224, "num_views": 30}
 """The paper's."""
+PAPER_ON_IMAGES = "gcvideo.images.cli.complexity"
+"""What prints the other tables of the paper, beside the video line."""
 
 
 def parser() -> CommandParser:
@@ -46,7 +50,11 @@ def parser() -> CommandParser:
         "or --data.key.",
     )
     add_config(arguments)
-    add_switch(arguments, "--paper", help="Measure the five rows of the paper's Kinetics table.")
+    add_switch(
+        arguments,
+        "--paper",
+        help="Measure the five rows of the paper's Kinetics table; --paper images: ImageNet's and COCO's.",
+    )
     add_out(arguments, Path())
     add_device(arguments)
     for name, meaning in MEANINGS.items():
@@ -60,6 +68,9 @@ def parser() -> CommandParser:
 
 def run(arguments: Sequence[str]) -> None:
     """Measure what `arguments` name, print it and save it."""
+    if any(pair == ("--paper", "images") for pair in pairwise(arguments)):
+        importlib.import_module(PAPER_ON_IMAGES).run(arguments)
+        return
     own, overrides = without_overrides(arguments[1:])
     options = parser().parse_args(own)
     if options.paper == (options.config is not None):

@@ -24,6 +24,6 @@ def test_files_stack(backbone: str, block: str | None) -> None:
     files += [CONFIGS / ("backbone" if block == "dcn" else "block") / f"{block}.yaml"] if block else []
     settings = parser.parse_args([part for file in files for part in ("--config", str(file))])
     with torch.device("meta"):
-        network = parser.instantiate_classes(settings).model.backbone
+        network = parser.instantiate_classes(settings)["model.backbone"]
     assert isinstance(network, ContextResNet)
     assert bool(network.placed) == (block in BLOCKS)

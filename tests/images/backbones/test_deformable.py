@@ -24,8 +24,8 @@ def bilinear(x: Tensor, row: float, column: float) -> Tensor:
 def test_each_output_is_the_sum_over_moved_taps(stride: int, dilation: int, groups: int) -> None:
     torch.manual_seed(0)
     conv = DeformableConv(4, 8, stride=stride, dilation=dilation, groups=groups).double()
-    torch.nn.init.normal_(conv.conv_offset.weight, std=0.3)
-    torch.nn.init.normal_(conv.conv_offset.bias, std=0.5)
+    for parameter in conv.conv_offset.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
     x = torch.randn(1, 4, 6, 5, dtype=torch.float64)
     conv.requires_grad_(False)
     found, offsets = conv(x)[0], conv.conv_offset(x)[0]

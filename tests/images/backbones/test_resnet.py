@@ -110,7 +110,7 @@ def test_positions_are_before_and_behind_the_addition() -> None:
 def test_frozen_stages_neither_train_nor_count_statistics() -> None:
     network = ContextResNet(width=1 / 16, frozen_stages=1).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    sum(features.sum() for features in network(torch.randn(2, 3, 32, 32)).values()).backward()
+    torch.stack([features.sum() for features in network(torch.randn(2, 3, 32, 32)).values()]).sum().backward()
     with_gradient = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     moved = {name.split(".")[0] for name, v in network.state_dict().items() if not v.equal(before[name])}
     assert with_gradient == moved == {"layer2", "layer3", "layer4"}

@@ -1,0 +1,1 @@
+"""What networks of pictures cost: the paper's rows of ImageNet and COCO."""
