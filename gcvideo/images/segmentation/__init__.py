@@ -1,8 +1,7 @@
 """A class for every pixel of a picture."""
 
-from gcvideo.images.segmentation.backbone import DilatedResNet
 from gcvideo.images.segmentation.folders import MaskFolderData
 from gcvideo.images.segmentation.network import DensePrediction
 from gcvideo.images.segmentation.segmenter import Segmenter
 
-__all__ = ["DensePrediction", "DilatedResNet", "MaskFolderData", "Segmenter"]
+__all__ = ["DensePrediction", "MaskFolderData", "Segmenter"]

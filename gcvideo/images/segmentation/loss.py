@@ -20,5 +20,5 @@ def pixel_cross_entropy(
     if dist.is_initialized():
         dist.all_reduce(num_pixels)
         num_ranks = dist.get_world_size()
-    total = F.cross_entropy(logits, classes, ignore_index=ignore_index, reduction="sum")
+    total = F.cross_entropy(logits.float(), classes, ignore_index=ignore_index, reduction="sum")
     return total * num_ranks / num_pixels.clamp(min=1)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from gcvideo.cli import main
@@ -125,6 +126,32 @@ def test_two_processes_find_what_one_finds(root: Path, trained: Path, tmp_path: 
     assert found[0].pop("protocol") == found[1].pop("protocol")
     assert found[1] == pytest.approx(found[0], abs=1e-6)
     assert classes[0] == classes[1]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does_whatever_counts_in_their_crops(root: Path, tmp_path: Path) -> None:
+    """At one global batch of 4 crops, with norms and dropout as in evaluation."""
+    ends = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        still = json.dumps([{"class_path": "tests.training.faults.InEvaluation"}])
+        settings = ["--trainer.callbacks", still, "--model.learning_rate", "5", "--data.max_scale", "1"]
+        numbers = {"devices": str(processes), "batch_size": str(4 // processes), "max_epochs": "1"}
+        words = command("fit", root, folder / "run", *settings, **numbers)
+        assert in_processes(words, folder, processes=processes) == [0] * processes
+        ends.append(last(folder / "run")["state_dict"])
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_backbones_and_blocks_stack_below_the_head_which_dilates_them(root: Path, capsys) -> None:
+    stack = "base+resnet101+gc_r16+segmentation+masks"
+    with pytest.raises(SystemExit):
+        main(["image", "fit", "--config", stack, "--data.root", str(root), "--print_config"])
+    model = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    backbone = model["backbone"]["init_args"]
+    assert (backbone["depth"], backbone["dilated"], backbone["placement"]["c3"]) == (101, ["c4", "c5"], "all")
+    assert model["context"]["init_args"]["reduction_ratio"] == 16
 
 
 @pytest.mark.parametrize(

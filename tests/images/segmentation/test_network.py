@@ -1,33 +1,26 @@
 """The network of dense prediction: the published one's counts, and its head against a plain loop."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.models import resnet50
-from torchvision.models._utils import IntermediateLayerGetter
 
 from gcvideo.blocks import GlobalContextBlock
+from gcvideo.images.backbones import ContextResNet
 from gcvideo.images.segmentation.network import DenseHead, DensePrediction
+from gcvideo.images.weights import ImageWeights, load_weights
 from tests.images.segmentation.tiny import TinyDilated
 
 RATIO_16 = partial(GlobalContextBlock, reduction_ratio=16)
 
 
-class TorchvisionResNet(IntermediateLayerGetter):
-    """torchvision's ResNet-50, up to c5."""
-
-    def __init__(self, dilation: list[bool]) -> None:
-        super().__init__(resnet50(replace_stride_with_dilation=dilation), {"layer4": "c5"})
-        self.channels = {"c5": 2048}
-
-
-def network_of(num_classes: int, dilation: tuple[bool, ...] = (False, True, True)) -> DensePrediction:
+def network_of(num_classes: int, dilated: tuple[str, ...] = ("c4", "c5")) -> DensePrediction:
     with torch.device("meta"):
-        return DensePrediction(TorchvisionResNet(list(dilation)), num_classes, block=RATIO_16).eval()
+        return DensePrediction(ContextResNet(50, dilated=list(dilated)), num_classes, block=RATIO_16).eval()
 
 
 @pytest.mark.parametrize(
@@ -45,8 +38,8 @@ def test_the_network_takes_the_published_multiply_adds() -> None:
 
 
 def test_a_backbone_of_another_stride_is_refused() -> None:
-    """`replace_stride_with_dilation=[1, 2, 4]`, read as booleans, has a stride of 4."""
-    network = network_of(2, (True, True, True))
+    """torchvision's `replace_stride_with_dilation=[1, 2, 4]`, read as booleans, dilates c3 as well."""
+    network = network_of(2, ("c3", "c4", "c5"))
     with pytest.raises(ValueError, match=r"c5 of 64 x 64 pixels has 16 x 16 cells; expected 8 x 8"):
         network(torch.empty(1, 3, 64, 64, device="meta"))
 
@@ -113,3 +106,20 @@ def test_a_picture_is_found_the_same_alone_and_beside_others_and_starts_as_witho
     torch.testing.assert_close(network(images[1:2]), together[1:2], atol=1e-5, rtol=1e-5)
     network.context = nn.Identity()
     assert torch.equal(network(images), together)
+
+
+def test_weights_of_a_classifier_start_a_segmenter_whose_head_and_context_are_new(tmp_path: Path) -> None:
+    trained = {
+        **ContextResNet(50, width=1 / 16, dilated=["c4", "c5"]).state_dict(),
+        "fc.weight": torch.ones(3, 128),
+    }
+    torch.save(trained, tmp_path / "resnet50.pth")
+    context = partial(GlobalContextBlock, reduction_ratio=16)
+    network = DensePrediction(ContextResNet(50, width=1 / 16, dilated=["c4", "c5"]), 5, block=context)
+    head = network.head.classify.weight.clone()
+    load_weights(network, ImageWeights(tmp_path / "resnet50.pth", new=["head", "blocks"]))
+    for name, tensor in network.backbone.state_dict().items():
+        assert torch.equal(tensor, trained[name]), name
+    assert torch.equal(network.head.classify.weight, head)
+    with pytest.raises(ValueError, match=r"head\.classify"):
+        load_weights(network, ImageWeights(tmp_path / "resnet50.pth"))
