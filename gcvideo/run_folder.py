@@ -98,6 +98,10 @@ class RunFolder:
         """Return the table of predictions, one row a test video."""
         return self.path / "predictions.csv"
 
+    def results(self, kind: str) -> Path:
+        """Return the file of what a test detected, as COCO's results of boxes (bbox) or masks (segm)."""
+        return self.path / f"results.{kind}.json"
+
     @property
     def unreadable(self) -> Path:
         """Return the table of training videos that were skipped."""

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from gcvideo.data.datamodule import available_workers
+from gcvideo.data.dataset import EpochOrder
 from gcvideo.data.lists.classes import Numbering, Trained, match
 from gcvideo.data.loading.epochs import Place
 from gcvideo.images.loading import PictureLoader, Pictures
@@ -150,6 +151,10 @@ class ImageData(LightningDataModule):
     def predict_dataloader(self) -> PictureLoader:
         return self._evaluation_loader(self.unlabelled(self.predicted), named="predict")
 
+    def order_of(self, pictures: Pictures, place: Place, *, training: bool) -> EpochOrder:
+        """Return the order in which this process reads pictures."""
+        return place.order(len(pictures), training=training, seed=self.seed)
+
     def _evaluation_loader(self, pictures: Pictures, *, named: str) -> PictureLoader:
         loader, place = self._loader(pictures, training=False)
         if len(pictures) < place.num_processes:  # whose figures would never come together
@@ -163,7 +168,7 @@ class ImageData(LightningDataModule):
         place = Place.of(self.trainer)
         loader = PictureLoader(
             pictures,
-            order=place.order(len(pictures), training=training, seed=self.seed),
+            order=self.order_of(pictures, place, training=training),
             batch_size=self.batch_size if training else self.test_batch_size,
             drop_last=training,
             collate=self.collate,
