@@ -54,7 +54,7 @@ def _head(records: Sequence[Record], missing: Sequence[str], command: str) -> st
     seconds = sum(sum(r["seconds"].values()) for r in records)
     arguments = {k: v for r in records for k, v in r["arguments"].items() if k == "trainer.precision"}
     lines = [
-        f"{len(records)} runs, {seconds / 60:.0f} minutes of training and testing in all, "
+        f"{_counted(len(records), 'run')}, {seconds / 60:.0f} minutes of training and testing in all, "
         f"from {min((r['ended'] for r in records), default='-')} to "
         f"{max((r['ended'] for r in records), default='-')}; "
         f"{', '.join(f'{k} {v}' for k, v in arguments.items()) or 'no arguments'}.",
@@ -113,9 +113,10 @@ def _tests(tested: Sequence[Comparison]) -> Iterator[str]:
     if not sure:
         best = min(tested, key=lambda one: one.p_videos)
         yield (
-            f"**No two rows differ** at {SURE:.0%} after correction for {_counted(count)} (Holm); nearest "
-            f"is {best.row} against {best.other}, {100 * best.difference:+.1f} points, p {best.p_videos:.3f} "
-            f"before and {best.p_corrected:.2f} after it. The order of the rows is not a finding."
+            f"**No two rows differ** at {SURE:.0%} after correction for "
+            f"{_counted(count, 'comparison')} (Holm); nearest is {best.row} against {best.other}, "
+            f"{100 * best.difference:+.1f} points, p {best.p_videos:.3f} before and "
+            f"{best.p_corrected:.2f} after it. The order of the rows is not a finding."
         )
     else:
         listed = [
@@ -123,7 +124,7 @@ def _tests(tested: Sequence[Comparison]) -> Iterator[str]:
             for one in sure
         ]
         yield (
-            f"Of {_counted(count)}, {len(sure)} differ at {SURE:.0%} after correction (Holm): "
+            f"Of {_counted(count, 'comparison')}, {len(sure)} differ at {SURE:.0%} after correction (Holm): "
             f"{'; '.join(listed)}. The others do not, and their order is not a finding."
         )
     yield "<details><summary>All pairs</summary>\n\n" + table(
@@ -205,8 +206,8 @@ def _dependence_table(found: Sequence[Dependence]) -> str:
     )  # fmt: skip
 
 
-def _counted(count: int) -> str:
-    return f"{count} comparison{'s' if count > 1 else ''}"
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' if count != 1 else ''}"
 
 
 def _percent(share: float | None) -> str:
