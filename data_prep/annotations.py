@@ -24,7 +24,7 @@ from data_prep.lists.listable_names import unlistable
 from data_prep.lists.moments import moments_lists
 from data_prep.lists.official import OfficialFileError, OfficialLists, Refused, Splits, in_short
 from data_prep.lists.video_lists import CLASSES, IN_SECONDS, ListedVideo, listed_videos, write_list
-from data_prep.running.console import counted, run_step, say, show_table
+from data_prep.running.console import counted, program, run_step, say, show_table
 from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table, write_text
 from gcvideo.paths import user_path
@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     numbered.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="(default: 1)")
 
     parser = argparse.ArgumentParser(
-        prog="annotations.py",
+        prog=program("annotations"),
         description=__doc__,
         epilog="A label is the position in the sorted list of all class names, or in the data set's own "
         "file of classes where that is asked for. Clips without a file are in missing.csv, files without a "

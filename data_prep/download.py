@@ -25,7 +25,7 @@ from data_prep.archives.archive_lists import (
 )
 from data_prep.archives.transfer import Patience, TransferError, download_file, retries
 from data_prep.lists.text_files import read_text
-from data_prep.running.console import byte_bar, counted, run_step, say, show_table
+from data_prep.running.console import byte_bar, counted, program, run_step, say, show_table
 from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table
@@ -210,7 +210,7 @@ def _read_list(url: str, patience: Patience) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="download.py",
+        prog=program("download"),
         description=__doc__,
         epilog="Stop it at any moment; the same command goes on where it was, in the middle of a "
         "file. The report names every file, its size, its SHA-256 and, where it failed, why.",

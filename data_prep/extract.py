@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.archives.extraction import Row, extract_archive, has_size, place_finder
-from data_prep.running.console import byte_bar, counted, run_step, say, show_first, show_table
+from data_prep.running.console import byte_bar, counted, program, run_step, say, show_first, show_table
 from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, shard_of
 from gcvideo.atomic import write_table
@@ -207,7 +207,7 @@ def _repeated(rows: dict[Path, Row]) -> list[tuple[object, ...]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="extract.py",
+        prog=program("extract"),
         description=__doc__,
         epilog="Only plain files with plain relative names are extracted. Absolute paths, '..', "
         "links, devices, FIFOs and set-uid files are refused, and named in the report, as is a file that "

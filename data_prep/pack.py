@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 from data_prep.archives.shard_files import ShardTask, Video, divided, write_shard
 from data_prep.lists.listable_names import unlistable
 from data_prep.lists.video_lists import CLASSES, copy_classes, listed_checksums, paths_of, read_lists
-from data_prep.running.console import counted, run_step, say, show_first, show_table
+from data_prep.running.console import counted, program, run_step, say, show_first, show_table
 from data_prep.running.journal import Journal, file_state
 from data_prep.running.shards import add_run_options, allowed_processors, shard_of
 from data_prep.running.unfinished import run_unfinished
@@ -181,7 +181,7 @@ def _bytes(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pack.py",
+        prog=program("pack"),
         description=__doc__,
         epilog="The checksum of every video is compared with its list while it is packed. The output is a "
         f"data set: shard-00000.tar, ..., the index {INDEX}, the lists and classes.txt. Equal videos make "

@@ -9,7 +9,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.page.prepared_data import PreparedDataSet, read_prepared
-from data_prep.running.console import run_step, say, show_table
+from data_prep.running.console import program, run_step, say, show_table
 from data_prep.running.shards import add_run_options, shard_of
 from gcvideo.atomic import write_table, write_text
 from gcvideo.paths import user_path
@@ -114,7 +114,7 @@ def _extremes(data: PreparedDataSet) -> list[tuple[str, int]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stats.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("stats"), description=__doc__)
     parser.add_argument("--manifests", type=user_path, required=True, help="output folder of verify.py")
     parser.add_argument(
         "--annotations", type=user_path, help="output folder of annotations.py, for what is missing"

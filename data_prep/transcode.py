@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from data_prep.lists.video_lists import CLASSES, copy_classes, paths_of, read_lists, write_list
-from data_prep.running.console import run_step, say, show_first
+from data_prep.running.console import program, run_step, say, show_first
 from data_prep.running.journal import Journal
 from data_prep.running.shards import add_run_options, allowed_processors, shard_of
 from data_prep.videos.transcoding import COLUMNS, REPORT, Task, transcode
@@ -157,7 +157,7 @@ def _summarise(rows: Mapping[str, dict[str, Any]], report: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="transcode.py",
+        prog=program("transcode"),
         description=__doc__,
         epilog="Time stamps are kept, rotation is applied, nothing is enlarged. A video that has "
         "all this already is linked, not written again. A broken one is a row of the report. The "

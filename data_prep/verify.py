@@ -20,7 +20,7 @@ from data_prep.lists.video_lists import (
     paths_of,
     read_lists,
 )
-from data_prep.running.console import counted, run_step, say, show_first, show_table
+from data_prep.running.console import counted, program, run_step, say, show_first, show_table
 from data_prep.running.journal import FileState, Journal, file_state
 from data_prep.running.shards import Shard, add_run_options, allowed_processors, shard_of
 from data_prep.running.unfinished import run_unfinished
@@ -249,7 +249,7 @@ def _of_shard(name: str, shard: Shard) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="verify.py",
+        prog=program("verify"),
         description=__doc__,
         epilog="Each list keeps its name and its readable videos, with the number of frames that "
         "really come out, fps, size as shown, codec, rotation, stream, and plain: 1 where decord "

@@ -1,10 +1,9 @@
-"""Give public names to every private name of torch, Lightning and jsonargparse that the package uses.
+"""Give public names to every private name of torch and Lightning that the package uses.
 
 `tests/test_private_names.py` fails when one of them goes. Lightning is imported where it is used: who only
-wants a network does not wait for it.
+wants a network does not wait for it. Those of argparse and jsonargparse are in `private_names_of_parsers.py`.
 """
 
-import argparse
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -127,24 +126,3 @@ def parser_of(cli: Any, subcommand: str) -> Any:
 def parsers_of_subcommands(cli: Any) -> dict[str, Any]:
     """Return the parsers of all subcommands of a LightningCLI."""
     return cli._subcommand_parsers
-
-
-# argparse and jsonargparse: checked for Python 3.11 and 4.53
-def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Return what a parser does with each of its arguments."""
-    return parser._actions
-
-
-def type_of(action: argparse.Action) -> Any:
-    """Return the type that jsonargparse parses an argument as."""
-    return getattr(action, "_typehint", action.type)
-
-
-def set_type(action: argparse.Action, type_: Any) -> None:
-    """Let jsonargparse parse an argument as another type."""
-    action._typehint = type_  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def subcommands_of(parser: Any) -> dict[str, Any]:
-    """Return the parsers of a parser's subcommands; none where it has no subcommands."""
-    return parser._subcommands_action.choices if parser._subcommands_action else {}

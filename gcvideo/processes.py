@@ -23,6 +23,11 @@ ORPHAN_GRACE_SECONDS = 30.0
 STANDARD_ERROR = 2
 
 
+def available_workers() -> int:
+    """Return how many processors this process may use, at most 8."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
 class Cause(Enum):
     """How a process is lost: it ..."""
 

@@ -47,7 +47,7 @@ LISTS = {240_000: (240, 125), 10_000_000: (1_000, 1_250)}
 VIDEOS_OF_A_FOLDER = 8
 BATCH_SIZE = 8
 BATCHES_OF_A_TURN = 25
-COMMANDS = ("--help", "fit --help", "predict --help", "complexity --help")
+COMMANDS = ("--help", "fit --help", "fit --help all", "predict --help", "synthetic --help")
 
 
 class FirstBatch(NamedTuple):

@@ -88,6 +88,12 @@ def _in_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def program(step: str) -> str:
+    """Return what a step is called: the script, or the command of the package."""
+    script = f"{step}.py"
+    return script if Path(sys.argv[0]).name == script else f"gcvideo data {step}"
+
+
 def run_step(step: Callable[[Sequence[str] | None], int]) -> None:
     """Run a step's main and exit with its code; a ValueError or OSError is one line and code 2."""
     logging.basicConfig(

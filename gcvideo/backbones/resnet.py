@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gcvideo.backbones.basic import BLOCKS_OF_DEPTH, Kernel, create_basic_resnet
 from gcvideo.backbones.placement import BlockMaker, Placement, PlacementMapping
 from gcvideo.backbones.staged import StagedNetwork, require_depth, stem_width
+from gcvideo.words import ArchitectureName
 
 POINT: Kernel = (1, 1, 1)
 TEMPORAL: Kernel = (3, 1, 1)
@@ -39,7 +40,6 @@ class Architecture(NamedTuple):
 C2D = Architecture((1, 7, 7), ([POINT], [POINT], [POINT], [POINT]), True)
 I3D = Architecture((5, 7, 7), ([TEMPORAL], [TEMPORAL, POINT], [TEMPORAL, POINT], [POINT, TEMPORAL]), True)
 
-ArchitectureName = Literal["slow", "i3d", "c2d", "i3d_nopool", "c2d_nopool", "i3d_strided", "c2d_unpadded"]
 
 ARCHITECTURES: dict[str, Architecture] = {
     # Feichtenhofer et al., SlowFast Networks, arXiv:1812.03982, table 1, Slow pathway.

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin
 
-from torch import nn
-
 PACKAGES = ("gcvideo.backbones", "gcvideo.blocks", "gcvideo.data", "gcvideo.training")
 MOST_NAMED = 20
 PLAIN = (int, float, str, list, tuple, dict, set, Path, Enum, NoneType)
@@ -30,6 +28,8 @@ def base_of(type_: Any) -> type | None:
 
 def choices(type_: Any, path: str) -> str:
     """Return which classes of a type there are in the module that `path` names, or else in our packages."""
+    from torch import nn  # a parser and its help do not wait for it
+
     alternatives = _closest(list(_alternatives(type_)))
     module, _, name = path.rpartition(".")
     found = _offered(module, alternatives)

@@ -16,7 +16,7 @@ from gcvideo.cli.choices import base_of, choices
 from gcvideo.cli.config_forms import MOVED
 from gcvideo.cli.expectations import expected
 from gcvideo.cli.trust import distrusted_name
-from gcvideo.private_names import actions_of, type_of
+from gcvideo.private_names_of_parsers import actions_of, type_of
 
 UNKNOWN_ARGUMENT = re.compile(r"unrecognized arguments: .*?--([\w.]+)")
 UNKNOWN_OPTION = re.compile(

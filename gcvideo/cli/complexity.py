@@ -9,17 +9,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 import yaml
-from jsonargparse.typing import PositiveInt
 from rich.table import Column, Table
 
 from gcvideo.atomic import write_text
 from gcvideo.backbones.layout import to_channels_last
 from gcvideo.cells import quoted
+from gcvideo.cli.arguments.complexity import DEFAULTS, parser
 from gcvideo.cli.config_files import config_files
 from gcvideo.cli.inputs import usable_device
-from gcvideo.cli.options import add_config, add_device, add_out, add_switch
-from gcvideo.cli.parser import CommandParser
-from gcvideo.cli.untrained import NUM_CLASSES, Configured, class_names, read_configs, without_overrides
+from gcvideo.cli.untrained import Configured, class_names, read_configs, without_overrides
 from gcvideo.complexity import ROUNDS, Complexity, Subject, measure_complexity
 from gcvideo.complexity.paper import PAPER_NOTES, PAPER_ROWS, paper_network
 from gcvideo.memory import keep_freed_memory
@@ -28,42 +26,8 @@ from gcvideo.terminal import Terminal, progress_bar
 
 log = logging.getLogger(__name__)
 
-MEANINGS = {
-    "num_classes": "Classes of the head",
-    "num_frames": "Frames of a view",
-    "crop_size": "Side of a view, in pixels",
-    "num_views": "Views of a video",
-}
-DEFAULTS = {"num_classes": NUM_CLASSES, "num_frames": 8, "crop_size": 224, "num_views": 30}
-"""The paper's."""
 PAPER_ON_IMAGES = "gcvideo.images.cli.complexity"
 """What prints the other tables of the paper, beside the video line."""
-
-
-def parser() -> CommandParser:
-    """Return the parser of the command's arguments."""
-    arguments = CommandParser(
-        prog="gcvideo complexity",
-        description="Measure parameters, multiply-adds, forward time and peak memory of one network "
-        "(--config) or of the five networks of the paper (--paper), as a table, complexity.csv and "
-        "complexity.md. A run's own config.yaml will do; any key of config files can be given as --model.key "
-        "or --data.key.",
-    )
-    add_config(arguments)
-    add_switch(
-        arguments,
-        "--paper",
-        help="Measure the five rows of the paper's Kinetics table; --paper images: ImageNet's and COCO's.",
-    )
-    add_out(arguments, Path())
-    add_device(arguments)
-    for name, meaning in MEANINGS.items():
-        arguments.add_argument(
-            f"--{name}",
-            type=PositiveInt,
-            help=f"{meaning}; that of the config files' data, or else {DEFAULTS[name]}.",
-        )
-    return arguments
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -156,11 +156,13 @@ def _reason(error: BaseException, checkpoint: Path) -> str:
 
 
 def usable_device(name: str) -> torch.device:
-    """Return the device of this name.
+    """Return the device of this name; auto is a GPU if torch finds one.
 
     Raises:
         ValueError: Torch cannot compute on it here.
     """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).cpu()

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from gcvideo.cli.log import lightning_likewise, log_to_stderr
 from gcvideo.cli.named_configs import with_named_files
+from gcvideo.cli.run_help import FLAGS, STARTS, answer
 from gcvideo.printable import printable_lines
 from gcvideo.shortage import shortage
 
@@ -23,24 +24,58 @@ class Command(NamedTuple):
 
     module: str
     summary: str
+    arguments: str = ""
+    """The module of its parser, which imports nothing heavy; of a run, run_help has the help."""
 
 
+ARGUMENTS = "gcvideo.cli.arguments"
 COMMANDS = {
     "fit": Command("gcvideo.cli.run", "train a network, validating as it goes"),
     "validate": Command("gcvideo.cli.run", "validate a checkpoint: one centre view per video"),
     "test": Command("gcvideo.cli.run", "test a checkpoint: all views of every video"),
+    "data": Command("gcvideo.cli.data", "download, transcode, verify and list a data set's videos"),
     "preflight": Command("gcvideo.cli.preflight", "check machines and data from every process, before a run"),
     "tune": Command("gcvideo.cli.tune", "find a learning rate or a batch size, before a run"),
     "peek": Command("gcvideo.cli.peek", "training clips as the network will see them, as picture and film"),
-    "predict": Command("gcvideo.cli.predict", "top-5 classes of videos, timelines, annotated copies"),
-    "complexity": Command("gcvideo.cli.complexity", "parameters, FLOPs, time and memory"),
-    "attention": Command("gcvideo.cli.attention", "attention maps, and how much they depend on the query"),
-    "features": Command("gcvideo.cli.features", "pooled features of videos or clips, as .npz or .parquet"),
-    "configs": Command("gcvideo.cli.configs", "list, show and copy the configuration files that come along"),
-    "report": Command("gcvideo.cli.report", "one HTML page on runs: curves, confusions, mistakes, cost"),
-    "weights": Command("gcvideo.cli.weights", "inspect or convert weights of this and other codebases"),
-    "export": Command("gcvideo.cli.export", "a checkpoint as ONNX, torch.export program and plain weights"),
-    "synthetic": Command("gcvideo.cli.synthetic", "write the embedded data set of moving objects"),
+    "predict": Command(
+        "gcvideo.cli.predict", "top-5 classes of videos, timelines, annotated copies", f"{ARGUMENTS}.predict"
+    ),
+    "complexity": Command(
+        "gcvideo.cli.complexity", "parameters, FLOPs, time and memory", f"{ARGUMENTS}.complexity"
+    ),
+    "attention": Command(
+        "gcvideo.cli.attention",
+        "attention maps, and how much they depend on the query",
+        f"{ARGUMENTS}.attention",
+    ),
+    "features": Command(
+        "gcvideo.cli.features",
+        "pooled features of videos or clips, as .npz or .parquet",
+        f"{ARGUMENTS}.features",
+    ),
+    "configs": Command(
+        "gcvideo.cli.configs",
+        "list, show and copy the configuration files that come along",
+        "gcvideo.cli.configs",
+    ),
+    "report": Command(
+        "gcvideo.cli.report",
+        "one HTML page on runs: curves, confusions, mistakes, cost",
+        f"{ARGUMENTS}.report",
+    ),
+    "weights": Command(
+        "gcvideo.cli.weights",
+        "inspect or convert weights of this and other codebases",
+        f"{ARGUMENTS}.weights",
+    ),
+    "export": Command(
+        "gcvideo.cli.export",
+        "a checkpoint as ONNX, torch.export program and plain weights",
+        f"{ARGUMENTS}.export",
+    ),
+    "synthetic": Command(
+        "gcvideo.cli.synthetic", "write the embedded data set of moving objects", f"{ARGUMENTS}.synthetic"
+    ),
     "image": Command("gcvideo.images.cli.image", "the same blocks on pictures: fit, validate, test, predict"),
 }
 
@@ -87,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     log_to_stderr()
     _silence_dependencies()
     try:
+        if set(FLAGS) & set(arguments) and _helped(arguments):
+            return
         command = importlib.import_module(COMMANDS[name].module)
         lightning_likewise()
         command.run(_trusting(with_named_files(arguments)))
@@ -101,6 +138,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if unforeseen or os.environ.get("GCVIDEO_TRACEBACK"):
             raise
         sys.exit(_complaint(f"gcvideo {name}: {error_message(error)}", code=1))
+
+
+def _helped(arguments: Sequence[str]) -> bool:
+    """Print the help that is asked for if that takes nothing heavy; return whether it does."""
+    if arguments[0] in STARTS:
+        return answer(arguments)
+    if module := COMMANDS[arguments[0]].arguments:
+        importlib.import_module(module).parser().parse_args(_trusting(arguments)[1:])
+        return True
+    return False
 
 
 def _trusting(arguments: Sequence[str]) -> list[str]:

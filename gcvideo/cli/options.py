@@ -1,15 +1,20 @@
-"""The options that several commands share: each has one spelling, one help text and one default."""
+"""The options that several commands share: each has one spelling, one help text and one default.
+
+Nothing heavy is imported, as in all that prints a help.
+"""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from gcvideo.averaged import OPTION, WeightsState
 from gcvideo.cli.parser import CommandParser
-from gcvideo.data.datamodule import available_workers
-from gcvideo.data.views import EvaluationViews
+from gcvideo.processes import available_workers
+
+if TYPE_CHECKING:
+    from gcvideo.data.views import EvaluationViews
 
 
 def add_videos(arguments: CommandParser, *, may_lack: bool = False) -> None:
@@ -96,7 +101,7 @@ def require_possible_views(options: Namespace) -> None:
             raise ValueError(f"{count} is {options[count]}; expected at least 1")
 
 
-def chosen_views(options: Namespace, views: EvaluationViews) -> EvaluationViews:
+def chosen_views(options: Namespace, views: "EvaluationViews") -> "EvaluationViews":
     """Return the views of the checkpoint, with as many clips and crops as the options name."""
     return replace(
         views,
@@ -113,12 +118,12 @@ def add_num_workers(arguments: CommandParser) -> None:
 
 
 def add_device(arguments: CommandParser) -> None:
-    """Add --device, which is a GPU if torch finds one."""
+    """Add --device, which `usable_device` reads."""
     arguments.add_argument(
         "--device",
         type=str,
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="Run the network on this device, as torch names it.",
+        default="auto",
+        help="Run the network on this device, as torch names it; auto is a GPU if torch finds one.",
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from contextlib import chdir, suppress  # pyright: ignore[reportAttributeAccessIssue]  (of 3.11)
 from contextvars import ContextVar
@@ -11,16 +12,15 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import register_type
-from lightning.pytorch.cli import LightningArgumentParser
 
-from gcvideo.cli.complaints import Refusal, complaint_about
+from gcvideo.cli.complaints import Refusal, complaint_about, did_you_mean
 from gcvideo.cli.config_files import before_its_class, config_files, fault_in, place_of
-from gcvideo.cli.config_forms import with_classes, with_current_names, without_classes
-from gcvideo.cli.peak import peak_of
+from gcvideo.cli.config_forms import with_current_names, without_classes
+from gcvideo.cli.run_help import ALL
 from gcvideo.cli.trust import EXPLAINED
 from gcvideo.paths import user_path
 from gcvideo.printable import printable
-from gcvideo.private_names import subcommands_of
+from gcvideo.private_names_of_parsers import actions_of, groups_of, subcommands_of
 
 register_type(Path, str, user_path, type_check=isinstance)
 
@@ -31,8 +31,10 @@ _started_in: ContextVar[Path | None] = ContextVar("folder that its paths are rel
 class CommandParser(ArgumentParser):
     """The parser of a command of ours."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, topic: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, "epilog": EXPLAINED, **kwargs})
+        self.topic = topic
+        """What --help is asked about: a part of keys, or all."""
 
     def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Namespace:
         """Parse a command's arguments, which errors are then compared with."""
@@ -93,27 +95,26 @@ class CommandParser(ArgumentParser):
         sys.exit(2)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
-        """Return the help, without the lists of several hundred classes that any module's type brings."""
+        """Return the help on the topic, without the lists of several hundred classes of any module's type.
+
+        Raises:
+            ValueError: No key has such a part.
+        """
+        if self.topic not in (None, ALL):
+            self._leave_out_others(self.topic)
         return re.sub(r",\s+known\s+subclasses:([^)]*)\)", _short_list, super().format_help(*args, **kwargs))
+
+    def _leave_out_others(self, topic: str) -> None:
+        parts = {part for action in actions_of(self) for part in action.dest.split(".")}
+        if topic not in parts:
+            near = did_you_mean(topic, sorted(parts)) or "; expected all, or a word of a key, as optimizer"
+            raise ValueError(f"--help has nothing on {topic!r}{near}")
+        for group in groups_of(self):  # of which empty ones are not shown
+            group.description = None
+        for action in actions_of(self):
+            if topic not in action.dest.split("."):
+                action.help = SUPPRESS
 
 
 def _short_list(listed: re.Match[str]) -> str:
     return listed[0] if listed[1].count(",") < 12 else ")"
-
-
-class RunParser(CommandParser, LightningArgumentParser):
-    """The parser of a command of Lightning's."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"prog": "gcvideo", **kwargs})
-        self.classes: dict[str, type] = {}
-        """By section, the classes of one's own whose settings are parsed."""
-
-    def dump(self, *args: Any, **settings: Any) -> str:
-        """Return a configuration as text, which names them."""
-        text = super().dump(*args, **settings)
-        named = with_classes(config := yaml.safe_load(text), self.classes)
-        text = text if named == config else yaml.safe_dump(named, sort_keys=False)
-        is_printed = hasattr(getattr(self, "parent_parser", None), "print_config")  # by --print_config
-        trains = getattr(self, "subcommand", None) == "fit"
-        return f"# {peak_of(args[0])}\n{text}" if is_printed and trains else text

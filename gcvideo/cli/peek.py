@@ -11,9 +11,11 @@ from PIL import Image
 
 from gcvideo.atomic import replacing
 from gcvideo.attention.pictures import write_mp4
+from gcvideo.cli.clip_size import add_clip_and_size, settle_clip_and_size
 from gcvideo.cli.options import add_out
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.run_classes import settle
+from gcvideo.cli.run_help import asked_topic, without_topic
 from gcvideo.cli.run_options import run_options
 from gcvideo.cli.run_task import task_defaults
 from gcvideo.clip import Unreadable, ViewBatch
@@ -27,10 +29,11 @@ from gcvideo.limits import limited
 log = logging.getLogger(__name__)
 
 
-def parser(data: type[VideoDataModule] = VideoDataModule) -> CommandParser:
+def parser(data: type[VideoDataModule] = VideoDataModule, *, topic: str | None = None) -> CommandParser:
     """Return the parser of the command's arguments, for data of this class."""
     arguments = CommandParser(
         prog="gcvideo peek",
+        topic=topic,
         description="Draw training clips as the network will see them, cropped, augmented and blended, with "
         "their labels: clips.png and clips.mp4. They are those that `gcvideo fit` trains on, with the same "
         "arguments, in one process; no network is made.",
@@ -43,17 +46,19 @@ def parser(data: type[VideoDataModule] = VideoDataModule) -> CommandParser:
     arguments.add_argument("--seed_everything", type=bool | int, default=0, help="Seed of the run.")
     arguments.add_class_arguments(data, "data")
     arguments.add_argument("--trainer", type=dict[str, Any] | None, help="limit_train_batches counts.")
-    for other in sorted(run_options() - {"config", "data", "seed_everything", "trainer"}):
+    add_clip_and_size(arguments)
+    for other in sorted(run_options() - {"config", "data", "seed_everything", "trainer", "clip", "size"}):
         arguments.add_argument(f"--{other}", type=Any, help="Of the run; makes no difference.")
     return arguments
 
 
 def run(arguments: Sequence[str]) -> None:
     """Draw the clips that `arguments` name."""
-    settled = settle(arguments[1:])
-    commands = parser(settled.data)
+    settled = settle(without_topic(arguments[1:]))
+    commands = parser(settled.data, topic=asked_topic(arguments))
     commands.set_defaults(task_defaults(settled.task, ("data",)))
     options = commands.parse_args(settled.arguments)
+    settle_clip_and_size(options, settled.arguments)
     data: VideoDataModule = commands.instantiate_classes(options)["data"]
     limit = (options.trainer or {}).get("limit_train_batches")
 

@@ -11,22 +11,14 @@ from rich.progress import Progress
 
 from gcvideo.atomic import write_text
 from gcvideo.cells import quoted
+from gcvideo.cli.arguments.predict import parser
 from gcvideo.cli.class_bars import class_bars
 from gcvideo.cli.inputs import find_videos, load, unique_names
-from gcvideo.cli.live import add_live, check_live, watch
+from gcvideo.cli.live import check_live, watch
 from gcvideo.cli.options import (
-    add_checkpoint,
-    add_device,
-    add_num_workers,
-    add_out,
-    add_root,
-    add_switch,
-    add_videos,
-    add_views,
     chosen_views,
     require_possible_views,
 )
-from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.timeline_bar import TimelineBar
 from gcvideo.data.decoding import DecodeError, FrameNames
 from gcvideo.evaluation import MultiLabelTable, PredictionTable, Thresholds
@@ -45,58 +37,6 @@ MOST_SHOWN = 100
 """Videos whose classes are printed; the files have them all."""
 MOST_NAMED = 20
 """Unreadable videos named in the terminal; predictions.json has them all."""
-
-
-def parser() -> CommandParser:
-    """Return the parser of the command's arguments."""
-    arguments = CommandParser(
-        prog="gcvideo predict",
-        description="Print and save the five likeliest classes of videos, or all that a network of several "
-        "labels finds in them. The network, its class names and "
-        "the views come from the checkpoint. Writes predictions.csv and predictions.json, and what else is "
-        "asked for. Videos that cannot be read are named at the end and make the exit code 1; the others "
-        "are done. With --live it watches a camera or a stream instead.",
-    )
-    # The videos and the network
-    add_videos(arguments, may_lack=True)
-    add_checkpoint(arguments)
-    add_out(arguments, Path("predictions"))
-    add_root(arguments)
-    add_views(arguments)
-
-    arguments.add_argument(
-        "--threshold",
-        type=float | Path | None,
-        default=None,
-        help="Of a network of several labels: the probability above which a class is there, 0.5 if unset; or "
-        "a file that has one for every class, as the val_classes.csv that `gcvideo validate` writes.",
-    )
-
-    # What else to write
-    add_switch(
-        arguments,
-        "--timeline",
-        help="Slide one clip over the whole video, for long ones: writes timeline.csv and timelines/*.png. "
-        "The video's own classes are then the mean over its windows.",
-    )
-    arguments.add_argument(
-        "--hop_seconds",
-        type=float | None,
-        default=None,
-        help="Slide the timeline by so many seconds, of the file's time stamps; by half a clip if unset.",
-    )
-    add_switch(
-        arguments,
-        "--annotate",
-        help="Write copies of the videos with the classes on the picture, with their times and sound: "
-        "annotated/*.mp4.",
-    )
-    add_live(arguments)
-
-    # How to compute
-    add_num_workers(arguments)
-    add_device(arguments)
-    return arguments
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run_classes import settle
+from gcvideo.cli.run_help import asked_topic, without_topic
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.cli.video_cli import VideoCLI
 from gcvideo.distributed import LaunchedRank
 from gcvideo.preflight import (
@@ -94,13 +95,14 @@ def run(arguments: Sequence[str]) -> None:
 def _put_together(arguments: Sequence[str], launched: LaunchedRank) -> tuple[Preflight, Job | str]:
     """Return the settings, and what `gcvideo fit` would run here, or why it would not."""
     try:
-        settled = settle(["fit", *arguments[1:]])
+        settled = settle(["fit", *without_topic(arguments[1:])])
         cli = PreflightCLI(
             settled.model,
             settled.data,
             task=settled.task,
             args=settled.arguments,
             parser_class=RunParser,
+            parser_kwargs={"fit": {"topic": asked_topic(arguments)}},
             save_config_callback=None,
             auto_configure_optimizers=False,
             seed_everything_default=0,

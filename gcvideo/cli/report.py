@@ -4,9 +4,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from gcvideo.cli.arguments.report import parser
 from gcvideo.cli.inputs import load
-from gcvideo.cli.options import add_out
-from gcvideo.cli.parser import CommandParser
 from gcvideo.clip import Segment, VideoRecord
 from gcvideo.complexity import Complexity, Subject, measure_complexity
 from gcvideo.data import VideoDataModule
@@ -19,31 +18,6 @@ from gcvideo.run_folder import RunFolder
 from gcvideo.terminal import progress_bar
 
 log = logging.getLogger(__name__)
-
-
-def parser() -> CommandParser:
-    """Return the parser of the command's arguments."""
-    arguments = CommandParser(
-        prog="gcvideo report",
-        description="Write one HTML page on runs: curves, metrics, accuracy and confusions of classes, the "
-        "most confident mistakes with pictures, cost, and attention maps where there are any. The page "
-        "opens without a network.",
-    )
-    arguments.add_argument(
-        "runs", nargs="+", type=Path, help="Folders of runs: the run_dir of `gcvideo fit`."
-    )
-    add_out(
-        arguments,
-        help="Write this HTML file; by default report.html in the folder of a single run, "
-        "or here for several.",
-    )
-    arguments.add_argument(
-        "--cost",
-        type=bool,
-        default=True,
-        help="Measure parameters, FLOPs and time of every run's network (some seconds each).",
-    )
-    return arguments
 
 
 def run(arguments: Sequence[str]) -> None:

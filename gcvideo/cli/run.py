@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run_classes import settle
 from gcvideo.cli.run_config import RunConfig
+from gcvideo.cli.run_help import asked_topic, without_topic
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.cli.trainer_arguments import reason_of_class
 from gcvideo.cli.video_cli import VideoCLI
 from gcvideo.keeping import ExactResume
@@ -19,13 +20,14 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: An argument is wrong, or asks for what this machine does not have.
     """
     try:
-        settled = settle(arguments)
+        settled = settle(without_topic(arguments))
         VideoCLI(
             settled.model,
             settled.data,
             task=settled.task,
             args=settled.arguments,
             parser_class=RunParser,
+            parser_kwargs={arguments[0]: {"topic": asked_topic(arguments)}},
             trainer_defaults={
                 "enable_model_summary": False,
                 "callbacks": [ExactResume()],

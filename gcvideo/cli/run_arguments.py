@@ -11,9 +11,9 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from gcvideo.cli.options import add_weights_state
-from gcvideo.cli.parser import RunParser
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.keeping import Safeguard
-from gcvideo.private_names import actions_of, set_type, type_of
+from gcvideo.private_names_of_parsers import actions_of, set_type, type_of
 from gcvideo.run_folder import RunFolder
 
 

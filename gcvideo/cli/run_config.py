@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 CONFIG = "config"
 """Under which name a checkpoint holds the configuration."""
-HOW_STARTED = ("resume", "ckpt_path", "weights_only", "weights", "verbose", "pictures", "out")
+HOW_STARTED = ("resume", "ckpt_path", "weights_only", "weights", "verbose", "pictures", "out", "clip", "size")
 """Arguments that say how a command was started, and not what the run is."""
 OF_CLIPS = ("model.network.", "data.clip.", "data.mean", "data.std", "data.folds")
 """What an evaluation should have in common with the training."""

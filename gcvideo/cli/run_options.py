@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from gcvideo.cli.parser import RunParser
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.cli.video_cli import VideoCLI
 from gcvideo.data import VideoDataModule
 from gcvideo.private_names import parsers_of_subcommands

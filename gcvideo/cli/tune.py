@@ -11,8 +11,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 
-from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run_classes import settle
+from gcvideo.cli.run_help import asked_topic, without_topic
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.cli.run_ranks import AgreeingRanks
 from gcvideo.cli.video_cli import VideoCLI
 from gcvideo.preflight.speed import endless, figure, step_clips_per_second
@@ -126,13 +127,14 @@ def run(arguments: Sequence[str]) -> None:
         what, rest = "learning_rate", ["--help"]
     if what not in finders:
         raise ValueError(f"{what or 'nothing'} is not tuned here; expected {' or '.join(finders)}")
-    settled = settle(["fit", *rest])
+    settled = settle(["fit", *without_topic(rest)])
     cli = TuneCLI(
         settled.model,
         settled.data,
         task=settled.task,
         args=settled.arguments,
         parser_class=RunParser,
+        parser_kwargs={"fit": {"topic": asked_topic(arguments)}},
         trainer_defaults={"enable_model_summary": False},
         save_config_callback=None,
         auto_configure_optimizers=False,

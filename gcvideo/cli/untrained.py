@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from gcvideo.cli.arguments.complexity import NUM_CLASSES
+from gcvideo.cli.clip_size import add_clip_and_size, settle_clip_and_size
 from gcvideo.cli.parser import CommandParser
 from gcvideo.cli.run_classes import settle
 from gcvideo.cli.run_options import run_options
@@ -16,9 +18,6 @@ from gcvideo.data import VideoDataModule
 from gcvideo.training import VideoClassifier
 
 log = logging.getLogger(__name__)
-
-NUM_CLASSES = 400
-"""Classes of the head where no data set says how many."""
 
 
 class Configured(NamedTuple):
@@ -56,9 +55,11 @@ def read_configs(command: str, configs: Sequence[str], overrides: Sequence[str])
     parser.add_argument("--model.weights")
     parser.add_class_arguments(settled.data, "data")
     parser.set_defaults({"data.root": Path(), **task_defaults(settled.task, ("model", "data"))})
-    for other in sorted(run_options() - {"config", "model", "data"}):
+    add_clip_and_size(parser)
+    for other in sorted(run_options() - {"config", "model", "data", "clip", "size"}):
         parser.add_argument(f"--{other}")
     options = parser.parse_args(settled.arguments)
+    settle_clip_and_size(options, settled.arguments)
     if options.model.network is None:
         raise ValueError(f"{', '.join(configs)}: no model.network in them; add a file of configs/model")
     if options.model.weights is not None:

@@ -6,12 +6,13 @@ from typing import Any
 from lightning.pytorch.cli import LightningArgumentParser
 
 from gcvideo.agreement import digest_of_file
+from gcvideo.cli.clip_size import add_clip_and_size, settle_clip_and_size
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end
-from gcvideo.cli.parser import RunParser
 from gcvideo.cli.pretrained import warn_of_other_input
 from gcvideo.cli.run_arguments import add_run_arguments
 from gcvideo.cli.run_classes import own_classes
 from gcvideo.cli.run_cli import RunCLI
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.cli.run_task import task_defaults
 from gcvideo.run_folder import Evaluated, RunFolder
 from gcvideo.training import Distillation
@@ -27,6 +28,7 @@ class VideoCLI(RunCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         assert isinstance(parser, RunParser)
+        add_clip_and_size(parser)
         of_one_label = self.task == "single_label"
         add_run_arguments(
             parser,
@@ -38,6 +40,10 @@ class VideoCLI(RunCLI):
             else "batch_size, class_names, task or multi_label",
             bases="VideoClassifier or VideoDataModule",
         )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        settle_clip_and_size(self.config[self.config.subcommand], args)
 
     def named_classes(self) -> Mapping[str, type]:
         return own_classes(self.model_class, self.datamodule_class)

@@ -1,7 +1,6 @@
 """Loaders for a data set of video files with annotation files: Kinetics and everything of its form."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -39,6 +38,7 @@ from gcvideo.data.training_clips import Shared, TrainingDataset
 from gcvideo.data.training_settings import TrainingSettings
 from gcvideo.data.transforms import DeviceTransform, FrameTransform, Normalize, ScaleJitter
 from gcvideo.data.views import EvaluationViews
+from gcvideo.processes import available_workers
 from gcvideo.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -362,8 +362,3 @@ class VideoDataModule(ListedVideos):
         )
         loader.said = self._said.setdefault("training" if training else "evaluation", set())
         return loader
-
-
-def available_workers() -> int:
-    """Return how many processors this process may use, at most 8."""
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)

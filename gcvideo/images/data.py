@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 
-from gcvideo.data.datamodule import available_workers
 from gcvideo.data.dataset import EpochOrder
 from gcvideo.data.lists.classes import Numbering, Trained, match
 from gcvideo.data.loading.epochs import Place
 from gcvideo.images.loading import PictureLoader, Pictures
 from gcvideo.images.pictures import find_pictures
 from gcvideo.limits import limited
+from gcvideo.processes import available_workers
 from gcvideo.run_folder import Evaluated
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from gcvideo.atomic import replacing, write_text
 from gcvideo.clip import Span, VideoRecord
 from gcvideo.prediction.reading import UnreadableVideo
+from gcvideo.words import Per
 
 SUFFIXES = (".npz", ".parquet")
-Per = Literal["video", "clip"]
 FORMAT_OF_PARTS = 2
 """Parts of 1 have no times."""
 COLUMNS: dict[Per, tuple[str, ...]] = {

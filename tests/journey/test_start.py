@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
+from gcvideo.cli.data import STEPS
+from gcvideo.cli.main import COMMANDS
+from gcvideo.images.cli.image import COMMANDS as IMAGE_COMMANDS
+
 HEAVY = ("torch", "numpy", "pandas", "lightning", "torchvision", "pytorchvideo", "jsonargparse", "rich")
+PARSING = {"jsonargparse", "rich"}
+HELPS = [
+    *([name, "--help"] for name in COMMANDS),
+    *(["image", name, "-h"] for name in IMAGE_COMMANDS),
+    *(["data", step, "--help"] for step in STEPS),
+    ["weights", "inspect", "--help"],
+    ["fit", "--config", "base+slow_r50+gc5", "--help"],
+]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"]])
@@ -14,3 +26,21 @@ def test_gcvideo_says_what_it_can_do_before_anything_heavy_is_imported(arguments
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "gcvideo" in said.splitlines()[0]
     assert set(HEAVY) & set(said.splitlines()[-1].split()) == set()
+
+
+def test_no_help_of_a_command_waits_for_what_the_command_needs():
+    """In one process, of which the modules are looked at after each."""
+    code = (
+        "import contextlib, io, sys\n"
+        "from gcvideo.cli import main\n"
+        f"for arguments in {HELPS}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):\n"
+        "        main(arguments)\n"
+        "    print(said.getvalue().count('\\n') >= 5, *arguments, '|', *sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert len(said.splitlines()) == len(HELPS)
+    for line in said.splitlines():
+        command, _, modules = line.partition("|")
+        assert command.startswith("True")
+        assert (set(HEAVY) - PARSING) & set(modules.split()) == set(), command

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,33 @@ def test_the_steps_of_the_quickstart_work_in_an_empty_folder_with_names_of_confi
     gcvideo("complexity", "--config", "slow_r50+gc5", "--out", "cost")
     gcvideo("report", "runs/first")
     gcvideo("configs", "cp", "launch/train_torchrun.sh", ".")
+    lists = ("--videos", "data/synthetic/train", "--output", "lists", "--val-fraction", "0.5")
+    gcvideo("data", "annotations", "folder", *lists)
+    rows = [f"lists/{split}.csv" for split in ("train", "val")]
+    gcvideo("data", "transcode", "--root", "data/synthetic/train", "--output", "small", "--lists", *rows)
+    verified = [f"small/{row}" for row in rows]
+    gcvideo("data", "verify", "--root", "small", "--output", "small", "--lists", *verified)
+    gcvideo("data", "stats", "--manifests", "small", "--root", "small", "--output", "small")
+    assert len((empty / "small" / "train.csv").read_text().splitlines()) > 1
+    assert list((empty / "small").glob("*.html"))
     assert (empty / "runs" / "first" / "report.html").stat().st_size > 10_000
     assert (empty / "launch" / "train_torchrun.sh").read_text() == (
         PROJECT / "scripts/train_torchrun.sh"
     ).read_text()
+
+
+@pytest.mark.slow
+def test_what_would_be_uploaded_passes_twine(tmp_path) -> None:
+    pytest.importorskip("twine")
+    clone, made = tmp_path / "clone", tmp_path / "made"
+    call("git", "clone", "--quiet", str(PROJECT), str(clone), folder=tmp_path)
+    build = "from setuptools import build_meta as b; [make(OUT) for make in (b.build_sdist, b.build_wheel)]"
+    call(sys.executable, "-c", build.replace("OUT", repr(str(made))), folder=clone)
+    files = sorted(map(str, made.iterdir()))
+    assert [file.rpartition(".")[2] for file in files] == ["whl", "gz"]
+    said = call(sys.executable, "-m", "twine", "check", "--strict", *files, folder=tmp_path)
+    assert said.count("PASSED") == 2
+    (sdist,) = made.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"gcvideo/configs/base.yaml", "data_prep/verify.py", "data_prep/page/stats.html.j2"} <= names

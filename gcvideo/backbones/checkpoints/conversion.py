@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,10 +16,9 @@ from gcvideo.backbones.checkpoints.recognition import Recognised, recognise
 from gcvideo.backbones.checkpoints.renaming import write_naming
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.resnet import ARCHITECTURES, ArchitectureName, VideoResNet
+from gcvideo.words import NamingTarget as Target
 
 log = logging.getLogger(__name__)
-
-Target = Literal["gcvideo", "torchvision", "mmdetection", "pyslowfast", "mmaction2"]
 
 
 class Wrapped(NamedTuple):

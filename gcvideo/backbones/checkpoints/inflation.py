@@ -1,12 +1,11 @@
 """Inflation: image weights that become video weights."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from jaxtyping import Float
 from torch import Size, Tensor
 
-Inflation = Literal["mean", "centre"]
+from gcvideo.words import Inflation
 
 
 def inflate_mean(kernel: Float[Tensor, "O I H W"], num_frames: int) -> Float[Tensor, "O I T H W"]:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +22,9 @@ from gcvideo.backbones.checkpoints.settings import ARGUMENTS, OF_BLOCKS, setting
 from gcvideo.backbones.checkpoints.variants import refuse_variants
 from gcvideo.backbones.families import FAMILIES
 from gcvideo.backbones.placement import placed_blocks
+from gcvideo.words import NamingFormat as Format
 
 log = logging.getLogger(__name__)
-
-Format = Literal["auto", "pytorchvideo", "torchvision", "mmdetection", "pyslowfast", "mmaction2"]
 
 
 @dataclass(frozen=True)

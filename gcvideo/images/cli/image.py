@@ -5,6 +5,10 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gcvideo.cli.run_help import FLAGS
+from gcvideo.images.cli.run_help import STARTS, answer
+from gcvideo.images.cli.synthetic_arguments import parser
+
 
 class Command(NamedTuple):
     """Where a command is, and what it does."""
@@ -46,4 +50,8 @@ def run(arguments: Sequence[str]) -> None:
     if named[0] not in COMMANDS:
         sys.stderr.write(f"gcvideo image: no command {named[0]!r}; one of {', '.join(COMMANDS)}\n")
         sys.exit(2)
+    if named[0] in STARTS and answer(named):
+        return
+    if named[0] == "synthetic" and set(FLAGS) & set(named):
+        parser().parse_args(named[1:])
     importlib.import_module(COMMANDS[named[0]].module).run(named)

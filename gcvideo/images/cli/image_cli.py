@@ -9,9 +9,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from gcvideo.agreement import digest_of_file
 from gcvideo.cli.endings import num_evaluated, say_best, say_early_end
-from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run_arguments import add_run_arguments
 from gcvideo.cli.run_cli import RunCLI
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.images.data import ImageData
 from gcvideo.images.module import ImageModule
 from gcvideo.run_folder import Evaluated, RunFolder

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from gcvideo.cli.parser import RunParser
 from gcvideo.cli.run_classes import settle
 from gcvideo.cli.run_config import RunConfig
+from gcvideo.cli.run_help import asked_topic, without_topic
+from gcvideo.cli.run_parser import RunParser
 from gcvideo.cli.trainer_arguments import reason_of_class
 from gcvideo.images.classification import ImageClassifier, ImageFolderData
 from gcvideo.images.cli.image_cli import ImageCLI
@@ -25,13 +26,13 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: An argument is wrong, or asks for what this machine does not have.
     """
     try:
-        settled = settle(with_named_pictures(arguments), bases=BASES, defaults=DEFAULTS)
+        settled = settle(without_topic(with_named_pictures(arguments)), bases=BASES, defaults=DEFAULTS)
         ImageCLI(
             settled.model,
             settled.data,
             args=settled.arguments,
             parser_class=RunParser,
-            parser_kwargs={"prog": "gcvideo image"},
+            parser_kwargs={"prog": "gcvideo image", arguments[0]: {"topic": asked_topic(arguments)}},
             trainer_defaults={"enable_model_summary": False, "callbacks": [ExactResume()]},
             save_config_callback=RunConfig,
             auto_configure_optimizers=False,
