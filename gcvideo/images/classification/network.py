@@ -22,3 +22,13 @@ class ClassificationNetwork(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K"]:
         return self.fc(self.backbone(images)["c5"].mean(dim=(2, 3)))
+
+    @property
+    def stages(self) -> dict[str, nn.Module] | None:
+        """Return the stem and c2 to c5 by name, or None of a backbone that shows no stages."""
+        of_backbone: Mapping[str, nn.Module] | None = getattr(self.backbone, "stages", None)
+        if of_backbone is None:
+            return None
+        named = [id(stage) for stage in of_backbone.values()]
+        stem = nn.ModuleList(part for part in self.backbone.children() if id(part) not in named)
+        return {"stem": stem, **of_backbone}

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from gcvideo.images.backbones import ContextResNet
+from gcvideo.blocks import GlobalContextBlock
+from gcvideo.images.backbones import ContextResNet, ImagePlacement
 from gcvideo.images.classification import ImageClassifier
 from gcvideo.images.weights import ImageWeights
 
@@ -79,3 +80,25 @@ def test_weights_that_are_not_finite_are_refused_by_name(published, tmp_path: Pa
     torch.save({**state, "fc.bias": torch.full((10,), torch.nan)}, bad)
     with pytest.raises(ValueError, match=r"bad.pth: 10 of its numbers are nan or infinite: fc.bias"):
         loaded(bad, NAMES)
+
+
+def test_blocks_that_start_fresh_leave_a_published_network_as_it_is(published, file: Path) -> None:
+    backbone = ContextResNet(
+        18, block=GlobalContextBlock, placement=ImagePlacement(c3="all", c4="all", c5="all")
+    )
+    module = ImageClassifier(backbone, NAMES, weights=ImageWeights(file)).eval()
+    with pytest.raises(ValueError, match=r"missing: backbone.layer2.0.context"):
+        module.start_from_weights()
+    module.weights = ImageWeights(file, new=["blocks"])
+    module.start_from_weights()
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.allclose(module(images), published(images).softmax(dim=1), atol=1e-6)
+
+
+def test_rates_fall_by_stage_from_the_head_to_the_stem() -> None:
+    module = ImageClassifier(ContextResNet(18, width=0.125), NAMES, layer_decay=0.5)
+    rates = {name: group["lr"] for group in module.parameter_groups(1.0) for name, _ in group["params"]}
+    assert rates["fc.weight"] == 1.0
+    assert rates["backbone.layer4.1.conv2.weight"] == 0.5
+    assert rates["backbone.layer1.0.bn1.weight"] == 0.5**4
+    assert rates["backbone.conv1.weight"] == rates["backbone.bn1.bias"] == 0.5**5
