@@ -115,7 +115,11 @@ class ImageModule(OptimisedNetwork):
 
     def load(self, weights: ImageWeights) -> None:
         """Load weights to start from into the network, exactly but for what is said to be new."""
-        load_weights(self.network, weights)
+        own: Callable[[ImageWeights], None] | None = getattr(self.network, "load_weights", None)
+        if own is None:
+            load_weights(self.network, weights)
+        else:  # which knows more files, as a detector
+            own(weights)
 
     def start_from_weights(self) -> None:
         """Load the weights to start from, once, unless a checkpoint has brought others."""

@@ -14,6 +14,7 @@ from gcvideo.images.detection.mmdetection import read_mmdetection, write_mmdetec
 from gcvideo.images.detection.networks import CascadeMaskRCNN, MaskRCNN
 from gcvideo.images.detection.networks.mask_rcnn import PyramidRCNN
 from gcvideo.images.detection.weights import load_detector_weights
+from gcvideo.images.module import ImageModule
 from gcvideo.images.weights import ImageWeights
 from tests.images.detection.layout import detector, filled
 
@@ -228,6 +229,20 @@ def test_checkpoints_of_ours_go_on(tmp_path: Path) -> None:
     load_detector_weights(network, ImageWeights(file))
 
     assert all(torch.equal(tensor, trained.state_dict()[key]) for key, tensor in network.state_dict().items())
+
+
+def test_a_module_of_a_task_starts_from_a_file_of_mmdetections(tmp_path: Path) -> None:
+    class Task(ImageModule):
+        training_step = validation_step = test_step = predict_step = writer = None  # pyright: ignore
+
+    state = theirs()
+    file = write(tmp_path / "of_theirs.pth", state)
+    task = Task(small(), ["a"] * 5, weights=ImageWeights(file, format="mmdetection"))
+
+    task.start_from_weights()
+
+    written = write_mmdetection(task.network.state_dict())
+    assert all(torch.equal(written[key], tensor) for key, tensor in state.items())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from gcvideo.images.detection.networks.proposals import PyramidProposals
 from gcvideo.images.detection.networks.pyramid import STRIDES, PyramidBackbone
 from gcvideo.images.detection.networks.regions import RegionHeads, Stage
 from gcvideo.images.detection.networks.transform import PictureTransform
+from gcvideo.images.detection.weights import load_detector_weights
+from gcvideo.images.weights import ImageWeights
 
 SPREADS: tuple[Spread, ...] = (
     (0.1, 0.1, 0.2, 0.2),
@@ -70,6 +72,14 @@ class PyramidRCNN(GeneralizedRCNN):
             RegionHeads(stages, strides=STRIDES[:4], least_score=least_score, most=max_detections),
             PictureTransform(min_size, max_size),
         )
+
+    def load_weights(self, weights: ImageWeights) -> None:
+        """Load a file of ours, of mmdetection's or of a backbone, exactly but for what is said to be new.
+
+        Raises:
+            ValueError: It cannot be loaded; see load_detector_weights.
+        """
+        load_detector_weights(self, weights)
 
 
 class MaskRCNN(PyramidRCNN):
