@@ -76,6 +76,11 @@ COMMANDS = {
     "synthetic": Command(
         "gcvideo.cli.synthetic", "write the embedded data set of moving objects", f"{ARGUMENTS}.synthetic"
     ),
+    "completion": Command(
+        "gcvideo.cli.completion",
+        "a script by which bash completes commands, keys and names",
+        f"{ARGUMENTS}.completion",
+    ),
     "image": Command("gcvideo.images.cli.image", "the same blocks on pictures: fit, validate, test, predict"),
 }
 

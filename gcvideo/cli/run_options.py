@@ -17,24 +17,28 @@ def run_options() -> Set[str]:
 
     They are those of the commands' own parsers, so that an option is known here as soon as it is there.
     """
+    return {key for command in run_parsers().values() for key in command.get_defaults().as_dict()}
+
+
+def run_parsers() -> dict[str, RunParser]:
+    """Return the parsers of `gcvideo fit | validate | test`."""
     try:
-        _Options(VideoClassifier, VideoDataModule, parser_class=RunParser, auto_configure_optimizers=False)
+        _Parsers(VideoClassifier, VideoDataModule, parser_class=RunParser, auto_configure_optimizers=False)
     except _Collected as collected:
-        return collected.options
+        return collected.parsers
     raise AssertionError("LightningCLI parses its arguments")
 
 
 class _Collected(Exception):  # noqa: N818 (no error)
     """Ends the command line before it reads arguments."""
 
-    def __init__(self, options: Set[str]) -> None:
+    def __init__(self, parsers: dict[str, RunParser]) -> None:
         super().__init__()
-        self.options = options
+        self.parsers = parsers
 
 
-class _Options(VideoCLI):
+class _Parsers(VideoCLI):
     """The command line with all of its options, and nothing to run."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        commands = parsers_of_subcommands(self).values()
-        raise _Collected({key for command in commands for key in command.get_defaults().as_dict()})
+        raise _Collected(parsers_of_subcommands(self))
