@@ -40,7 +40,7 @@ def script(shell: str) -> str:
             copy_keys(parsers[name], completed)
     names = {part for name in configurations() for part in (name, name.rpartition("/")[2])}
     listed = f'compgen -W {quote(" ".join(sorted(names)))} -- "$1"; compgen -f -- "$1"'
-    return shtab.complete(whole, shell, preamble={"bash": f"{CONFIGS}() {{ {listed}; }}"})
+    return shtab.complete(whole, shell, preamble=f"{CONFIGS}() {{ {listed}; }}")
 
 
 def copy_keys(source: Any, target: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def copy_keys(source: Any, target: argparse.ArgumentParser) -> None:
                 copied.complete = completer(keys)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def completer(keys: Sequence[str]) -> Mapping[str, str]:
+def completer(keys: Sequence[str]) -> Mapping[Any, Any]:
     """Return what completes the value of a key."""
     return {"bash": CONFIGS} if "--config" in keys else shtab.FILE
 
