@@ -24,6 +24,10 @@ COMMANDS = {
     "predict": Command(
         "gcvideo.images.cli.run", "predict on pictures: image predict new/ --ckpt_path best.ckpt"
     ),
+    "attention": Command(
+        "gcvideo.images.cli.attention",
+        "what context blocks look at: image attention new/ --ckpt_path best.ckpt",
+    ),
     "synthetic": Command("gcvideo.images.cli.synthetic", "write a set of shapes for any of the tasks"),
 }
 

@@ -20,19 +20,24 @@ DEFAULTS: dict[str, type] = {"model": ImageClassifier, "data": ImageFolderData}
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the subcommand that `arguments` begin with.
+    """Run the subcommand that `arguments` begin with; ValueError as of run_cli."""
+    run_cli(ImageCLI, arguments)
+
+
+def run_cli(kind: type[ImageCLI], arguments: Sequence[str], *, prog: str = "gcvideo image") -> None:
+    """Run the subcommand that `arguments` begin with, on a command line of this kind.
 
     Raises:
         ValueError: An argument is wrong, or asks for what this machine does not have.
     """
     try:
         settled = settle(without_topic(with_named_pictures(arguments)), bases=BASES, defaults=DEFAULTS)
-        ImageCLI(
+        kind(
             settled.model,
             settled.data,
             args=settled.arguments,
             parser_class=RunParser,
-            parser_kwargs={"prog": "gcvideo image", arguments[0]: {"topic": asked_topic(arguments)}},
+            parser_kwargs={"prog": prog, arguments[0]: {"topic": asked_topic(arguments)}},
             trainer_defaults={"enable_model_summary": False, "callbacks": [ExactResume()]},
             save_config_callback=RunConfig,
             auto_configure_optimizers=False,
