@@ -59,7 +59,9 @@ def main() -> None:
     if arguments.keep_memory:
         keep_freed_memory()
     table = Table("block", "x", "format", "forward", "forward + backward", "peak memory")
-    pairs = [pair for pair in all_pairs(arguments.device) if arguments.only in pair.name]
+    pairs = [
+        pair for pair in all_pairs(arguments.device, small=arguments.quick) if arguments.only in pair.name
+    ]
     for pair in track(pairs, console=Console(stderr=True)):
         check(pair)
         size = " x ".join(map(str, pair.x.shape))
@@ -78,9 +80,9 @@ def main() -> None:
     )
 
 
-def all_pairs(device: str) -> Iterator[Pair]:
+def all_pairs(device: str, *, small: bool) -> Iterator[Pair]:
     """Yield every comparison: res3 and res4 of an R50 at 8 x 224 x 224, one and four clips, both formats."""
-    shapes = [(512, 8, 28, 28), (1024, 8, 14, 14)]
+    shapes = [(16, 2, 6, 6)] if small else [(512, 8, 28, 28), (1024, 8, 14, 14)]
     for channels, *positions in shapes:
         for batch in (1, 4):
             for memory_format in (torch.contiguous_format, torch.channels_last_3d):
@@ -190,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = benchmark_parser(__doc__, rounds=15)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     add_save(parser)
+    parser.add_argument("--quick", action="store_true", help="small features, to try the script")
     parser.add_argument("--only", default="", help="only pairs whose name contains this")
     parser.add_argument(
         "--keep-memory",

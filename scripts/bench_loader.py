@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import av
 from bench_reading import DOWNLOADED, KINDS, TRAINING_FILES, drifting_noise, encode
-from benchmark import benchmark_parser, describe_machine, with_quartiles
+from benchmark import add_save, benchmark_parser, describe_machine, save, with_quartiles
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -179,6 +179,7 @@ def workers(arguments: argparse.Namespace, folder: Path, videos: list[Path]) -> 
             close(loader)
 
     # A row for each number
+    save(arguments.save, "loader, clips/s", {f"{n} processes": spread(of) for n, of in rates.items()})
     for number, found in rates.items():
         rate = spread(found)
         table.add_row(
@@ -337,6 +338,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--videos", type=Path, help="folder of videos whose pictures are used")
     parser.add_argument("--num-workers", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
+    add_save(parser)
     parser.add_argument("--growth-videos", type=int, default=2000, help="(default: 2000)")
     return parser
 

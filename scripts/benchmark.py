@@ -3,8 +3,8 @@
 import argparse
 import csv
 import platform
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -37,7 +37,7 @@ def with_quartiles(ratio: Spread, *, digits: int = 2) -> str:
 
 
 def save(file: Path | None, comparison: str, ratios: Mapping[str, Spread]) -> None:
-    """Add the ratios of a comparison to a CSV file, for plot_speed.py; without a file do nothing."""
+    """Add the figures of a comparison to a CSV file, for plot_speed.py; without a file do nothing."""
     if file is None:
         return
     is_new = not file.exists()
@@ -45,7 +45,7 @@ def save(file: Path | None, comparison: str, ratios: Mapping[str, Spread]) -> No
         writer = csv.writer(rows)
         if is_new:
             writer.writerow(("comparison", "what", *Spread._fields))
-        writer.writerows((comparison, what, *(f"{v:.4f}" for v in ratio)) for what, ratio in ratios.items())
+        writer.writerows((comparison, what, *(f"{v:.6g}" for v in ratio)) for what, ratio in ratios.items())
 
 
 def describe_machine() -> str:
@@ -59,8 +59,34 @@ def describe_machine() -> str:
         platform.processor(),
     )
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    versions = ", ".join(f"{package} {_version_of(package)}" for package in PACKAGES)
     return f"{device}, {torch.get_num_threads()} threads; Python {platform.python_version()}, {versions}"
+
+
+def captured(call: Callable[[], object], device: torch.device) -> Callable[[], object]:
+    """Return the same work as one CUDA graph, captured after calls that compile and allocate.
+
+    On a CPU it is the call itself.
+    """
+    if device.type != "cuda":
+        return call
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call()
+    return graph.replay
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def _cpu_info() -> list[str]:
