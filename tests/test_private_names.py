@@ -1,4 +1,4 @@
-"""The private names of libraries are there, mean what they are taken for, and stand in two files."""
+"""The private names of libraries are there, mean what they are taken for, and stand in three files."""
 
 import ast
 from argparse import ArgumentParser
@@ -17,6 +17,7 @@ from torch import nn
 
 import gcvideo
 from gcvideo import private_names, private_names_of_parsers
+from gcvideo.images.private_names import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 
 PACKAGE = Path(gcvideo.__file__).parent
 OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields", "_make"}
@@ -117,6 +118,16 @@ def test_parsers_show_their_arguments():
     assert [*private_names_of_parsers.subcommands_of(typed)] == ["fit"]
 
 
+def test_detectors_find_their_parts():
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 20.0]])
+    coder = BoxCoder((1.0, 1.0, 1.0, 1.0))
+    torch.testing.assert_close(coder.decode_single(coder.encode_single(boxes, boxes), boxes), boxes)
+    matched = Matcher(0.7, 0.3, allow_low_quality_matches=False)(torch.tensor([[0.8, 0.5, 0.1]]))
+    assert matched.tolist() == [0, Matcher.BETWEEN_THRESHOLDS, Matcher.BELOW_LOW_THRESHOLD]
+    (positive,), _ = BalancedPositiveNegativeSampler(2, 0.5)([torch.tensor([1, 0, 0])])
+    assert positive.tolist() == [1, 0, 0]
+
+
 def private_names_in(file: Path) -> list[str]:
     """What a file takes of others that begins with an underscore."""
     found = []
@@ -134,5 +145,5 @@ def private_names_in(file: Path) -> list[str]:
 
 def test_no_other_file_of_the_package_takes_a_private_name():
     found = {str(file.relative_to(PACKAGE)): private_names_in(file) for file in PACKAGE.rglob("*.py")}
-    theirs = {"private_names.py", "private_names_of_parsers.py"}
+    theirs = {"private_names.py", "private_names_of_parsers.py", "images/private_names.py"}
     assert {file for file, names in found.items() if names} == theirs

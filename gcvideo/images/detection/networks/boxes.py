@@ -3,8 +3,9 @@
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import nms
+
+from gcvideo.images.private_names import BoxCoder
 
 Spread = tuple[float, float, float, float]
 

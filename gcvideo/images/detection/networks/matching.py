@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
-from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 from torchvision.ops import box_iou
+
+from gcvideo.images.private_names import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 
 
 class AnchorMatcher(Matcher):
