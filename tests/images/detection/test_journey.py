@@ -106,6 +106,7 @@ def test_pictures_that_no_list_has_are_numbered_and_classes_have_the_ids_of_trai
     evaluated(out / "pictures.json", out / "results.segm.json", "segm")
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_precision_of_one(fitted: Fitted, tmp_path: Path) -> None:
     alone = fitted.test("--data.test_batch_size", "1")
     results = [fitted.run / f"results.{kind}.json" for kind in ("bbox", "segm")]
@@ -120,6 +121,7 @@ def test_two_processes_find_the_precision_of_one(fitted: Fitted, tmp_path: Path)
     assert {row["image_id"] for row in json.loads(of_one[0])} == set(range(1, 12))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_as_if_nothing_had_happened(root: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     settings = ("--safeguard.every_steps", "2")

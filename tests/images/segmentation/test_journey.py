@@ -55,6 +55,7 @@ def last(run: Path) -> dict[str, Any]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_within_an_epoch_ends_as_one_that_was_not(
     root: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_checkpoint_is_tested_and_predicts_what_the_test_counted(
     assert classes["pixels"].tolist() == confusion.sum(axis=1).tolist()
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(root: Path, trained: Path, tmp_path: Path) -> None:
     """On nine pictures, five and four of them."""
     best = str(trained / "checkpoints" / "best.ckpt")
