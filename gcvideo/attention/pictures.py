@@ -1,5 +1,6 @@
 """Maps laid over the frames of their clip: a grid as PNG, a film as mp4 and GIF."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -23,6 +25,10 @@ UNSIGNED, SIGNED = "inferno", "RdBu_r"
 PANEL_HEIGHT = 192
 GAP = 8
 DPI = 120
+TITLE_SIZE = 10
+"""Points."""
+TITLE_LINE = 0.17
+"""Inches."""
 FRAMES_PER_SECOND = 4
 DOT = {"fill": "#00E5FF", "outline": "white"}
 RING = {"fill": None, "outline": "#00E5FF"}
@@ -76,8 +82,12 @@ def draw_grid(frames: UInt8[Tensor, "T H W 3"], layers: Layers, file: Path, *, t
             mosaic[top : top + height - GAP, left : left + width - GAP] = picture
 
     # The figure around it: labels, scale and title.
+    inches = mosaic.shape[1] / DPI + 1.8
+    lines = title_lines(title, inches=inches - 0.1)
     figure = Figure(
-        figsize=(mosaic.shape[1] / DPI + 1.8, mosaic.shape[0] / DPI + 0.7), dpi=DPI, layout="constrained"
+        figsize=(inches, mosaic.shape[0] / DPI + 0.7 + TITLE_LINE * (len(lines) - 1)),
+        dpi=DPI,
+        layout="constrained",
     )
     axes = figure.subplots()
     axes.imshow(mosaic)
@@ -90,9 +100,18 @@ def draw_grid(frames: UInt8[Tensor, "T H W 3"], layers: Layers, file: Path, *, t
     bar = figure.colorbar(ScalarMappable(colours.scale, colours.palette), ax=axes, pad=0.01, fraction=0.05)
     bar.set_label(layers.legend, fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle("\n".join(lines), fontsize=TITLE_SIZE)
     with replacing(file) as unfinished:
         figure.savefig(unfinished, format="png")
+
+
+def title_lines(title: str, *, inches: float) -> list[str]:
+    """Break a title into the fewest lines that are no wider, in words if it can be."""
+    for most in range(len(title), 0, -1):
+        lines = textwrap.wrap(title, most)
+        if all(TextPath((0, 0), line, TITLE_SIZE).get_extents().width <= 72 * inches for line in lines):
+            return lines
+    return [title]
 
 
 def chosen_frames(num_frames: int, points: Sequence[Query | None]) -> list[int]:

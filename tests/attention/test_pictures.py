@@ -93,6 +93,19 @@ def test_a_grid_has_a_row_of_frames_and_one_for_each_layer(tmp_path: Path) -> No
         assert large.height - small.height == pytest.approx(2 * 200, abs=20)
 
 
+@pytest.mark.parametrize(
+    "name", ["val/" + 60 * "W" + ".png", "a match of two sides, in the rain, second half.mp4"]
+)
+def test_a_title_longer_than_a_narrow_grid_is_whole(name: str, tmp_path: Path) -> None:
+    draw_grid(
+        GREY[:1], layers(torch.rand(1, 48, 48)), tmp_path / "a.png", title=f"{name}   c4.4: average pooling"
+    )
+    with Image.open(tmp_path / "a.png") as drawn:
+        border = np.asarray(drawn.convert("L"))
+    for edge in (border[:, :2], border[:, -2:], border[:2]):
+        assert (edge == 255).all()
+
+
 def test_a_film_shows_the_frames_beside_each_layer(tmp_path: Path) -> None:
     frames = torch.arange(4, dtype=torch.uint8).mul(60).view(4, 1, 1, 1).expand(4, 48, 33, 3).contiguous()
     values = torch.zeros(4, 48, 33)
