@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pickle import UnpicklingError
 from typing import NamedTuple
 
@@ -149,7 +150,8 @@ def _helped(arguments: Sequence[str]) -> bool:
     """Print the help that is asked for if that takes nothing heavy; return whether it does."""
     if arguments[0] in STARTS:
         return answer(arguments)
-    if module := COMMANDS[arguments[0]].arguments:
+    of_pictures = ("--paper", "images") in pairwise(arguments)  # whose arguments are another parser's
+    if (module := COMMANDS[arguments[0]].arguments) and not of_pictures:
         importlib.import_module(module).parser().parse_args(_trusting(arguments)[1:])
         return True
     return False

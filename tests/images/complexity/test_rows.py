@@ -51,6 +51,13 @@ def test_the_row_of_imagenet_is_the_papers(tables: tuple[pd.DataFrame, pd.DataFr
     assert imagenet["forward_ratio"].iloc[0].startswith("1.000")
 
 
+def test_help_of_the_rows_is_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["complexity", "--paper", "images", "--help"])
+    assert ended.value.code == 0
+    assert "--time_backbones" in capsys.readouterr().out
+
+
 def test_the_rows_of_coco_are_those_of_mmdetection(tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     _, coco = tables
     assert len(coco) == 15
