@@ -4,10 +4,12 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torchvision.models.resnet import Bottleneck
 
 from gcvideo.cli import main
 from gcvideo.images.backbones import DeformableConv
 from gcvideo.images.complexity.counting import META, multiply_adds
+from gcvideo.images.complexity.rows import IMAGENET, classifier
 
 # G multiply-adds at 800 x 1344, counted on mmdetection's own classes: backbone, and all
 COUNTED = {
@@ -49,6 +51,19 @@ def test_the_row_of_imagenet_is_the_papers(tables: tuple[pd.DataFrame, pd.DataFr
     assert with_blocks - bare == pytest.approx(3.87 - 3.86, abs=0.005)
     assert bare == pytest.approx(4.089, abs=0.001)  # torchvision's page: 4.09
     assert imagenet["forward_ratio"].iloc[0].startswith("1.000")
+
+
+def test_with_strides_in_the_1x1_convolutions_the_row_is_the_papers() -> None:
+    """3.86 and 3.87 G: arXiv:1904.11492, on ImageNet."""
+    found = []
+    for name in IMAGENET:
+        with META:
+            network, picture = classifier(IMAGENET[name]).eval(), torch.zeros(1, 3, 224, 224)
+        for residual in (part for part in network.modules() if isinstance(part, Bottleneck)):
+            residual.conv1.stride, residual.conv2.stride = residual.conv2.stride, (1, 1)
+        found.append(multiply_adds(network, picture)[0])
+    assert found == [3_857_973_248, 3_866_685_440]
+    assert [round(number / 1e9, 2) for number in found] == [3.86, 3.87]
 
 
 def test_help_of_the_rows_is_their_own(capsys: pytest.CaptureFixture[str]) -> None:
