@@ -121,7 +121,8 @@ def complaint(capsys: pytest.CaptureFixture[str]):
         (
             "--model.network=gcvideo.backbone.VideoResNet",
             "model.network names gcvideo.backbone.VideoResNet, which does not exist; did you mean "
-            "gcvideo.backbones.VideoResNet? there are gcvideo.backbones.CSN, gcvideo.backbones.MViT, "
+            "gcvideo.backbones.VideoResNet? there are gcvideo.backbones.CSN, "
+            "gcvideo.backbones.FrameDifferenceResNet, gcvideo.backbones.MViT, "
             "gcvideo.backbones.R2Plus1D, gcvideo.backbones.S3D, gcvideo.backbones.SlowFast, "
             "gcvideo.backbones.Swin3D, gcvideo.backbones.TorchvisionResNet, gcvideo.backbones.VideoResNet, "
             "gcvideo.backbones.X3D",

@@ -1,4 +1,4 @@
-"""The short help of `gcvideo image fit | validate | test | predict`."""
+"""The short help of `gcvideo image fit | validate | test | predict | attention`."""
 
 from collections.abc import Sequence
 
@@ -21,6 +21,10 @@ STARTS = {
     "predict": (
         "Predict on pictures, and folders of them; the results are files in the run's folder, or in --out.",
         "gcvideo image predict new/ --ckpt_path runs/mine/checkpoints/best.ckpt",
+    ),
+    "attention": (
+        "Measure how far apart positions are in every context block (GCNet, table 1), and draw maps.",
+        "gcvideo image attention new/ --ckpt_path runs/mine/checkpoints/best.ckpt",
     ),
 }
 TRAINING = next(topic for topic in run_help.TOPICS if topic.title == "training")
@@ -48,9 +52,20 @@ TOPICS = (
             "--run_dir FOLDER": "where results go; by default the checkpoint's run",
             "--trainer.devices 1": "GPUs; auto takes all",
         },
-        ("validate", "test", "predict"),
+        ("validate", "test", "predict", "attention"),
     ),
     Topic("results", {"--out FOLDER": "`predictions` in the run's folder by default"}, ("predict",)),
+    Topic(
+        "what is measured and drawn",
+        {
+            "--blocks c4.4": "these context blocks; all if unset",
+            "--num_pairs 2000": "pairs of positions of a picture, for the Jensen-Shannon divergence",
+            "--maps 2": "draw maps of so many pictures, the first ones",
+            "--query 0.5,0.3,0.7": "draw maps of these points: T,Y,X in shares, T of no account",
+            "--out FOLDER": "`attention` in the run's folder by default",
+        },
+        ("attention",),
+    ),
 )
 
 

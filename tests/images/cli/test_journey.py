@@ -85,7 +85,7 @@ def test_two_processes_test_as_one(root: Path, fitted: Fitted, tmp_path: Path) -
         (["fit", "--model", "torch.nn.Linear"], "model names torch.nn.Linear, which is no ImageModule"),
         (["predict", "nowhere.jpg", "--ckpt_path", "BEST"], "nowhere.jpg: there is no such file or folder"),
         (["predict", "--ckpt_path", "BEST"], "predict takes pictures and a checkpoint"),
-        (["train"], "gcvideo image: no command 'train'; one of fit, validate, test, predict, synthetic"),
+        (["train"], "gcvideo image: no command 'train'; one of fit, validate, test, predict, attention"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(fitted: Fitted, words, said: str, capsys) -> None:
